@@ -1,0 +1,91 @@
+# Everything from a bare Python: each target sets up what it needs, and nothing else has to be installed.
+#   make test PYTHON=python3.12       another interpreter
+#   make test ARGS="-k ledger -x"     arguments for pytest, the demo or the benchmarks
+#   make lock LOCK_FLAGS=--upgrade    the newest versions, instead of the fewest changes
+
+PYTHON ?= python3
+ARGS ?=
+LOCK_FLAGS ?=
+LOCK_EXTRAS := --extra dev --extra s3
+BENCH_EXTRAS := --extra bench
+
+# Relative paths throughout, so that the checkout may live under a folder with spaces.
+BIN := .venv/bin
+BENCH_BIN := .venv-bench/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench lock clean
+
+help: ## show this list
+	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.stamp ## generate events, ingest them and ask the five questions
+	@$(BIN)/shoplake demo $(ARGS)
+
+test: .venv/.stamp ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.stamp ## check style, format, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv-bench/.stamp ## time the workloads against the peers
+	@$(BENCH_BIN)/python bench/run.py $(ARGS)
+
+lock: ## resolve the lock files again from pyproject.toml
+	@$(need_python)
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	"$(PYTHON)" -m venv "$$tools/venv"; \
+	"$$tools/venv/bin/python" -m pip install $(PIP_FLAGS) uv; \
+	compile() { \
+	    "$$tools/venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	        --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) "$$@" pyproject.toml; \
+	}; \
+	compile $(LOCK_EXTRAS) --output-file requirements.lock; \
+	compile $(BENCH_EXTRAS) --constraint requirements.lock --output-file requirements-bench.lock
+	@echo "wrote requirements.lock and requirements-bench.lock"
+
+clean: ## remove the environments, caches and build results
+	rm -rf .venv .venv-bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A changed lock builds the environment anew; a changed pyproject.toml only repeats the editable install.
+.venv/.stamp: .venv/.locked pyproject.toml
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.locked: requirements.lock
+	@$(need_python)
+	@echo "setting up .venv from requirements.lock (once, about a minute)"
+	@rm -rf .venv
+	@"$(PYTHON)" -m venv .venv || { $(venv_failed); }
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements.lock
+	@touch $@
+
+.venv-bench/.stamp: .venv-bench/.locked pyproject.toml
+	@$(BENCH_BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-bench/.locked: requirements-bench.lock
+	@$(need_python)
+	@echo "setting up .venv-bench from requirements-bench.lock (once, several minutes: Spark is large)"
+	@rm -rf .venv-bench
+	@"$(PYTHON)" -m venv .venv-bench || { $(venv_failed); }
+	@$(BENCH_BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
+need_python = \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "shoplake needs Python 3.11 or newer, but '$(PYTHON)' is" \
+	        "$$("$(PYTHON)" -c 'import sys; print(sys.version.split()[0])' 2>/dev/null || echo missing)." \
+	        "Name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	    exit 1; \
+	}
+venv_failed = \
+	rm -rf $(@D); \
+	echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu, install the package python3-venv." >&2; exit 1

@@ -1,0 +1,19 @@
+"""shoplake: shop events in, answers out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "open"]
+
+if TYPE_CHECKING:
+    from shoplake.api import open
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open":
+        from shoplake.api import open
+
+        return open
+    raise AttributeError(f"module 'shoplake' has no attribute {name!r}")

@@ -1,0 +1,121 @@
+"""The Python interface for analysts: a lake opened for reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import duckdb
+
+from shoplake import queries
+from shoplake.lake import Lake
+from shoplake.snapshots import TableSnapshot, View
+from shoplake.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+_SQL_TYPES = {
+    "string": "VARCHAR",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "double": "DOUBLE",
+    "timestamp": "TIMESTAMP",
+    "date": "DATE",
+    "list<string>": "VARCHAR[]",
+}
+
+
+def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:
+    """Open a lake for reading.
+
+    What is read is one consistent set of snapshots: every table as the last acknowledged batch left it at the moment of
+    opening. Later batches are seen by opening again, or by :meth:`OpenLake.refresh`.
+
+    Args:
+        lake: The lake's folder.
+        threads: Cores to use; all by default.
+
+    Raises:
+        UsageError: There is no lake at that place.
+        FatalError: The lake is damaged.
+
+    Example:
+        >>> import shoplake
+        >>> lake = shoplake.open("lake")
+        >>> lake.query("conversion_funnel").df()
+        >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
+    """
+    return OpenLake(Lake(lake), threads)
+
+
+class OpenLake:
+    """A lake opened for reading; see :func:`open`. Usable as a context manager."""
+
+    def __init__(self, lake: Lake, threads: int | None = None) -> None:
+        """Read the lake's newest consistent set of snapshots."""
+        self._lake = lake
+        self._connection = duckdb.connect(config={"threads": threads} if threads else {})
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._connection.execute("SET GLOBAL enable_progress_bar = false")
+        self.refresh()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables."""
+        return tuple(table.name for table in TABLES)
+
+    @property
+    def view(self) -> View:
+        """The snapshots that are being read."""
+        return self._view
+
+    def refresh(self) -> None:
+        """Move on to the newest consistent set of snapshots."""
+        self._view = self._lake.published()
+        for table in TABLES:
+            snapshot = self._view.tables.get(table.name)
+            self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, snapshot)}")
+
+    def sql(self, text: str) -> DuckDBPyRelation:
+        """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.
+
+        Args:
+            text: One SELECT; tables by their plain names. Times are UTC.
+        """
+        return self._connection.sql(text)
+
+    def query(self, name: str | int) -> DuckDBPyRelation:
+        """One of the five questions, by name or number.
+
+        Args:
+            name: For instance ``"conversion_funnel"`` or ``1``.
+        """
+        return self.sql(queries.find(str(name))[0].sql)
+
+    def close(self) -> None:
+        """Let go of the lake."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        """The lake itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the lake."""
+        self.close()
+
+
+def _select(table: Table, snapshot: TableSnapshot | None) -> str:
+    columns = ", ".join(column.name for column in table.columns)
+    if snapshot is None or not snapshot.files:
+        nothing = ", ".join(
+            f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
+            for column in table.columns
+        )
+        return f"SELECT {nothing} WHERE FALSE"
+    files = ", ".join("'" + file.path.replace("'", "''") + "'" for file in snapshot.files)
+    return f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)"

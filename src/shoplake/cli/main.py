@@ -1,0 +1,288 @@
+"""``shoplake``: every command, its options and its exit codes (0 done, 1 failed, 2 usage)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shoplake import __version__, settings
+from shoplake.cli import output
+from shoplake.errors import FatalError, ShoplakeError, UsageError
+
+
+class _Group(click.Group):
+    """Commands in the order of a day's work, and a suggestion for a mistyped one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order they were added."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Suggest the command that was probably meant."""
+        import difflib
+
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], self.commands, 1) if args else []
+            if close:
+                error.message += f" Did you mean {close[0]!r}?"
+            raise
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_lake = click.option("--lake", metavar="DIR", help="The lake's folder.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]")
+_source = click.option(
+    "--source", metavar="DIR", help="The folder of raw files.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]"
+)
+_format = click.option(
+    "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."
+)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="shoplake")
+def cli() -> None:
+    """Shop events in, answers out.
+
+    Raw .jsonl.gz event files become an exact, incremental Iceberg lake that you query with SQL.
+
+    \b
+    Start here:
+      shoplake demo                                         a real hour of events, start to finish
+      shoplake generate --out raw --files 6                 make events to play with
+      shoplake ingest --source raw --lake lake              take in what is new
+      shoplake query all --lake lake                        the five answers
+    """
+
+
+@cli.command(epilog=_examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000"))
+@click.option("--dir", "folder", default="shoplake-demo", show_default=True, help="Where the files and the lake go.")
+@click.option("--files", type=click.IntRange(2), default=12, show_default=True, help="Source files to make.")
+@click.option("--events-per-file", default="500000-750000", show_default=True, metavar="N|MIN-MAX")
+@click.option("--seed", default=42, show_default=True, help="Seed of the events.")
+def demo(folder: str, files: int, events_per_file: str, seed: int) -> None:
+    """Make an hour of events, ingest it in two steps, answer the five questions, check the sums."""
+    from shoplake.cli import demo as scenario
+
+    scenario.run(Path(folder), files, _span(events_per_file), seed)
+
+
+@cli.command(
+    epilog=_examples(
+        "shoplake generate --out raw --files 12",
+        "shoplake generate --out raw --files 288 --events-per-file 20000 --start 2025-11-18T00:00:00Z",
+        "shoplake generate --out raw --files 6 --events-per-file 1000 --profile uniform --faults demo",
+    )
+)
+@click.option("--out", "folder", required=True, metavar="DIR", help="Where the files go, in the Hive layout.")
+@click.option("--files", type=click.IntRange(1), default=12, show_default=True, help="One for every five minutes.")
+@click.option("--events-per-file", default="500000-750000", show_default=True, metavar="N|MIN-MAX")
+@click.option("--start", default="2025-11-18T14:00:00Z", show_default=True, metavar="ISO", help="Time of the first file.")
+@click.option("--seed", default=42, show_default=True, help="The same seed and times give the same events.")
+@click.option(
+    "--profile",
+    type=click.Choice(("realistic", "uniform")),
+    default="realistic",
+    show_default=True,
+    help="realistic: users, sessions and journeys; uniform: as the course's starter draws.",
+)
+@click.option(
+    "--faults",
+    type=click.Choice(("none", "demo", "heavy")),
+    default="none",
+    show_default=True,
+    help="Late, repeated and broken lines, with the truth in faults-manifest.json.",
+)
+@_format
+def generate(  # noqa: PLR0913 - one parameter an option
+    folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
+) -> None:
+    """Make raw event files, seeded: gzipped JSON Lines, one file for every five minutes."""
+    from shoplake.generate_files import Faults, generate_files
+
+    chosen = {"none": None, "demo": Faults.demo(), "heavy": Faults.heavy()}[faults]
+    span = _span(events_per_file)
+    started = time.perf_counter()
+    with output.progress("generating", "events", shown=style == "table") as (begin, advance):
+        before = 0
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal before
+            begin(total)
+            advance(done - before, done - before)
+            before = done
+
+        try:
+            made = generate_files(
+                Path(folder), files, span, _moment(start), seed, profile, faults=chosen, progress=on_progress
+            )
+        except OSError as error:
+            raise FatalError(
+                f"cannot write below {folder}: {error.strerror or error}", remedy="Check disk space and permissions."
+            ) from error
+    took = time.perf_counter() - started
+    events, amount = sum(file.events for file in made), sum(file.bytes for file in made)
+    if style == "json":
+        output.as_json({"files": len(made), "events": events, "bytes": amount, "seconds": round(took, 3), "out": folder})
+    elif style == "csv":
+        output.as_csv(("path", "events", "bytes"), [(str(file.path), file.events, file.bytes) for file in made])
+    else:
+        output.say(
+            f"Made {output.count(len(made), 'file')} with {events:,} events ({output.size(amount)}) below {folder}"
+            f" in {output.seconds(took)}."
+        )
+        output.say(f"Next: shoplake ingest --source {folder} --lake lake")
+
+
+@cli.command(
+    epilog=_examples(
+        "shoplake ingest --source raw --lake lake",
+        "shoplake ingest --source raw --lake lake --dry-run",
+        "shoplake ingest --source raw --lake lake --watch 30",
+        "shoplake ingest --source raw --lake lake --format json",
+    )
+)
+@_source
+@_lake
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Go on, looking for news this often.")
+@_format
+def ingest(source: str | None, lake: str | None, dry_run: bool, watch: float | None, style: str) -> None:
+    """Take in what is new in the source, exactly once.
+
+    A second run finds nothing new. A run that was killed is finished by the next one. Lines that break the contract go to
+    the quarantine table with their reasons; files that cannot be read whole are set aside until they are replaced.
+    """
+    from dataclasses import replace
+
+    from shoplake import pipeline
+    from shoplake.discover import LocalSource
+    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.lake import Lake
+
+    chosen = settings.load({"source": source, "lake": lake})
+    run = pipeline.Run(
+        Lake(chosen.need_lake()), LocalSource(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
+    )
+    if dry_run:
+        output.plan(pipeline.preview(run), style)
+        return
+    while True:
+        with output.progress("ingesting", "lines", shown=style == "table") as (begin, advance):
+            watchers = pipeline.Watchers(
+                planned=lambda todo, begin=begin: begin(todo.bytes),  # type: ignore[misc]
+                progress=advance,
+                note=output.note,
+            )
+            done = pipeline.ingest(replace(run, watchers=watchers))
+        if watch is None or done.batches or style != "table":
+            output.report(done, style)
+            sys.stdout.flush()
+        if watch is None:
+            return
+        time.sleep(watch)
+
+
+@cli.command(
+    epilog=_examples(
+        "shoplake query all --lake lake",
+        "shoplake query 1 --lake lake",
+        "shoplake query top_products --lake lake --format csv",
+        "shoplake query --lake lake --sql 'SELECT event_type, count(*) FROM events GROUP BY 1'",
+        "shoplake query --lake lake --file my.sql --format json",
+    )
+)
+@click.argument("which", required=False, metavar="[1-5|NAME|all]")
+@_lake
+@click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
+@click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
+@_format
+def query(which: str | None, lake: str | None, sql: str | None, path: str | None, style: str) -> None:
+    """Answer the five questions, or your own.
+
+    \b
+    1 conversion_funnel      views, carts and purchases of each product
+    2 hourly_revenue         revenue of each hour
+    3 top_products           the ten most viewed products
+    4 category_performance   events of each category, day by day
+    5 user_activity          unique users and sessions of each day
+    """
+    from shoplake.cli import asking
+
+    chosen = settings.load({"lake": lake})
+    asking.run(chosen.need_lake(), which, sql, path, style)
+
+
+@cli.command(
+    epilog=_examples("shoplake status --lake lake", "shoplake status --lake lake --source raw --format json")
+)
+@_lake
+@_source
+@_format
+def status(lake: str | None, source: str | None, style: str) -> None:
+    """Show what the lake holds, how fresh it is and what is waiting."""
+    from shoplake import status as states
+    from shoplake.discover import LocalSource
+    from shoplake.lake import Lake
+
+    chosen = settings.load({"lake": lake, "source": source})
+    place = LocalSource(chosen.source) if chosen.source else None
+    output.status(states.read(Lake(chosen.need_lake()), place, chosen, datetime.now(UTC)), style)
+
+
+def main() -> None:
+    """Run the command line; errors become one message on stderr and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        output.note("stopped; what was not acknowledged is done again by the next run")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except ShoplakeError as error:
+        output.note(f"shoplake: {error}")
+        if error.remedy:
+            output.note(f"  {error.remedy}")
+        sys.exit(error.exit_code)
+
+
+def _span(text: str) -> tuple[int, int]:
+    parts = text.split("-")
+    try:
+        low, high = int(parts[0]), int(parts[-1])
+    except ValueError:
+        low, high = 0, 0
+    if len(parts) > 2 or not 1 <= low <= high:  # noqa: PLR2004 - a range has two ends
+        raise UsageError(f"--events-per-file {text!r} is no number", remedy="Give N, or MIN-MAX such as 500000-750000.")
+    return low, high
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--start {text!r} is no ISO 8601 time", remedy="For instance 2025-11-18T14:00:00Z."
+        ) from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""How results reach a person (tables) or a program (json, csv)."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from shoplake.plan import Plan
+from shoplake.reports import RunReport, json_value
+from shoplake.status import Status
+
+FORMATS = ("table", "json", "csv")
+
+
+def as_json(value: Any) -> None:
+    """Write one JSON document on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows as CSV with a header."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if value is None else json_value(value) for value in row])
+
+
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """Write rows as a table for a person; numbers to the right, with separators."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float | Decimal) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _console().print(table)
+
+
+def note(text: str) -> None:
+    """Tell the person something beside the result: on stderr."""
+    click.echo(text, err=True)
+
+
+def say(text: str = "") -> None:
+    """Tell the person a part of the result: on stdout."""
+    click.echo(text)
+
+
+def plan(todo: Plan, output: str) -> None:
+    """Show what a run would do."""
+    if output == "json":
+        as_json(
+            {
+                "files": todo.files,
+                "replaced": len(todo.replaced),
+                "bytes": todo.bytes,
+                "known": todo.known,
+                "batches": [
+                    [
+                        {"path": file.path, "bytes": file.bytes, "replaces": file.path in batch.replaced}
+                        for file in batch.files
+                    ]
+                    for batch in todo.batches
+                ],
+            }
+        )
+        return
+    rows = [
+        (number, file.path, file.bytes, "replaces" if file.path in batch.replaced else "new")
+        for number, batch in enumerate(todo.batches, 1)
+        for file in batch.files
+    ]
+    if output == "csv":
+        as_csv(("batch", "path", "bytes", "kind"), rows)
+    elif not rows:
+        say(f"Nothing new: {count(todo.known, 'source file')} known.")
+    else:
+        as_table(("batch", "source file", "bytes", ""), rows)
+        say(
+            f"Would ingest {count(todo.files, 'file')} ({size(todo.bytes)}) in "
+            f"{count(len(todo.batches), 'batch', 'batches')}; {todo.known:,} known. Nothing was changed."
+        )
+
+
+def report(done: RunReport, output: str) -> None:
+    """Show what a run did, with the reconciliation of its lines."""
+    if output == "json":
+        as_json(done.as_json())
+        return
+    if output == "csv":
+        figures = {key: value for key, value in done.as_json().items() if not isinstance(value, list | dict)}
+        as_csv(list(figures), [list(figures.values())])
+        return
+    for failure in done.failures:
+        note(f"set aside: {failure['file']}: {failure['error']}")
+    if not done.files and not done.failures:
+        say(f"Nothing new ({seconds(done.seconds)}).")
+        return
+    replaced = f", {done.replaced:,} of them replaced" if done.replaced else ""
+    say(
+        f"Ingested {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
+        f"({done.events_per_second:,.0f} a second)."
+    )
+    say(
+        f"  {done.lines:,} lines = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
+        f" + {done.quarantined:,} quarantined"
+    )
+    if done.reasons:
+        ranked = sorted(done.reasons.items(), key=lambda item: (-item[1], item[0]))
+        say("  quarantined for: " + ", ".join(f"{code} {number:,}" for code, number in ranked[:8]))
+    if done.failures:
+        say(f"  {count(len(done.failures), 'file')} set aside as unreadable; retried when replaced")
+
+
+def status(state: Status, output: str) -> None:
+    """Show the state of a lake."""
+    if output == "json":
+        as_json(state.as_json())
+        return
+    rows = [
+        (name, figures["rows"], figures["files"], figures["bytes"], figures["snapshots"])
+        for name, figures in state.tables.items()
+    ]
+    if output == "csv":
+        as_csv(("table", "rows", "files", "bytes", "snapshots"), rows)
+        return
+    say(f"Lake {state.lake}")
+    as_table(
+        ("table", "rows", "files", "size", "snapshots"),
+        [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in rows],
+    )
+    total = state.ledger
+    say(
+        f"Ledger: {count(total['files'], 'source file')}, {total['lines']:,} lines = {total['accepted']:,} accepted"
+        f" + {count(total['duplicates'], 'duplicate')} + {total['quarantined']:,} quarantined"
+    )
+    if state.newest_event is not None:
+        say(f"Newest event: {json_value(state.newest_event)}")
+    if state.freshness_seconds is not None:
+        verdict = "fresh" if state.fresh else "stale"
+        say(f"Newest arrival: {ago(state.freshness_seconds)} ago ({verdict})")
+    for failure in state.unreadable:
+        say(f"Set aside: {failure['file']}: {failure['error']}")
+    if state.waiting is not None:
+        if state.waiting["files"]:
+            say(
+                f"Waiting: {count(state.waiting['files'], 'file')} ({size(state.waiting['bytes'])}). "
+                "Ingest them: shoplake ingest"
+            )
+        else:
+            say("Waiting: nothing")
+
+
+@contextmanager
+def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
+    """A progress bar on stderr; yields ``start(total)`` and ``advance(amount, units)`` as a pair.
+
+    Args:
+        label: What is being done.
+        unit: What is counted per second.
+        shown: False keeps it silent; so does a stderr that is no terminal.
+    """
+    if not shown or not sys.stderr.isatty():
+        yield lambda total: None, lambda amount, units: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task(label, total=None, rate="")
+    units_done = 0
+
+    def advance(amount: int, units: int) -> None:
+        nonlocal units_done
+        units_done += units
+        elapsed = bar.tasks[0].elapsed or 0.0
+        rate = f"{units_done / elapsed:,.0f} {unit}/s" if elapsed > 0.2 else ""  # noqa: PLR2004 - a rate needs some time
+        bar.update(task, advance=amount, rate=rate)
+
+    with bar:
+        yield lambda total: bar.update(task, total=total), advance
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(amount: int) -> str:
+    """Bytes as a person reads them."""
+    value = float(amount)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 - SI prefixes go by thousands
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def seconds(value: float) -> str:
+    """A duration of work."""
+    return f"{value:.2f} s" if value < 60 else str(timedelta(seconds=round(value)))  # noqa: PLR2004 - a minute
+
+
+def ago(value: float) -> str:
+    """A time span in words."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if value >= length:
+            return count(int(value // length), unit)
+    return count(int(value), "second")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, Decimal):
+        return f"{value:,f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    from rich.markup import escape
+
+    return escape(str(value))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)

@@ -1,0 +1,302 @@
+"""The event contract: fields, rules and reason codes, declared once.
+
+SQL (``sql/check.sql``), the Parquet schema, the generator's tests and the reference page all derive from this module.
+A line is judged on its nine fields read as text; every rule is one SQL condition over those texts and their casts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+EVENT_TYPES = ("page_view", "add_to_cart", "remove_from_cart", "purchase", "search")
+WITH_PRODUCT = ("page_view", "add_to_cart", "remove_from_cart", "purchase")
+WITH_AMOUNT = ("add_to_cart", "remove_from_cart", "purchase")
+
+MALFORMED = "malformed_json"
+INVALID_UTF8 = "invalid_utf8"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of an event.
+
+    Attributes:
+        name: The key in the JSON line.
+        column: The column of the ``events`` table.
+        type: The stored type.
+        rule: What a present value must be, in words.
+        present_for: The event types that carry it; for the others it must be null.
+        cast: SQL that turns the text into the stored type, NULL where it cannot.
+        broken: SQL that is true for a present text breaking the rule, or None where any text will do.
+        code: Reason code of a present text that breaks the rule.
+        nullable_text: Whether an empty text is a value (True) or counts as missing (False).
+    """
+
+    name: str
+    column: str
+    type: str
+    rule: str
+    present_for: tuple[str, ...] = EVENT_TYPES
+    cast: str | None = None
+    broken: str | None = None
+    code: str | None = None
+    nullable_text: bool = False
+
+    @property
+    def missing(self) -> str:
+        """SQL that is true where no value is there."""
+        return f"{self.name} IS NULL" if self.nullable_text else f"coalesce({self.name}, '') = ''"
+
+    @property
+    def present(self) -> str:
+        """SQL that is true where a value is there."""
+        return f"{self.name} IS NOT NULL" if self.nullable_text else f"{self.name} <> ''"
+
+
+# An identifier that starts like an object or an array was one: no producer's identifier does.
+_NESTED = "(left({0}, 1) = '{{' OR left({0}, 1) = '[')"
+# The two forms that producers write are recognised without a regular expression (135 ns a line); the rest by it.
+_ISO_8601 = (
+    "(timestamp LIKE '____-__-__T__:__:__.______+00:00' OR timestamp LIKE '____-__-__T__:__:__.___Z' OR "
+    r"regexp_like(timestamp, '^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?$'))"
+)
+
+FIELDS = (
+    Field(
+        "timestamp",
+        "event_time",
+        "timestamp",
+        "ISO 8601; without an offset it is UTC; not before 1970",
+        cast="make_timestamp(epoch_us(TRY_CAST(timestamp AS TIMESTAMPTZ)))",
+        broken=f"event_time IS NULL OR event_time < TIMESTAMP '1970-01-01 00:00:00' OR NOT {_ISO_8601}",
+        code="bad_timestamp",
+    ),
+    Field(
+        "user_id", "user_id", "string", "non-empty text", broken=_NESTED.format("user_id"), code="bad_user_id"
+    ),
+    Field(
+        "session_id",
+        "session_id",
+        "string",
+        "non-empty text",
+        broken=_NESTED.format("session_id"),
+        code="bad_session_id",
+    ),
+    Field(
+        "event_type",
+        "event_type",
+        "string",
+        "one of " + ", ".join(EVENT_TYPES),
+        broken="event_type NOT IN (" + ", ".join(f"'{name}'" for name in EVENT_TYPES) + ")",
+        code="unknown_event_type",
+    ),
+    Field(
+        "product_id",
+        "product_id",
+        "string",
+        "non-empty text",
+        WITH_PRODUCT,
+        broken=_NESTED.format("product_id"),
+        code="bad_product_id",
+    ),
+    Field(
+        "category",
+        "category",
+        "string",
+        "non-empty text",
+        WITH_PRODUCT,
+        broken=_NESTED.format("category"),
+        code="bad_category",
+    ),
+    Field(
+        "quantity",
+        "quantity",
+        "int",
+        "integer >= 1",
+        WITH_AMOUNT,
+        cast="TRY_CAST(quantity AS INTEGER)",
+        broken="coalesce(quantity_value < 1, TRUE) OR CAST(quantity_value AS VARCHAR) <> quantity",
+        code="bad_quantity",
+    ),
+    Field(
+        "price",
+        "price",
+        "decimal(12,2)",
+        "number, 0 to 9999999999.99, rounded to cents",
+        WITH_AMOUNT,
+        cast="TRY_CAST(price AS DECIMAL(12, 2))",
+        broken="coalesce(price_value < 0, TRUE)",
+        code="bad_price",
+    ),
+    Field("search_query", "search_query", "string", "text, may be empty", ("search",), nullable_text=True),
+)
+FIELD_NAMES = tuple(field.name for field in FIELDS)
+EVENT_COLUMNS = tuple(field.column for field in FIELDS)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way in which a line can break the contract.
+
+    Attributes:
+        code: The stable reason code stored in ``quarantine.reasons``.
+        meaning: What it says, in words.
+        broken_when: SQL over the checked columns, true for a line that breaks the rule.
+    """
+
+    code: str
+    meaning: str
+    broken_when: str
+
+
+def _rules() -> tuple[Rule, ...]:
+    rules = [
+        Rule(MALFORMED, "the line is not one whole JSON object", f"problem = '{MALFORMED}'"),
+        Rule(INVALID_UTF8, "the line's bytes are not UTF-8", f"problem = '{INVALID_UTF8}'"),
+    ]
+    for field in FIELDS:
+        types = ", ".join(f"'{name}'" for name in field.present_for)
+        everywhere = field.present_for == EVENT_TYPES
+        due = "problem IS NULL" if everywhere else f"problem IS NULL AND event_type IN ({types})"
+        for_whom = "" if everywhere else f" in an event of type {', '.join(field.present_for)}"
+        rules.append(Rule(f"missing_{field.name}", f"no {field.name}{for_whom}", f"{due} AND {field.missing}"))
+        if field.broken:
+            rules.append(
+                Rule(
+                    str(field.code),
+                    f"{field.name} is not: {field.rule}",
+                    f"{due} AND {field.present} AND ({field.broken})",
+                )
+            )
+        if not everywhere:
+            others = ", ".join(f"'{name}'" for name in EVENT_TYPES if name not in field.present_for)
+            rules.append(
+                Rule(
+                    f"unexpected_{field.name}",
+                    f"{field.name} where the event's type has none",
+                    f"problem IS NULL AND event_type IN ({others}) AND {field.name} IS NOT NULL",
+                )
+            )
+    return tuple(rules)
+
+
+RULES = _rules()
+REASON_CODES = tuple(rule.code for rule in RULES)
+
+
+def accepted_condition() -> str:
+    """SQL that is true for a line that meets every rule.
+
+    It is derived from the same fields as the rules, turned round and sorted by event type, so that each line is
+    tested on its own type's conditions only: what all lines of a batch pass through has to be cheap.
+    """
+    common = [_fine(field) for field in FIELDS if field.present_for == EVENT_TYPES and field.name != "event_type"]
+    by_type = []
+    for event_type in EVENT_TYPES:
+        conditions = [
+            _fine(field) if event_type in field.present_for else f"{field.name} IS NULL"
+            for field in FIELDS
+            if field.present_for != EVENT_TYPES
+        ]
+        by_type.append(f"WHEN '{event_type}' THEN " + " AND ".join(conditions))
+    choice = "CASE event_type " + " ".join(by_type) + " ELSE FALSE END"
+    return f"coalesce({' AND '.join(common)} AND {choice}, FALSE)"
+
+
+def _fine(field: Field) -> str:
+    return f"{field.present} AND NOT ({field.broken})" if field.broken else field.present
+
+
+def check_sql(lines: str) -> str:
+    """The text of ``sql/check.sql`` for one relation of lines.
+
+    Args:
+        lines: SQL of a relation with the nine fields as text.
+
+    Returns:
+        A SELECT with the typed columns of ``events``, ``accepted`` and ``row_hash`` (for finding duplicates; not
+        stable across engine versions, never stored).
+    """
+    return _fill("check.sql", lines=lines, accepted=accepted_condition())
+
+
+def reasons_sql(lines: str) -> str:
+    """The text of ``sql/reasons.sql``: why each line of a (small) relation is quarantined.
+
+    Args:
+        lines: SQL of a relation with ``position``, ``problem`` (NULL, malformed_json or invalid_utf8) and the fields.
+
+    Returns:
+        A SELECT with ``position``, the typed columns, ``row_hash`` and ``reasons`` (codes joined by commas, '' for none).
+    """
+    codes = ",\n        ".join(f"CASE WHEN {rule.broken_when} THEN '{rule.code}' END" for rule in RULES)
+    return _fill("reasons.sql", lines=lines, reasons=f"concat_ws(',',\n        {codes})")
+
+
+def _fill(name: str, **parts: str) -> str:
+    text = resources.files("shoplake").joinpath("sql", name).read_text("utf-8")
+    casts = ",\n        ".join(f"{field.cast} AS {_cast_name(field)}" for field in FIELDS if field.cast)
+    typed = ",\n    ".join(
+        f"{_cast_name(field)} AS {field.column}" if field.cast else field.name for field in FIELDS
+    )
+    for key, value in {"casts": casts, "typed": typed, **parts}.items():
+        text = text.replace("{" + key + "}", value)
+    return text
+
+
+def _cast_name(field: Field) -> str:
+    return field.column if field.column != field.name else f"{field.name}_value"
+
+
+def parse_line(raw: bytes) -> tuple[str | None, dict[str, str | None]]:
+    """Read one raw line as the careful reader does: exact numbers, exact reasons.
+
+    The engine reads nearly every line itself; this reads only those that it turned down.
+
+    Args:
+        raw: The line without its newline.
+
+    Returns:
+        The problem (``invalid_utf8``, ``malformed_json`` or None) and the nine fields as text (all None on a problem).
+    """
+    nothing: dict[str, str | None] = dict.fromkeys(FIELD_NAMES)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return INVALID_UTF8, nothing
+    try:
+        value = json.loads(
+            text, parse_int=_Number, parse_float=_Number, parse_constant=_refuse, object_pairs_hook=_first_of_each_key
+        )
+        if not isinstance(value, dict):
+            return MALFORMED, nothing
+        fields = {name: _as_text(value.get(name)) for name in FIELD_NAMES}
+        for text_value in fields.values():
+            if text_value is not None:
+                text_value.encode("utf-8")  # a lone surrogate is no character
+    except (ValueError, RecursionError):
+        return MALFORMED, nothing
+    return None, fields
+
+
+class _Number(str):
+    """The text of a JSON number, kept as it was written."""
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _first_of_each_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(reversed(pairs))
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)

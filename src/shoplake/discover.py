@@ -1,0 +1,116 @@
+"""Finds the source files that are there now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from shoplake.errors import UsageError
+
+SUFFIX = ".jsonl.gz"
+
+
+@dataclass(frozen=True, order=True)
+class SourceFile:
+    """One raw object as the listing shows it.
+
+    Attributes:
+        path: Its name below the source, with forward slashes: what the ledger and the lineage know it by.
+        version: Changes whenever the object is replaced.
+        bytes: Compressed size.
+    """
+
+    path: str
+    version: str
+    bytes: int
+
+
+class Source(Protocol):
+    """A place that holds source files."""
+
+    @property
+    def name(self) -> str:
+        """The place, as messages show it."""
+        ...
+
+    def list(self) -> list[SourceFile]:
+        """Every source file, sorted by path."""
+        ...
+
+    def open(self, file: SourceFile) -> BinaryIO:
+        """The raw bytes of a file, as they are now.
+
+        Raises:
+            OSError: It cannot be read, or is gone.
+        """
+        ...
+
+
+class LocalSource:
+    """Source files in a folder of this machine, at any depth.
+
+    A name that starts with a dot is a file still being written (or hidden) and is left alone, and so is everything in a
+    folder with such a name.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        """Name the folder.
+
+        Raises:
+            UsageError: It is not there, or is no folder.
+        """
+        text = str(root)
+        if "://" in text and not text.startswith("file://"):
+            raise UsageError(f"{text} is not a local folder", remedy="A source is a folder of this machine, for now.")
+        self.root = Path(text.removeprefix("file://")).expanduser().absolute()
+        if not self.root.is_dir():
+            raise UsageError(
+                f"the source {self.root} is not a folder",
+                remedy="Name the folder that holds the .jsonl.gz files, or make some: shoplake generate --out DIR",
+            )
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    def list(self) -> list[SourceFile]:
+        """Every source file below the folder, sorted by path."""
+        return sorted(self._walk(str(self.root), ""))
+
+    def open(self, file: SourceFile) -> BinaryIO:
+        """The raw bytes of a file."""
+        return (self.root / file.path).open("rb")
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[SourceFile]:
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            raise UsageError(
+                f"the folder {folder} cannot be listed: {error.strerror}", remedy="Check its permissions."
+            ) from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from self._walk(entry.path, f"{prefix}{entry.name}/")
+            elif entry.name.endswith(SUFFIX):
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:
+                    continue  # went between the listing and the look: the next run sees what is there then
+                path = f"{prefix}{entry.name}"
+                yield SourceFile(_printable(path), f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
+
+
+def _printable(path: str) -> str:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the source has a file name that is not UTF-8: {os.fsencode(path)!r}", remedy="Rename or move that file."
+        ) from error
+    return path

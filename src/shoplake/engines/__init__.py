@@ -1,0 +1,1 @@
+"""Engines: what computes. Each reads, checks and aggregates; none commits."""

@@ -1,0 +1,139 @@
+"""The seam between a run and what computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from shoplake.discover import Source, SourceFile
+from shoplake.parquet import NewFile
+from shoplake.snapshots import DataFile
+from shoplake.tables import Table
+
+Progress = Callable[[int, int], None]
+"""Is told of finished work: compressed bytes read, lines judged."""
+
+NewPath = Callable[[Table, str], Path]
+"""Gives a path for a new data file of a table in a partition folder."""
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A line that breaks the contract, with all that is needed to mend and replay it.
+
+    Attributes:
+        line_number: From 1, blank lines counted.
+        raw: The bytes as they came, without the newline.
+        reasons: Codes of every rule it breaks.
+    """
+
+    line_number: int
+    raw: bytes
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class Checked:
+    """What became of one source file.
+
+    Attributes:
+        file: The file.
+        lines: Its lines that are not blank.
+        quarantined: Those that break the contract.
+        error: Why it could not be read whole (then it has no lines), or None.
+        gone: It was deleted before it could be read.
+        seconds: Time that reading and checking took.
+        duplicates: Lines equal to an event that comes first; set by :meth:`Engine.dedupe`.
+        duplicates_of: The other source files that hold those events.
+        accepted: Rows that remain.
+        min_event_time: Earliest accepted event, None without any.
+        max_event_time: Latest accepted event.
+        hours: Starts of the hours that accepted events lie in.
+        rows: The engine's own handle on the accepted rows.
+    """
+
+    file: SourceFile
+    lines: int = 0
+    quarantined: tuple[Quarantined, ...] = ()
+    error: str | None = None
+    gone: bool = False
+    seconds: float = 0.0
+    duplicates: int = 0
+    duplicates_of: frozenset[str] = frozenset()
+    accepted: int = 0
+    min_event_time: datetime | None = None
+    max_event_time: datetime | None = None
+    hours: frozenset[datetime] = frozenset()
+    rows: Any = None
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Recomputed gold: for every hourly table its files, for the daily table its rows.
+
+    Attributes:
+        hourly: Files by table name, each with the rows of one hour.
+        days: The days that ``daily`` speaks of.
+        daily: Files of ``activity_daily``.
+    """
+
+    hourly: dict[str, list[NewFile]]
+    days: frozenset[date]
+    daily: list[NewFile]
+
+
+class Engine(Protocol):
+    """What computes a batch. It writes data files but commits nothing."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the ledger."""
+        ...
+
+    def check(self, source: Source, files: Sequence[SourceFile], progress: Progress) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
+        ...
+
+    def dedupe(self, checked: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
+        """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones.
+
+        Args:
+            checked: The batch, in the order of the paths.
+            stored: The lake's data files of ``events``; rows of the batch's own paths in them do not count.
+
+        Returns:
+            Pairs of a path of the batch and a stored one that comes after it by name, yet holds its event. The batch's
+            row is dropped all the same; doing both files again, together, makes the result independent of the order of
+            arrival.
+        """
+        ...
+
+    def write_events(self, checked: Sequence[Checked], new_path: NewPath) -> list[NewFile]:
+        """Write the accepted rows, one data file for each source file and hour."""
+        ...
+
+    def gold(
+        self,
+        checked: Sequence[Checked],
+        hours: Collection[datetime],
+        stored: dict[str, Sequence[DataFile]],
+        new_path: NewPath,
+    ) -> Gold:
+        """Recompute every gold table for the given hours and their days.
+
+        Args:
+            checked: The batch, whose rows replace all stored ones of the same paths.
+            hours: The hours to recompute, whole.
+            stored: The lake's data files by table name (``events``, ``user_hourly``, ``session_hourly``).
+            new_path: Where to write.
+        """
+        ...
+
+    def write(self, table: Table, rows: pa.Table, path: Path) -> NewFile:
+        """Write a small table (quarantine, ledger) to one data file."""
+        ...

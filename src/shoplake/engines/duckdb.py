@@ -1,0 +1,420 @@
+"""The embedded engine: DuckDB reads and aggregates, Arrow holds a batch's rows in between, PyArrow writes the files.
+
+One pass over the raw lines judges and types them. Only what that pass turned down is read a second time, line by line,
+for its exact reasons.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoplake import parquet
+from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, check_sql, parse_line, reasons_sql
+from shoplake.discover import Source, SourceFile
+from shoplake.engines.base import Checked, Gold, NewPath, Progress, Quarantined
+from shoplake.engines.raw import BOM, GoneError, UnreadableError, numbered_lines, piped
+from shoplake.parquet import NewFile
+from shoplake.snapshots import DataFile
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
+
+_T = TypeVar("_T")
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
+_HOUR_US = 3_600_000_000
+_LONGEST_LINE = 4 * 1024 * 1024
+_CAREFUL_LINES = 50_000
+_TEXT_COLUMNS = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in FIELD_NAMES) + "}"
+_EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
+
+
+class DuckDBEngine:
+    """Computes on this machine, in this process."""
+
+    name = "duckdb"
+
+    def __init__(self, threads: int) -> None:
+        """Start the engine.
+
+        Args:
+            threads: How many cores it may use.
+        """
+        self._threads = threads
+        self._database = duckdb.connect(config={"threads": threads})
+        self._database.execute("SET GLOBAL TimeZone = 'UTC'")  # a time without an offset is UTC
+        self._database.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")  # as Spark says
+
+    def check(self, source: Source, files: Sequence[SourceFile], progress: Progress) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
+
+        def one(file: SourceFile) -> Checked:
+            started = time.perf_counter()
+            checked = self._check(source, file)
+            checked.seconds = time.perf_counter() - started
+            progress(file.bytes, checked.lines)
+            return checked
+
+        return self._map(one, files)
+
+    def dedupe(self, checked: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
+        """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
+        readable = [result for result in checked if result.rows is not None and result.rows.num_rows]
+        if not readable:
+            return frozenset()
+        self._dedupe_batch(readable)
+        for result in readable:
+            _measure(result)
+        conflicts = self._dedupe_stored(readable, stored)
+        for result in readable:
+            result.rows = result.rows.drop_columns(["row_hash"])
+        return conflicts
+
+    def write_events(self, checked: Sequence[Checked], new_path: NewPath) -> list[NewFile]:
+        """Write the accepted rows, one data file for each source file and hour."""
+
+        def one(part: tuple[str, datetime, pa.Table]) -> NewFile:
+            source_file, hour, rows = part
+            lineage = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int32), pa.array([source_file]))
+            rows = rows.append_column("source_file", lineage)
+            return parquet.write(EVENTS, rows, new_path(EVENTS, f"event_time_hour={hour:%Y-%m-%d-%H}"))
+
+        parts = [
+            (result.file.path, hour, rows)
+            for result in checked
+            if result.accepted
+            for hour, rows in _by_hour(result.rows, "event_time", result.hours)
+        ]
+        return self._map(one, parts)
+
+    def gold(
+        self,
+        checked: Sequence[Checked],
+        hours: Collection[datetime],
+        stored: dict[str, Sequence[DataFile]],
+        new_path: NewPath,
+    ) -> Gold:
+        """Recompute every gold table for the given hours and their days."""
+        connection = self._database.cursor()
+        fresh = [result.rows for result in checked if result.accepted]
+        connection.register("fresh", pa.concat_tables(fresh) if fresh else _no_events())
+        connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
+        events = f"SELECT {_EVENT_FIELDS} FROM fresh"
+        if touched := _in_hours(stored["events"], "event_time", hours):
+            events += (
+                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(touched)}"
+                " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
+            )
+        if hours == frozenset().union(*(result.hours for result in checked)) or not hours:
+            where = ""
+        else:
+            where = f" WHERE date_trunc('hour', event_time) IN ({_literals(hours)})"
+        connection.execute(f"CREATE TEMP VIEW events AS SELECT * FROM ({events}){where}")
+        hourly: dict[str, list[NewFile]] = {}
+        for table in GOLD_HOURLY:
+            rows = connection.sql(_sql(f"gold_{table.name}")).to_arrow_table()
+            connection.register(f"new_{table.name}", rows)
+            hourly[table.name] = [
+                parquet.write(table, part, new_path(table, f"event_hour_day={hour:%Y-%m-%d}"))
+                for hour, part in _by_hour(rows, "event_hour", hours)
+            ]
+        return self._daily(connection, hours, stored, new_path, hourly)
+
+    def write(self, table: Table, rows: pa.Table, path: Path) -> NewFile:
+        """Write a small table (quarantine, ledger) to one data file."""
+        return parquet.write(table, rows, path)
+
+    def _daily(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        hours: Collection[datetime],
+        stored: dict[str, Sequence[DataFile]],
+        new_path: NewPath,
+        hourly: dict[str, list[NewFile]],
+    ) -> Gold:
+        days = frozenset(hour.date() for hour in hours)
+        for table, columns in ((USER_HOURLY, "event_hour, user_id, events"), (SESSION_HOURLY, "event_hour, session_id")):
+            union = f"SELECT {columns} FROM new_{table.name}"
+            if files := _in_days(stored[table.name], "event_hour", days):
+                union += (
+                    f" UNION ALL SELECT {columns} FROM {_parquet(files)} WHERE event_hour NOT IN ({_literals(hours)})"
+                    f" AND CAST(event_hour AS DATE) IN ({_literals(days)})"
+                )
+            connection.execute(f"CREATE TEMP VIEW {table.name} AS {union}")
+        rows = connection.sql(_sql("gold_activity_daily")).to_arrow_table()
+        daily = []
+        for day in sorted(days):
+            part = rows.filter(pc.equal(rows.column("event_date"), pa.scalar(day)))
+            if part.num_rows:
+                daily.append(
+                    parquet.write(ACTIVITY_DAILY, part, new_path(ACTIVITY_DAILY, f"event_date_month={day:%Y-%m}"))
+                )
+        return Gold(hourly, days, daily)
+
+    def _map(self, function: Any, items: Iterable[Any]) -> list[Any]:
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
+            return list(pool.map(function, items))
+
+    def _check(self, source: Source, file: SourceFile) -> Checked:
+        if file.bytes == 0:
+            return Checked(file, rows=_no_rows())
+        try:
+            with piped(source, file) as (path, fed):
+                rows = self._read(path)
+            if fed.error is not None:
+                raise fed.error
+            if rows is None:
+                return self._check_carefully(source, file)
+            accepted = rows.column("accepted")
+            if pc.all(accepted).as_py() is not False and rows.num_rows == fed.physical_lines:
+                return Checked(file, lines=rows.num_rows, rows=_without(rows, "accepted"))
+            return self._look_again(source, file, rows)
+        except UnreadableError as error:
+            return Checked(file, error=str(error))
+        except GoneError as error:
+            return Checked(file, error=str(error), gone=True)
+        except OSError as error:
+            return Checked(file, error=f"cannot be read: {error.strerror or error}")
+
+    def _read(self, path: str) -> pa.Table | None:
+        """The typed rows of a stream of lines, or None where the stream has a line that is too long for the fast reader."""
+        lines = (
+            f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
+            f"ignore_errors = true, maximum_object_size = {_LONGEST_LINE}, columns = {_TEXT_COLUMNS})"
+        )
+        try:
+            return self._database.cursor().sql(check_sql(lines)).to_arrow_table()
+        except duckdb.InvalidInputException:
+            return None
+
+    def _look_again(self, source: Source, file: SourceFile, rows: pa.Table) -> Checked:
+        """Judge carefully the lines that the fast pass turned down; judge all if its rows are not the file's lines."""
+        turned_down = set(np.flatnonzero(~rows.column("accepted").to_numpy()).tolist())
+        lines = 0
+        doubtful = []
+        for position, (number, raw) in enumerate(numbered_lines(source, file)):
+            lines += 1
+            if position in turned_down:
+                doubtful.append((number, raw))
+        if lines != rows.num_rows:
+            return self._check_carefully(source, file)
+        saved, quarantined = self._judge(doubtful)
+        kept = _without(rows.filter(rows.column("accepted")), "accepted")
+        return Checked(file, lines, tuple(quarantined), rows=pa.concat_tables([kept, *saved]))
+
+    def _check_carefully(self, source: Source, file: SourceFile) -> Checked:
+        lines = 0
+        tables, quarantined = [_no_rows()], []
+        for chunk in _chunks(numbered_lines(source, file), _CAREFUL_LINES):
+            lines += len(chunk)
+            accepted, turned_down = self._judge(chunk)
+            tables += accepted
+            quarantined += turned_down
+        return Checked(file, lines, tuple(quarantined), rows=pa.concat_tables(tables))
+
+    def _judge(self, lines: Sequence[tuple[int, bytes]]) -> tuple[list[pa.Table], list[Quarantined]]:
+        """Accepted rows and quarantined lines among raw lines, by the contract's full rules."""
+        if not lines:
+            return [], []
+        columns: dict[str, list[Any]] = {name: [] for name in ("position", "problem", *FIELD_NAMES)}
+        for position, (_, raw) in enumerate(lines):
+            problem, fields = parse_line(raw.removeprefix(BOM))
+            columns["position"].append(position)
+            columns["problem"].append(problem)
+            for name, value in fields.items():
+                columns[name].append(value)
+        types = {name: pa.int64() if name == "position" else pa.string() for name in columns}
+        connection = self._database.cursor()
+        connection.register("doubtful", pa.table({name: pa.array(columns[name], types[name]) for name in columns}))
+        judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful')}) ORDER BY position").to_arrow_table()
+        accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
+        quarantined = [
+            Quarantined(*lines[position], tuple(reasons.split(",")))
+            for position, reasons in zip(
+                judged.column("position").to_pylist(), judged.column("reasons").to_pylist(), strict=True
+            )
+            if reasons
+        ]
+        return [_without(accepted, "position", "reasons").cast(_no_rows().schema)], quarantined
+
+    def _dedupe_batch(self, readable: Sequence[Checked]) -> None:
+        hashes = [result.rows.column("row_hash").to_numpy() for result in readable]
+        repeated = _repeated(hashes, self._threads)
+        if not repeated.size:
+            return
+        positions = [np.flatnonzero(np.isin(values, repeated)) for values in hashes]
+        candidates = [
+            _tagged(result, order, found)
+            for order, (result, found) in enumerate(zip(readable, positions, strict=True))
+            if found.size
+        ]
+        connection = self._database.cursor()
+        connection.register("candidates", pa.concat_tables(candidates))
+        _drop(readable, connection.sql(_sql("dedupe")).fetchall())
+
+    def _dedupe_stored(self, readable: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
+        paths = {result.file.path for result in readable}
+        old = [file for file in stored if not (_only_source(file) and file.lower["source_file"] in paths)]
+        candidates, files = [], set()
+        for order, result in enumerate(readable):
+            for hour, rows in _by_hour(result.rows, "event_time", result.hours):
+                low, high = _range(rows)
+                overlapping = [
+                    file
+                    for file in _in_hours(old, "event_time", {hour})
+                    if file.lower["event_time"] <= high and file.upper["event_time"] >= low
+                ]
+                if overlapping:
+                    files.update(overlapping_file.path for overlapping_file in overlapping)
+                    inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
+                    candidates.append(_tagged(result, order, np.flatnonzero(inside.to_numpy())))
+        if not files:
+            return frozenset()
+        connection = self._database.cursor()
+        connection.register("candidates", pa.concat_tables(candidates))
+        connection.register("batch_paths", pa.table({"path": pa.array(sorted(paths))}))
+        same = " AND ".join(f"new.{name} IS NOT DISTINCT FROM old.{name}" for name in EVENT_COLUMNS)
+        found = connection.sql(
+            "SELECT new.file_order, new.position, new.source_file, min(old.source_file) FROM candidates AS new"
+            f" JOIN {_parquet(sorted(files))} AS old ON {same}"
+            " WHERE old.source_file NOT IN (SELECT path FROM batch_paths) GROUP BY ALL"
+        ).fetchall()
+        _drop(readable, found)
+        for result in readable:
+            _measure(result)
+        return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
+
+
+def _drop(readable: Sequence[Checked], duplicates: Sequence[tuple[int, int, str, str]]) -> None:
+    by_file: dict[int, list[tuple[int, str]]] = {}
+    for order, position, _, first in duplicates:
+        by_file.setdefault(order, []).append((position, first))
+    for order, found in by_file.items():
+        result = readable[order]
+        keep = np.ones(result.rows.num_rows, bool)
+        keep[[position for position, _ in found]] = False
+        result.rows = result.rows.filter(pa.array(keep))
+        result.duplicates += len(found)
+        result.duplicates_of |= {first for _, first in found} - {result.file.path}
+
+
+def _measure(result: Checked) -> None:
+    """Fill in the counts and times that the accepted rows have now."""
+    result.accepted = result.rows.num_rows
+    if not result.accepted:
+        result.hours, result.min_event_time, result.max_event_time = frozenset(), None, None
+        return
+    result.min_event_time, result.max_event_time = _range(result.rows)
+    first, last = (_hour(moment) for moment in (result.min_event_time, result.max_event_time))
+    if first == last:
+        result.hours = frozenset({first})
+    else:
+        microseconds = result.rows.column("event_time").cast(pa.int64()).to_numpy()
+        numbers = np.unique(microseconds // _HOUR_US).tolist()
+        result.hours = frozenset(_EPOCH + timedelta(hours=number) for number in numbers)
+
+
+def _by_hour(rows: pa.Table, column: str, hours: Collection[datetime]) -> Iterator[tuple[datetime, pa.Table]]:
+    """The rows of each hour; the table itself where it has only one."""
+    if len(hours) == 1:
+        if rows.num_rows:
+            yield next(iter(hours)), rows
+        return
+    floors = pc.floor_temporal(rows.column(column), unit="hour")
+    for hour in sorted(hours):
+        part = rows.filter(pc.equal(floors, pa.scalar(hour, floors.type)))
+        if part.num_rows:
+            yield hour, part
+
+
+def _repeated(hashes: Sequence[np.ndarray[Any, Any]], threads: int) -> np.ndarray[Any, Any]:
+    """The values that occur more than once, each once."""
+
+    def one(residue: int) -> np.ndarray[Any, Any]:
+        mine = np.concatenate([values[values % threads == residue] for values in hashes])
+        mine.sort()
+        return np.unique(mine[1:][mine[1:] == mine[:-1]])
+
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(one, range(threads))))
+
+
+def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.Table:
+    rows = _without(result.rows.take(positions), "row_hash")
+    return (
+        rows.append_column("file_order", pa.array(np.full(len(positions), order, np.int64)))
+        .append_column("position", pa.array(positions, pa.int64()))
+        .append_column("source_file", pa.array([result.file.path] * len(positions), pa.string()))
+    )
+
+
+def _range(rows: pa.Table) -> tuple[datetime, datetime]:
+    ends = pc.min_max(rows.column("event_time"))
+    return ends["min"].as_py(), ends["max"].as_py()
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _in_hours(files: Iterable[DataFile], column: str, hours: Collection[datetime]) -> list[DataFile]:
+    return [
+        file
+        for file in files
+        if any(_hour(file.lower[column]) <= hour <= _hour(file.upper[column]) for hour in hours)
+    ]
+
+
+def _in_days(files: Iterable[DataFile], column: str, days: Collection[date]) -> list[DataFile]:
+    return [
+        file for file in files if any(file.lower[column].date() <= day <= file.upper[column].date() for day in days)
+    ]
+
+
+def _only_source(file: DataFile) -> bool:
+    return bool(file.lower["source_file"] == file.upper["source_file"])
+
+
+def _without(rows: pa.Table, *names: str) -> pa.Table:
+    return rows.drop_columns(list(names))
+
+
+def _no_events() -> pa.Table:
+    return parquet.arrow_schema(EVENTS).remove_metadata().empty_table().select(list(EVENT_COLUMNS))
+
+
+def _no_rows() -> pa.Table:
+    return _no_events().append_column("row_hash", pa.array([], pa.uint64()))
+
+
+def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _parquet(files: Sequence[DataFile] | Sequence[str]) -> str:
+    paths = [file if isinstance(file, str) else file.path for file in files]
+    return "read_parquet([" + ", ".join(_quoted(path) for path in paths) + "], hive_partitioning = false)"
+
+
+def _literals(moments: Collection[datetime] | Collection[date]) -> str:
+    kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
+    return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sql(name: str) -> str:
+    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")

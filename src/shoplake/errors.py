@@ -1,0 +1,37 @@
+"""Families of errors: what went wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class ShoplakeError(Exception):
+    """An error that the user is told in one message, with its remedy, and no traceback.
+
+    Attributes:
+        exit_code: What a command that ends with this error returns to the shell.
+        remedy: What to do, or an empty string.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        """Keep the message and the remedy apart, so that each front end can lay them out."""
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class UsageError(ShoplakeError):
+    """The call itself cannot work: a wrong option, a missing place, a name that does not exist."""
+
+    exit_code = 2
+
+
+class ContractError(ShoplakeError):
+    """The data breaks the contract so widely that the batch was stopped before it was committed."""
+
+
+class TransientError(ShoplakeError):
+    """The same call may work later: a lost race, a storage that did not answer."""
+
+
+class FatalError(ShoplakeError):
+    """Something is broken that no retry will mend: a damaged lake, no disk space, no permission."""

@@ -1,0 +1,119 @@
+"""Parquet files of a table: its Arrow schema with Iceberg field ids, and one way to write a file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shoplake.tables import Table
+
+_SIMPLE = {
+    "string": pa.string(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "double": pa.float64(),
+    "timestamp": pa.timestamp("us"),
+    "date": pa.date32(),
+}
+# zstd 1 costs 3 % of size against 3 and saves a fifth of the time; both measured on an hour of events.
+_COMPRESSION_LEVEL = 1
+_ROW_GROUP_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A written data file that no snapshot names yet.
+
+    Attributes:
+        path: Absolute path.
+        metadata: Its Parquet footer, from which the table format takes its statistics.
+        bytes: Size in bytes.
+    """
+
+    path: str
+    metadata: pq.FileMetaData
+    bytes: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.metadata.num_rows)
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table, each field with the id that Iceberg knows it by.
+
+    Ids count the columns from 1; the elements of lists follow after the last column, as Iceberg assigns them.
+    """
+    nested = len(table.columns)
+    fields = []
+    for field_id, column in enumerate(table.columns, 1):
+        if column.type == "list<string>":
+            nested += 1
+            arrow_type: pa.DataType = pa.list_(pa.field("element", pa.string(), metadata=_field_id(nested)))
+        else:
+            arrow_type = arrow_type_of(column.type)
+        fields.append(pa.field(column.name, arrow_type, metadata=_field_id(field_id)))
+    return pa.schema(fields)
+
+
+def arrow_type_of(name: str) -> pa.DataType:
+    """The Arrow type of a column type of :mod:`shoplake.tables`."""
+    decimal = re.fullmatch(r"decimal\((\d+),(\d+)\)", name)
+    if decimal:
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    if name == "list<string>":
+        return pa.list_(pa.string())
+    return _SIMPLE[name]
+
+
+def write(table: Table, rows: pa.Table, path: Path) -> NewFile:
+    """Write one data file.
+
+    Args:
+        table: The table it is for.
+        rows: The rows, with the table's columns in any order; sorted here if the table is.
+        path: Where; parent folders are made.
+    """
+    schema = arrow_schema(table)
+    rows = rows.select(schema.names)
+    if table.sort:
+        rows = rows.sort_by([(name, "ascending") for name in table.sort])
+    rows = _with_schema(rows, schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    footers: list[Any] = []
+    with pq.ParquetWriter(
+        path,
+        rows.schema,
+        compression="zstd",
+        compression_level=_COMPRESSION_LEVEL,
+        use_dictionary=[column.name for column in table.columns if column.type == "string"],
+        store_schema=False,
+        metadata_collector=footers,
+    ) as writer:
+        writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
+    return NewFile(str(path), footers[0], path.stat().st_size)
+
+
+def _with_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = []
+    for field in schema:
+        column = rows.column(field.name)
+        if pa.types.is_dictionary(column.type) or column.type.equals(field.type):
+            columns.append(column)
+        else:
+            columns.append(column.cast(field.type))
+    fields = [
+        field.with_type(column.type) if pa.types.is_dictionary(column.type) else field
+        for field, column in zip(schema, columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _field_id(number: int) -> dict[bytes, bytes]:
+    return {b"PARQUET:field_id": str(number).encode()}

@@ -1,0 +1,92 @@
+"""What a run is going to do: a pure function of the listing and the ledger, so that it prints and tests without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from shoplake import ledger
+from shoplake.discover import SourceFile
+from shoplake.ledger import Entry
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The source files that are ingested together.
+
+    Attributes:
+        files: Sorted by path: of equal events, the first file's is kept.
+        replaced: Paths among them that the ledger knows: their earlier rows go.
+    """
+
+    files: tuple[SourceFile, ...]
+    replaced: frozenset[str]
+
+    @property
+    def bytes(self) -> int:
+        """Compressed size."""
+        return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do.
+
+    Attributes:
+        batches: In the order they are done; empty when there is nothing new.
+        known: Source files that are in the lake as they are and stay untouched.
+        reopened: Paths that an earlier run left to be done again.
+    """
+
+    batches: tuple[Batch, ...]
+    known: int
+    reopened: tuple[str, ...]
+
+    @property
+    def files(self) -> int:
+        """Source files to ingest."""
+        return sum(len(batch.files) for batch in self.batches)
+
+    @property
+    def bytes(self) -> int:
+        """Their compressed size."""
+        return sum(batch.bytes for batch in self.batches)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Paths whose earlier version is replaced."""
+        return tuple(sorted(path for batch in self.batches for path in batch.replaced))
+
+
+def make(listing: Sequence[SourceFile], entries: Mapping[str, Entry], batch_bytes: int) -> Plan:
+    """Plan a run.
+
+    Args:
+        listing: What the source holds.
+        entries: What the ledger knows, by path.
+        batch_bytes: Compressed bytes of a batch at most; a single larger file is a batch of its own, and reopened files
+            are done together, because they hold the same events.
+    """
+    news = [file for file in listing if _is_new(file, entries.get(file.path))]
+    again = [file for file in news if file.path in entries and entries[file.path].status == ledger.REOPENED]
+    rest = [file for file in news if file not in set(again)]
+    groups = [*([tuple(sorted(again))] if again else []), *_groups(sorted(rest), batch_bytes)]
+    batches = tuple(Batch(group, frozenset(file.path for file in group if file.path in entries)) for group in groups)
+    return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))
+
+
+def _is_new(file: SourceFile, entry: Entry | None) -> bool:
+    return entry is None or entry.version != file.version or entry.status == ledger.REOPENED
+
+
+def _groups(files: list[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
+    group: list[SourceFile] = []
+    size = 0
+    for file in files:
+        if group and size + file.bytes > batch_bytes:
+            yield tuple(group)
+            group, size = [], 0
+        group.append(file)
+        size += file.bytes
+    if group:
+        yield tuple(group)

@@ -1,0 +1,67 @@
+"""The five questions by number and name, and the oracle's answers to the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from shoplake.errors import UsageError
+
+_HEADER = re.compile(r"^--\s*(\d+)\.\s*(\w+)(?::\s*(.*))?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class NamedQuery:
+    """One statement of ``queries.sql``: its number, name, what it asks, and its text without the semicolon."""
+
+    number: int
+    name: str
+    question: str
+    sql: str
+
+
+@cache
+def five() -> tuple[NamedQuery, ...]:
+    """The five questions, from the gold tables: ``queries.sql``."""
+    return parse(_text("queries.sql", "queries.sql"))
+
+
+@cache
+def oracle() -> tuple[NamedQuery, ...]:
+    """The same five, from ``events`` and written independently: ``grading/queries.sql``."""
+    return parse(_text("oracle.sql", "grading/queries.sql"))
+
+
+def find(which: str) -> tuple[NamedQuery, ...]:
+    """The questions that a number, a name or ``all`` names.
+
+    Raises:
+        UsageError: Nothing has that name.
+    """
+    if which == "all":
+        return five()
+    found = tuple(query for query in five() if which in (str(query.number), query.name))
+    if not found:
+        names = ", ".join(f"{query.number} {query.name}" for query in five())
+        raise UsageError(f"there is no query {which!r}", remedy=f"Known: {names}, or all.")
+    return found
+
+
+def parse(text: str) -> tuple[NamedQuery, ...]:
+    """Split a file of statements, each headed by ``-- NUMBER. NAME: QUESTION``."""
+    headers = list(_HEADER.finditer(text))
+    queries = []
+    for header, following in zip(headers, [*headers[1:], None], strict=True):
+        body = text[header.end() : following.start() if following else len(text)]
+        queries.append(NamedQuery(int(header[1]), header[2], header[3] or "", body.strip().rstrip(";").strip()))
+    return tuple(queries)
+
+
+def _text(packaged: str, in_repository: str) -> str:
+    inside = resources.files("shoplake").joinpath(packaged)
+    if inside.is_file():
+        return inside.read_text("utf-8")
+    return (Path(__file__).parents[2] / in_repository).read_text("utf-8")

@@ -1,0 +1,14 @@
+-- check: which lines of one source file meet the contract, and their typed columns.
+-- grain: one row a line, in the file's order
+-- input: {lines} with the nine fields as text
+-- dialect: DuckDB; the casts are declared in contract.py
+WITH lines AS (
+    SELECT *,
+        {casts}
+    FROM {lines}
+)
+SELECT
+    {typed},
+    {accepted} AS accepted,
+    hash(event_time, user_id, session_id) AS row_hash
+FROM lines

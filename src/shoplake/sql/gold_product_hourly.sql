@@ -1,0 +1,18 @@
+-- gold_product_hourly: what happened to each product in each hour.
+-- grain: event_hour, product_id, category (both NULL for searches)
+-- input: events, whole hours of it
+-- dialect: shared by DuckDB, Spark SQL and Trino
+SELECT
+    date_trunc('hour', event_time) AS event_hour,
+    product_id,
+    category,
+    count(CASE WHEN event_type = 'page_view' THEN 1 END) AS page_views,
+    count(CASE WHEN event_type = 'add_to_cart' THEN 1 END) AS add_to_carts,
+    count(CASE WHEN event_type = 'remove_from_cart' THEN 1 END) AS removes_from_cart,
+    count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
+    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity END), 0) AS BIGINT) AS units_sold,
+    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * price END), 0) AS DECIMAL(38, 2)) AS revenue,
+    count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
+    count(*) AS events
+FROM events
+GROUP BY date_trunc('hour', event_time), product_id, category

@@ -1,0 +1,19 @@
+-- gold_session_hourly: what happened in each session in each hour.
+-- grain: event_hour, session_id
+-- input: events, whole hours of it
+-- dialect: shared by DuckDB, Spark SQL and Trino
+SELECT
+    date_trunc('hour', event_time) AS event_hour,
+    session_id,
+    min(user_id) AS user_id,
+    min(event_time) AS first_event_time,
+    max(event_time) AS last_event_time,
+    count(CASE WHEN event_type = 'page_view' THEN 1 END) AS page_views,
+    count(CASE WHEN event_type = 'add_to_cart' THEN 1 END) AS add_to_carts,
+    count(CASE WHEN event_type = 'remove_from_cart' THEN 1 END) AS removes_from_cart,
+    count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
+    count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
+    count(*) AS events,
+    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * price END), 0) AS DECIMAL(38, 2)) AS revenue
+FROM events
+GROUP BY date_trunc('hour', event_time), session_id

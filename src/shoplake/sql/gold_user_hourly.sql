@@ -1,0 +1,16 @@
+-- gold_user_hourly: what each user did in each hour; the unit table for experiments.
+-- grain: event_hour, user_id
+-- input: events, whole hours of it
+-- dialect: shared by DuckDB, Spark SQL and Trino
+SELECT
+    date_trunc('hour', event_time) AS event_hour,
+    user_id,
+    count(CASE WHEN event_type = 'page_view' THEN 1 END) AS page_views,
+    count(CASE WHEN event_type = 'add_to_cart' THEN 1 END) AS add_to_carts,
+    count(CASE WHEN event_type = 'remove_from_cart' THEN 1 END) AS removes_from_cart,
+    count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
+    count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
+    count(*) AS events,
+    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * price END), 0) AS DECIMAL(38, 2)) AS revenue
+FROM events
+GROUP BY date_trunc('hour', event_time), user_id

@@ -1,0 +1,15 @@
+-- reasons: why lines are quarantined; run only over those that check.sql turned down.
+-- grain: one row a line
+-- input: {lines} with position, problem and the nine fields as text
+-- dialect: DuckDB; the rules are declared in contract.py
+WITH lines AS (
+    SELECT *,
+        {casts}
+    FROM {lines}
+)
+SELECT
+    position,
+    {typed},
+    hash(event_time, user_id, session_id) AS row_hash,
+    {reasons} AS reasons
+FROM lines

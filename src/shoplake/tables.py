@@ -1,0 +1,168 @@
+"""Every table of a lake, declared once: columns, grain and partitioning.
+
+Iceberg schemas, Parquet schemas, the views of :func:`shoplake.open` and the data dictionary derive from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoplake.contract import FIELDS
+
+MONEY = "decimal(38,2)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``type`` is string, int, long, double, timestamp (UTC, microseconds), date, decimal(p,s) or list<string>."""
+
+    name: str
+    type: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: Its name in the lake's namespace.
+        grain: What one row is.
+        columns: In order; an Iceberg field id is the position, counted from 1.
+        partition: The partitioned column and its transform (hour, day or month).
+        key: The column by whose values rows are replaced as a whole (a source file, an hour, a day).
+        sort: Order of the rows inside a data file, for small files and selective reads; empty keeps the order of arrival.
+    """
+
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+    partition: tuple[str, str]
+    key: str
+    sort: tuple[str, ...] = ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+_HOUR = Column("event_hour", "timestamp", "Start of the hour of the events, UTC.")
+_COUNTS = (
+    Column("page_views", "long", "Events of type page_view."),
+    Column("add_to_carts", "long", "Events of type add_to_cart."),
+    Column("removes_from_cart", "long", "Events of type remove_from_cart."),
+    Column("purchases", "long", "Events of type purchase."),
+)
+_SEARCHES = Column("searches", "long", "Events of type search.")
+_REVENUE = Column("revenue", MONEY, "Sum of quantity x price over the purchases, exact.")
+_EVENTS = Column("events", "long", "All events.")
+
+EVENTS = Table(
+    "events",
+    "one accepted event",
+    (
+        *(Column(field.column, field.type, f"{field.name} of the line: {field.rule}.") for field in FIELDS),
+        Column("source_file", "string", "The source file that the event came in (of several, the first by name)."),
+    ),
+    ("event_time", "hour"),
+    "source_file",
+)
+QUARANTINE = Table(
+    "quarantine",
+    "one quarantined line",
+    (
+        Column("source_file", "string", "The source file of the line."),
+        Column("line_number", "long", "Number of the line in its file, from 1, blank lines counted."),
+        Column("raw", "string", "The line exactly as it came, in the given encoding."),
+        Column("encoding", "string", "utf-8, or base64 where the bytes are not UTF-8."),
+        Column("reasons", "list<string>", "Every rule of the contract that the line breaks."),
+        Column("arrived_at", "timestamp", "When the batch was ingested, UTC."),
+        Column("batch", "string", "The batch that took the line on."),
+    ),
+    ("arrived_at", "day"),
+    "source_file",
+)
+LEDGER = Table(
+    "ledger",
+    "the ingested version of one source file",
+    (
+        Column("source_file", "string", "Path of the file below the source."),
+        Column("version", "string", "Which version of it: size and modification time, or the storage's etag."),
+        Column("bytes", "long", "Its size, compressed."),
+        Column("status", "string", "ingested, unreadable, or reopened (to be done again by the next batch)."),
+        Column("error", "string", "Why an unreadable file could not be read."),
+        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined."),
+        Column("accepted", "long", "Its lines that are rows of events."),
+        Column("duplicates", "long", "Its lines that are equal to an event counted already."),
+        Column("quarantined", "long", "Its lines that are rows of quarantine."),
+        Column("duplicates_of", "list<string>", "The other source files that hold the events of its duplicates."),
+        Column("min_event_time", "timestamp", "Its earliest accepted event, UTC."),
+        Column("max_event_time", "timestamp", "Its latest accepted event, UTC."),
+        Column("arrived_at", "timestamp", "When its batch was ingested, UTC."),
+        Column("batch", "string", "The batch that took it on."),
+        Column("engine", "string", "The engine that computed it."),
+        Column("seconds", "double", "Seconds of work that reading and checking it took."),
+    ),
+    ("arrived_at", "month"),
+    "source_file",
+)
+PRODUCT_HOURLY = Table(
+    "product_hourly",
+    "hour x product x category (searches have neither)",
+    (
+        _HOUR,
+        Column("product_id", "string", "The product; NULL for searches."),
+        Column("category", "string", "The category as the events name it; NULL for searches."),
+        *_COUNTS,
+        Column("units_sold", "long", "Sum of the quantity of the purchases."),
+        _REVENUE,
+        _SEARCHES,
+        _EVENTS,
+    ),
+    ("event_hour", "day"),
+    "event_hour",
+    ("product_id", "category"),
+)
+USER_HOURLY = Table(
+    "user_hourly",
+    "hour x user",
+    (_HOUR, Column("user_id", "string", "The user."), *_COUNTS, _SEARCHES, _EVENTS, _REVENUE),
+    ("event_hour", "day"),
+    "event_hour",
+    ("user_id",),
+)
+SESSION_HOURLY = Table(
+    "session_hourly",
+    "hour x session",
+    (
+        _HOUR,
+        Column("session_id", "string", "The session."),
+        Column("user_id", "string", "Its user (of several, the first by name)."),
+        Column("first_event_time", "timestamp", "Its earliest event in the hour, UTC."),
+        Column("last_event_time", "timestamp", "Its latest event in the hour, UTC."),
+        *_COUNTS,
+        _SEARCHES,
+        _EVENTS,
+        _REVENUE,
+    ),
+    ("event_hour", "day"),
+    "event_hour",
+    ("session_id",),
+)
+ACTIVITY_DAILY = Table(
+    "activity_daily",
+    "day",
+    (
+        Column("event_date", "date", "The day, UTC."),
+        Column("unique_users", "long", "Distinct users of the day, exact."),
+        Column("unique_sessions", "long", "Distinct sessions of the day, exact."),
+        _EVENTS,
+    ),
+    ("event_date", "month"),
+    "event_date",
+)
+
+GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
+TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER)
+BY_NAME = {table.name: table for table in TABLES}
