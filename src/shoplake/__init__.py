@@ -8,12 +8,12 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "open"]
 
 if TYPE_CHECKING:
-    from shoplake.api import open
+    from shoplake.api import open  # noqa: A004 - shoplake.open(lake) is the interface
 
 
 def __getattr__(name: str) -> Any:
     if name == "open":
-        from shoplake.api import open
+        from shoplake.api import open  # noqa: A004 - shoplake.open(lake) is the interface
 
         return open
     raise AttributeError(f"module 'shoplake' has no attribute {name!r}")

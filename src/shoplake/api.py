@@ -27,7 +27,7 @@ _SQL_TYPES = {
 }
 
 
-def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:
+def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: A001 - read as shoplake.open(lake)
     """Open a lake for reading.
 
     What is read is one consistent set of snapshots: every table as the last acknowledged batch left it at the moment of
@@ -58,7 +58,6 @@ class OpenLake:
         self._lake = lake
         self._connection = duckdb.connect(config={"threads": threads} if threads else {})
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        self._connection.execute("SET GLOBAL enable_progress_bar = false")
         self.refresh()
 
     @property

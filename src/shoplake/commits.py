@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +28,6 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table as IcebergTable
 from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform, Transform
 from pyiceberg.types import (
     DateType,
@@ -48,7 +47,10 @@ from shoplake.errors import TransientError
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
 from shoplake.snapshots import CATALOG_NAME, NAMESPACE, local_path
-from shoplake.tables import BY_NAME, TABLES, Table
+from shoplake.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table as IcebergTable
 
 _TYPES: dict[str, IcebergType] = {
     "string": StringType(),
@@ -175,7 +177,7 @@ class Commits:
         self, table: Table, keys: Collection[Any], merge: Collection[str]
     ) -> tuple[list[DataFile], list[NewFile]]:
         iceberg = self._tables[table.name]
-        where: BooleanExpression = In(table.key, [_literal(key) for key in keys])  # type: ignore[arg-type]
+        where: BooleanExpression = In(table.key, [_literal(key) for key in keys])  # type: ignore[arg-type, call-arg]
         field = iceberg.schema().find_field(table.key)
         values = pa.array(list(keys), parquet.arrow_schema(table).field(table.key).type)
         removed, kept = [], []

@@ -30,7 +30,7 @@ class Field:
         rule: What a present value must be, in words.
         present_for: The event types that carry it; for the others it must be null.
         cast: SQL that turns the text into the stored type, NULL where it cannot.
-        broken: SQL that is true for a present text breaking the rule, or None where any text will do.
+        fine: SQL that is true for a present text that meets the rule, or None where any text will do.
         code: Reason code of a present text that breaks the rule.
         nullable_text: Whether an empty text is a value (True) or counts as missing (False).
     """
@@ -41,7 +41,7 @@ class Field:
     rule: str
     present_for: tuple[str, ...] = EVENT_TYPES
     cast: str | None = None
-    broken: str | None = None
+    fine: str | None = None
     code: str | None = None
     nullable_text: bool = False
 
@@ -56,9 +56,10 @@ class Field:
         return f"{self.name} IS NOT NULL" if self.nullable_text else f"{self.name} <> ''"
 
 
-# An identifier that starts like an object or an array was one: no producer's identifier does.
-_NESTED = "(left({0}, 1) = '{{' OR left({0}, 1) = '[')"
-# The two forms that producers write are recognised without a regular expression (135 ns a line); the rest by it.
+# An identifier that starts like an object or an array was one: no producer's identifier does. Plain comparisons cost a
+# quarter of taking the first character.
+_FLAT = "({0} < '[' OR {0} >= ']') AND ({0} < '{{' OR {0} >= '|')"
+# The two forms that producers write are recognised without the regular expression, which costs twice the cast.
 _ISO_8601 = (
     "(timestamp LIKE '____-__-__T__:__:__.______+00:00' OR timestamp LIKE '____-__-__T__:__:__.___Z' OR "
     r"regexp_like(timestamp, '^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?$'))"
@@ -71,18 +72,16 @@ FIELDS = (
         "timestamp",
         "ISO 8601; without an offset it is UTC; not before 1970",
         cast="make_timestamp(epoch_us(TRY_CAST(timestamp AS TIMESTAMPTZ)))",
-        broken=f"event_time IS NULL OR event_time < TIMESTAMP '1970-01-01 00:00:00' OR NOT {_ISO_8601}",
+        fine=f"event_time >= TIMESTAMP '1970-01-01 00:00:00' AND {_ISO_8601}",
         code="bad_timestamp",
     ),
-    Field(
-        "user_id", "user_id", "string", "non-empty text", broken=_NESTED.format("user_id"), code="bad_user_id"
-    ),
+    Field("user_id", "user_id", "string", "non-empty text", fine=_FLAT.format("user_id"), code="bad_user_id"),
     Field(
         "session_id",
         "session_id",
         "string",
         "non-empty text",
-        broken=_NESTED.format("session_id"),
+        fine=_FLAT.format("session_id"),
         code="bad_session_id",
     ),
     Field(
@@ -90,7 +89,7 @@ FIELDS = (
         "event_type",
         "string",
         "one of " + ", ".join(EVENT_TYPES),
-        broken="event_type NOT IN (" + ", ".join(f"'{name}'" for name in EVENT_TYPES) + ")",
+        fine="event_type IN (" + ", ".join(f"'{name}'" for name in EVENT_TYPES) + ")",
         code="unknown_event_type",
     ),
     Field(
@@ -99,7 +98,7 @@ FIELDS = (
         "string",
         "non-empty text",
         WITH_PRODUCT,
-        broken=_NESTED.format("product_id"),
+        fine=_FLAT.format("product_id"),
         code="bad_product_id",
     ),
     Field(
@@ -108,7 +107,7 @@ FIELDS = (
         "string",
         "non-empty text",
         WITH_PRODUCT,
-        broken=_NESTED.format("category"),
+        fine=_FLAT.format("category"),
         code="bad_category",
     ),
     Field(
@@ -118,7 +117,7 @@ FIELDS = (
         "integer >= 1",
         WITH_AMOUNT,
         cast="TRY_CAST(quantity AS INTEGER)",
-        broken="coalesce(quantity_value < 1, TRUE) OR CAST(quantity_value AS VARCHAR) <> quantity",
+        fine="quantity_value >= 1 AND CAST(quantity_value AS VARCHAR) = quantity",
         code="bad_quantity",
     ),
     Field(
@@ -128,7 +127,7 @@ FIELDS = (
         "number, 0 to 9999999999.99, rounded to cents",
         WITH_AMOUNT,
         cast="TRY_CAST(price AS DECIMAL(12, 2))",
-        broken="coalesce(price_value < 0, TRUE)",
+        fine="price_value >= 0",
         code="bad_price",
     ),
     Field("search_query", "search_query", "string", "text, may be empty", ("search",), nullable_text=True),
@@ -163,12 +162,12 @@ def _rules() -> tuple[Rule, ...]:
         due = "problem IS NULL" if everywhere else f"problem IS NULL AND event_type IN ({types})"
         for_whom = "" if everywhere else f" in an event of type {', '.join(field.present_for)}"
         rules.append(Rule(f"missing_{field.name}", f"no {field.name}{for_whom}", f"{due} AND {field.missing}"))
-        if field.broken:
+        if field.fine:
             rules.append(
                 Rule(
                     str(field.code),
                     f"{field.name} is not: {field.rule}",
-                    f"{due} AND {field.present} AND ({field.broken})",
+                    f"{due} AND {field.present} AND NOT coalesce({field.fine}, FALSE)",
                 )
             )
         if not everywhere:
@@ -207,7 +206,7 @@ def accepted_condition() -> str:
 
 
 def _fine(field: Field) -> str:
-    return f"{field.present} AND NOT ({field.broken})" if field.broken else field.present
+    return f"{field.present} AND {field.fine}" if field.fine else field.present
 
 
 def check_sql(lines: str) -> str:
@@ -239,9 +238,7 @@ def reasons_sql(lines: str) -> str:
 def _fill(name: str, **parts: str) -> str:
     text = resources.files("shoplake").joinpath("sql", name).read_text("utf-8")
     casts = ",\n        ".join(f"{field.cast} AS {_cast_name(field)}" for field in FIELDS if field.cast)
-    typed = ",\n    ".join(
-        f"{_cast_name(field)} AS {field.column}" if field.cast else field.name for field in FIELDS
-    )
+    typed = ",\n    ".join(f"{_cast_name(field)} AS {field.column}" if field.cast else field.name for field in FIELDS)
     for key, value in {"casts": casts, "typed": typed, **parts}.items():
         text = text.replace("{" + key + "}", value)
     return text
@@ -284,6 +281,8 @@ def parse_line(raw: bytes) -> tuple[str | None, dict[str, str | None]]:
 
 class _Number(str):
     """The text of a JSON number, kept as it was written."""
+
+    __slots__ = ()
 
 
 def _refuse(name: str) -> Any:

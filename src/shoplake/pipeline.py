@@ -163,7 +163,7 @@ class _Opening:
 
     def __init__(self, lake: Lake) -> None:
         self._commits: Commits | None = None
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._open, args=(lake,), name="open-lake", daemon=True)
         self._thread.start()
 
@@ -172,7 +172,7 @@ class _Opening:
             from shoplake.commits import Commits
 
             self._commits = Commits(lake)
-        except BaseException as error:  # handed to the thread that asks
+        except Exception as error:  # noqa: BLE001 - handed to the thread that asks
             self._error = error
 
     def commits(self) -> Commits:
@@ -334,9 +334,7 @@ def _acknowledge(
         rows = pa.concat_tables([earlier.filter(keep), rows])
     belongs = {table.name: commits.snapshot_id(table.name) for table in TABLES if table is not LEDGER}
     new = engine.write(LEDGER, rows, commits.new_path(LEDGER, f"arrived_at_month={arrived_at:%Y-%m}"))
-    commits.replace(
-        LEDGER, set(entries), [new], {**properties, PUBLISHED: json.dumps(belongs)}, merge=merge
-    )
+    commits.replace(LEDGER, set(entries), [new], {**properties, PUBLISHED: json.dumps(belongs)}, merge=merge)
 
 
 def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:

@@ -16,7 +16,7 @@ class Batch:
 
     Attributes:
         files: Sorted by path: of equal events, the first file's is kept.
-        replaced: Paths among them that the ledger knows: their earlier rows go.
+        replaced: Paths among them whose object was replaced since an earlier batch ingested it.
     """
 
     files: tuple[SourceFile, ...]
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """Paths whose earlier version is replaced."""
+        """Paths whose object was replaced since it was ingested."""
         return tuple(sorted(path for batch in self.batches for path in batch.replaced))
 
 
@@ -71,12 +71,19 @@ def make(listing: Sequence[SourceFile], entries: Mapping[str, Entry], batch_byte
     again = [file for file in news if file.path in entries and entries[file.path].status == ledger.REOPENED]
     rest = [file for file in news if file not in set(again)]
     groups = [*([tuple(sorted(again))] if again else []), *_groups(sorted(rest), batch_bytes)]
-    batches = tuple(Batch(group, frozenset(file.path for file in group if file.path in entries)) for group in groups)
+    batches = tuple(
+        Batch(group, frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))))
+        for group in groups
+    )
     return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))
 
 
 def _is_new(file: SourceFile, entry: Entry | None) -> bool:
     return entry is None or entry.version != file.version or entry.status == ledger.REOPENED
+
+
+def _is_replaced(file: SourceFile, entry: Entry | None) -> bool:
+    return entry is not None and entry.version != file.version and entry.status != ledger.UNREADABLE
 
 
 def _groups(files: list[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:

@@ -51,7 +51,7 @@ class RunReport:
         return {**figures, "seconds": round(self.seconds, 3), "events_per_second": round(self.events_per_second)}
 
 
-def json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:  # noqa: PLR0911 - one return a type
     """A query's value as JSON: times as ISO 8601 in UTC, decimals as text, so that nothing is lost."""
     if isinstance(value, datetime):
         text = value.replace(tzinfo=None) if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)

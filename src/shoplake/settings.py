@@ -34,7 +34,10 @@ SETTINGS = (
     Setting("threads", 0, int, "Worker threads of the engine; 0 means one per core."),
     Setting("batch_bytes", 160 * 1024 * 1024, int, "Compressed bytes of source files that one batch takes on at most."),
     Setting(
-        "max_quarantine_rate", 0.5, float, "Share of quarantined lines (0-1) over which a batch stops before it commits."
+        "max_quarantine_rate",
+        0.5,
+        float,
+        "Share of quarantined lines (0-1) over which a batch stops before it commits.",
     ),
     Setting("freshness_minutes", 10.0, float, "How old the newest arrival may be before status calls the lake stale."),
 )

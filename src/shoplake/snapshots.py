@@ -194,7 +194,7 @@ def _read(location: str) -> bytes:
 def _read_avro(location: str) -> list[Any]:
     try:
         with Path(local_path(location)).open("rb") as stream:
-            return list(fastavro.reader(stream))
+            return list(fastavro.reader(stream))  # type: ignore[no-untyped-call]
     except OSError as error:
         raise FatalError(
             f"{location} cannot be read: {error.strerror}", remedy="Was the lake moved or partly deleted?"

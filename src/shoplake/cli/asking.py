@@ -38,7 +38,11 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
     if style == "json":
         output.as_json(
             [
-                {"name": question.name, "columns": columns, "rows": [[json_value(value) for value in row] for row in rows]}
+                {
+                    "name": question.name,
+                    "columns": columns,
+                    "rows": [[json_value(value) for value in row] for row in rows],
+                }
                 for question, columns, rows in results
             ]
         )

@@ -111,7 +111,9 @@ def _ingest(folder: Path, raw: Path) -> RunReport:
 def _reconcile(lake: api.OpenLake, first: RunReport, second: RunReport, generated: int) -> None:
     output.say("6. Do the sums agree?")
     stored = lake.sql("SELECT count(*) FROM events").fetchall()[0][0]
-    ledger = lake.sql("SELECT sum(lines), sum(accepted + duplicates + quarantined), sum(accepted) FROM ledger").fetchall()
+    ledger = lake.sql(
+        "SELECT sum(lines), sum(accepted + duplicates + quarantined), sum(accepted) FROM ledger"
+    ).fetchall()
     lines, fates, accepted = ledger[0]
     agree = [
         ("lines generated = lines in the ledger", generated, lines),
@@ -121,9 +123,12 @@ def _reconcile(lake: api.OpenLake, first: RunReport, second: RunReport, generate
     ]
     for query, check in zip(queries.five(), queries.oracle(), strict=True):
         answer, truth = lake.sql(query.sql).fetchall(), lake.sql(check.sql).fetchall()
-        agree.append((f"{query.name} = the oracle over events (rows)", len(answer), len(truth) if answer == truth else -1))
+        agree.append(
+            (f"{query.name} = the oracle over events (rows)", len(answer), len(truth) if answer == truth else -1)
+        )
     output.as_table(
-        ("", "left", "right", ""), [(what, left, right, "yes" if left == right else "NO") for what, left, right in agree]
+        ("", "left", "right", ""),
+        [(what, left, right, "yes" if left == right else "NO") for what, left, right in agree],
     )
     if any(left != right for _, left, right in agree):
         raise FatalError("the sums do not agree", remedy="Please report this with the output above.")

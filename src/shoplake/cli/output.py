@@ -38,7 +38,9 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
+    if title:
+        _console().print(title, style="bold", soft_wrap=True, markup=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float | Decimal) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -172,7 +174,7 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
         shown: False keeps it silent; so does a stderr that is no terminal.
     """
     if not shown or not sys.stderr.isatty():
-        yield lambda total: None, lambda amount, units: None
+        yield _nothing, _nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -194,11 +196,15 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
         nonlocal units_done
         units_done += units
         elapsed = bar.tasks[0].elapsed or 0.0
-        rate = f"{units_done / elapsed:,.0f} {unit}/s" if elapsed > 0.2 else ""  # noqa: PLR2004 - a rate needs some time
+        rate = f"{units_done / elapsed:,.0f} {unit}/s" if elapsed > 0.2 else ""
         bar.update(task, advance=amount, rate=rate)
 
     with bar:
         yield lambda total: bar.update(task, total=total), advance
+
+
+def _nothing(*_: int) -> None:
+    return
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -210,7 +216,7 @@ def size(amount: int) -> str:
     """Bytes as a person reads them."""
     value = float(amount)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004 - SI prefixes go by thousands
+        if value < 1000:
             return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
         value /= 1000
     return f"{value:,.1f} TB"
@@ -218,7 +224,7 @@ def size(amount: int) -> str:
 
 def seconds(value: float) -> str:
     """A duration of work."""
-    return f"{value:.2f} s" if value < 60 else str(timedelta(seconds=round(value)))  # noqa: PLR2004 - a minute
+    return f"{value:.2f} s" if value < 60 else str(timedelta(seconds=round(value)))
 
 
 def ago(value: float) -> str:
@@ -229,7 +235,7 @@ def ago(value: float) -> str:
     return count(int(value), "second")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> str:  # noqa: PLR0911 - one return a type
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -6,14 +6,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoplake.discover import Source, SourceFile
 from shoplake.parquet import NewFile
 from shoplake.snapshots import DataFile
 from shoplake.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Progress = Callable[[int, int], None]
 """Is told of finished work: compressed bytes read, lines judged."""

@@ -32,7 +32,7 @@ from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY,
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
-_LONGEST_LINE = 4 * 1024 * 1024
+_LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
 _TEXT_COLUMNS = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in FIELD_NAMES) + "}"
 _EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
@@ -52,7 +52,9 @@ class DuckDBEngine:
         self._threads = threads
         self._database = duckdb.connect(config={"threads": threads})
         self._database.execute("SET GLOBAL TimeZone = 'UTC'")  # a time without an offset is UTC
-        self._database.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")  # as Spark says
+        self._database.execute(
+            "CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)"
+        )  # as Spark says
 
     def check(self, source: Source, files: Sequence[SourceFile], progress: Progress) -> list[Checked]:
         """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
@@ -142,7 +144,10 @@ class DuckDBEngine:
         hourly: dict[str, list[NewFile]],
     ) -> Gold:
         days = frozenset(hour.date() for hour in hours)
-        for table, columns in ((USER_HOURLY, "event_hour, user_id, events"), (SESSION_HOURLY, "event_hour, session_id")):
+        for table, columns in (
+            (USER_HOURLY, "event_hour, user_id, events"),
+            (SESSION_HOURLY, "event_hour, session_id"),
+        ):
             union = f"SELECT {columns} FROM new_{table.name}"
             if files := _in_days(stored[table.name], "event_hour", days):
                 union += (
@@ -164,7 +169,7 @@ class DuckDBEngine:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
             return list(pool.map(function, items))
 
-    def _check(self, source: Source, file: SourceFile) -> Checked:
+    def _check(self, source: Source, file: SourceFile) -> Checked:  # noqa: PLR0911 - one return a fate
         if file.bytes == 0:
             return Checked(file, rows=_no_rows())
         try:
@@ -174,8 +179,7 @@ class DuckDBEngine:
                 raise fed.error
             if rows is None:
                 return self._check_carefully(source, file)
-            accepted = rows.column("accepted")
-            if pc.all(accepted).as_py() is not False and rows.num_rows == fed.physical_lines:
+            if pc.all(rows.column("accepted")).as_py() is not False:
                 return Checked(file, lines=rows.num_rows, rows=_without(rows, "accepted"))
             return self._look_again(source, file, rows)
         except UnreadableError as error:
@@ -186,7 +190,7 @@ class DuckDBEngine:
             return Checked(file, error=f"cannot be read: {error.strerror or error}")
 
     def _read(self, path: str) -> pa.Table | None:
-        """The typed rows of a stream of lines, or None where the stream has a line that is too long for the fast reader."""
+        """The typed rows of a stream, one for each line that is not blank; None if a line is too long for the fast reader."""
         lines = (
             f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
             f"ignore_errors = true, maximum_object_size = {_LONGEST_LINE}, columns = {_TEXT_COLUMNS})"
@@ -238,7 +242,7 @@ class DuckDBEngine:
         judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful')}) ORDER BY position").to_arrow_table()
         accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
         quarantined = [
-            Quarantined(*lines[position], tuple(reasons.split(",")))
+            Quarantined(lines[position][0], lines[position][1], tuple(reasons.split(",")))
             for position, reasons in zip(
                 judged.column("position").to_pylist(), judged.column("reasons").to_pylist(), strict=True
             )
@@ -264,7 +268,8 @@ class DuckDBEngine:
     def _dedupe_stored(self, readable: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
         paths = {result.file.path for result in readable}
         old = [file for file in stored if not (_only_source(file) and file.lower["source_file"] in paths)]
-        candidates, files = [], set()
+        candidates: list[pa.Table] = []
+        files: set[str] = set()
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
                 low, high = _range(rows)
@@ -338,14 +343,15 @@ def _by_hour(rows: pa.Table, column: str, hours: Collection[datetime]) -> Iterat
 
 def _repeated(hashes: Sequence[np.ndarray[Any, Any]], threads: int) -> np.ndarray[Any, Any]:
     """The values that occur more than once, each once."""
+    bits = (threads - 1).bit_length()
 
-    def one(residue: int) -> np.ndarray[Any, Any]:
-        mine = np.concatenate([values[values % threads == residue] for values in hashes])
-        mine.sort()
-        return np.unique(mine[1:][mine[1:] == mine[:-1]])
+    def one(part: int) -> np.ndarray[Any, Any]:
+        mine = [values[(values >> np.uint64(64 - bits)) == part] for values in hashes] if bits else hashes
+        ordered = np.sort(np.concatenate(mine))
+        return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
     with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(one, range(threads))))
+        return np.concatenate(list(pool.map(one, range(1 << bits))))
 
 
 def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.Table:
@@ -368,9 +374,7 @@ def _hour(moment: datetime) -> datetime:
 
 def _in_hours(files: Iterable[DataFile], column: str, hours: Collection[datetime]) -> list[DataFile]:
     return [
-        file
-        for file in files
-        if any(_hour(file.lower[column]) <= hour <= _hour(file.upper[column]) for hour in hours)
+        file for file in files if any(_hour(file.lower[column]) <= hour <= _hour(file.upper[column]) for hour in hours)
     ]
 
 

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from isal import igzip, isal_zlib
 
@@ -32,14 +31,12 @@ class GoneError(Exception):
 
 @dataclass
 class Fed:
-    """What went through a pipe.
+    """What became of a stream.
 
     Attributes:
-        physical_lines: Lines including blank ones; a last line without a newline counts.
-        error: What ended the stream early, if anything did.
+        error: What ended it early, if anything did.
     """
 
-    physical_lines: int = 0
     error: Exception | None = None
 
 
@@ -47,8 +44,8 @@ class Fed:
 def piped(source: Source, file: SourceFile) -> Iterator[tuple[str, Fed]]:
     """A path from which the inflated file can be read once, as a stream, while it is being inflated.
 
-    Nothing is written to disk and no more than a pipe's buffer is held in memory. After the block, ``Fed`` tells how many
-    lines went through and whether the file was whole: a cut file looks, at the pipe's end, like a shorter one.
+    Nothing is written to disk and no more than a pipe's buffer is held in memory. After the block, ``Fed`` tells whether
+    the file was whole, checksum included: a cut file looks, at the pipe's end, like a shorter one.
 
     Args:
         source: Where the file is.
@@ -71,19 +68,12 @@ def piped(source: Source, file: SourceFile) -> Iterator[tuple[str, Fed]]:
 def _feed(source: Source, file: SourceFile, write_end: int, fed: Fed) -> None:
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
-    last = b"\n"
     try:
         with _inflated(source, file) as stream:
-            first = True
-            while count := stream.readinto(buffer):  # type: ignore[attr-defined]
-                start = len(BOM) if first and buffer.startswith(BOM) else 0
-                first = False
-                fed.physical_lines += buffer.count(b"\n", 0, count)
-                last = bytes(view[count - 1 : count])
-                while start < count:
-                    start += os.write(write_end, view[start:count])
-        if last != b"\n":
-            fed.physical_lines += 1
+            while count := stream.readinto(buffer):
+                written = 0
+                while written < count:
+                    written += os.write(write_end, view[written:count])
     except BrokenPipeError:
         pass  # the reader has given up, and says why itself
     except (UnreadableError, GoneError, OSError) as error:
@@ -114,16 +104,15 @@ def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, byte
 
 
 @contextmanager
-def _inflated(source: Source, file: SourceFile) -> Iterator[BinaryIO]:
+def _inflated(source: Source, file: SourceFile) -> Iterator[igzip.IGzipFile]:
     try:
-        with source.open(file) as compressed:
-            with igzip.GzipFile(fileobj=compressed, mode="rb") as stream:
-                yield stream
+        with source.open(file) as compressed, igzip.GzipFile(fileobj=compressed, mode="rb") as stream:
+            yield stream
     except FileNotFoundError as error:
         raise GoneError(f"{file.path} was deleted") from error
     except EOFError as error:
         raise UnreadableError("cut: the gzip stream ends too early") from error
     except igzip.BadGzipFile as error:
         raise UnreadableError(f"no whole gzip file: {error}") from error
-    except (isal_zlib.error, zlib.error) as error:
+    except (isal_zlib.IsalError, zlib.error) as error:
         raise UnreadableError(f"damaged gzip data: {error}") from error
