@@ -37,7 +37,7 @@ ORDER BY views DESC, product_id;
 -- 2. hourly_revenue
 SELECT
     date_trunc('hour', event_time) AS event_hour,
-    CAST(sum(quantity * price) AS DECIMAL(38, 2)) AS revenue,
+    CAST(sum(quantity * CAST(price AS DECIMAL(22, 2))) AS DECIMAL(38, 2)) AS revenue,
     count(*) AS purchases,
     CAST(sum(quantity) AS BIGINT) AS units_sold
 FROM events

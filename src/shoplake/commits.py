@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,8 +47,8 @@ from shoplake import parquet
 from shoplake.errors import TransientError
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
-from shoplake.snapshots import CATALOG_NAME, NAMESPACE, local_path
-from shoplake.tables import TABLES, Table
+from shoplake.snapshots import BATCH, CATALOG_NAME, NAMESPACE, local_path
+from shoplake.tables import BY_NAME, TABLES, Table
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
@@ -79,12 +80,28 @@ class Commits:
         lake.path.mkdir(parents=True, exist_ok=True)
         self._catalog = SqlCatalog(
             CATALOG_NAME,
-            uri=f"sqlite:///{lake.catalog_path}",
+            # Quoted twice: once for SQLite's own URI, once for the URL around it.
+            uri=f"sqlite:///file:{quote(quote(str(lake.catalog_path)))}?uri=true",
             warehouse=str(lake.path),
             init_catalog_tables=str(not lake.exists()).lower(),
         )
         self._catalog.create_namespace_if_not_exists(NAMESPACE)
         self._tables = {table.name: self._open(table) for table in TABLES}
+
+    def undo(self, tables: Mapping[str, int | None]) -> None:
+        """Take tables back to an earlier snapshot; None empties a table that had none.
+
+        What a killed run had committed but never acknowledged goes: its source files are done again if they are still
+        there, and nothing of them stays behind if they are not. Only for a run that holds the lake's lock.
+        """
+        for name, snapshot_id in tables.items():
+            iceberg = self._tables[name]
+            if snapshot_id is None:
+                everything = {local_path(file.file_path) for file in self._files(iceberg, AlwaysTrue())}
+                self.replace(BY_NAME[name], (), (), {BATCH: "undo"}, merge=everything)
+            else:
+                with iceberg.manage_snapshots() as changes:
+                    changes.rollback_to_snapshot(snapshot_id)
 
     def snapshot_id(self, name: str) -> int | None:
         """The newest snapshot of a table, None before its first commit."""

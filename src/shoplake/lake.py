@@ -66,6 +66,10 @@ class Lake:
         """Every table at its newest snapshot, acknowledged or not."""
         return snapshots.current(self.need().catalog_path)
 
+    def unacknowledged(self) -> dict[str, int | None]:
+        """The tables that a killed run left ahead of what was acknowledged, with the snapshot to go back to."""
+        return snapshots.unacknowledged(self.catalog_path) if self.exists() else {}
+
     @contextmanager
     def writing(self, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
         """Be the only run that writes to this lake; wait for another one to end.

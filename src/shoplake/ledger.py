@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +41,25 @@ class Entry:
     seconds: float
 
 
+class Known(NamedTuple):
+    """What planning needs of an entry."""
+
+    version: str
+    status: str
+    duplicates_of: tuple[str, ...]
+
+
+def known(ledger: TableSnapshot) -> dict[str, Known]:
+    """What is known of each source file; reads only the columns that planning needs."""
+    found = {}
+    for file in ledger.files:
+        columns = pq.read_table(file.path, columns=["source_file", *Known._fields], partitioning=None)
+        paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
+        for path, version, status, of in zip(paths, versions, statuses, links, strict=True):
+            found[path] = Known(version, status, tuple(of or ()))
+    return found
+
+
 def read(ledger: TableSnapshot) -> dict[str, Entry]:
     """Every entry of a snapshot of the ledger, by source file."""
     entries = {}
@@ -68,19 +88,15 @@ def as_rows(entries: Iterable[Entry]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def dependents(entries: Sequence[Entry], of: set[str]) -> set[str]:
+def dependents(entries: Mapping[str, Entry | Known], of: set[str]) -> set[str]:
     """The files whose duplicates point, directly or in steps, at one of the given files.
 
     When such a file is replaced, the event may be left only in the dependent one, which must then be read again.
     """
     found: set[str] = set()
     frontier = set(of)
-    linked = [entry for entry in entries if entry.duplicates_of]
+    linked = {path: entry.duplicates_of for path, entry in entries.items() if entry.duplicates_of}
     while frontier:
-        frontier = {
-            entry.source_file
-            for entry in linked
-            if entry.source_file not in found | of and frontier.intersection(entry.duplicates_of)
-        }
+        frontier = {path for path, of_these in linked.items() if frontier.intersection(of_these)} - found - of
         found |= frontier
     return found

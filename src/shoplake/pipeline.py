@@ -31,7 +31,7 @@ from shoplake.parquet import arrow_schema
 from shoplake.plan import Batch, Plan
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
-from shoplake.snapshots import PUBLISHED, DataFile, View
+from shoplake.snapshots import BATCH, PUBLISHED, DataFile, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, TABLES
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class Run:
 
 def preview(run: Run) -> Plan:
     """What a run would do now; changes nothing."""
-    entries = ledger.read(run.lake.published()["ledger"]) if run.lake.exists() else {}
-    return plan.make(run.source.list(), entries, run.settings.batch_bytes)
+    known = ledger.known(run.lake.published()["ledger"]) if run.lake.exists() else {}
+    return plan.make(run.source.list(), known, run.settings.batch_bytes)
 
 
 def ingest(run: Run) -> RunReport:
@@ -99,56 +99,62 @@ def ingest(run: Run) -> RunReport:
     """
     started = time.perf_counter()
     report = RunReport()
-    if preview(run).batches:
-        try:
-            _ingest(run, report)
-        except OSError as error:
-            raise FatalError(
-                f"the lake {run.lake.path} cannot be written to: {error.strerror or error}",
-                remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
-            ) from error
+    try:
+        if run.lake.exists() or run.source.list():
+            with run.lake.writing(run.watchers.note):
+                _ingest(run, report)
+    except OSError as error:
+        raise FatalError(
+            f"the lake {run.lake.path} cannot be written to: {error.strerror or error}",
+            remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
+        ) from error
     report.seconds = time.perf_counter() - started
     return report
 
 
 def _ingest(run: Run, report: RunReport) -> None:
-    with run.lake.writing(run.watchers.note):
-        todo = preview(run)  # again, now that nobody else writes
-        run.watchers.planned(todo)
-        if not todo.batches:
+    todo = preview(run)
+    left = run.lake.unacknowledged()
+    run.watchers.planned(todo)
+    if not todo.batches and not left:
+        return
+    opening = _Opening(run.lake)
+    if left:
+        run.watchers.note(f"undoing what a killed run left unacknowledged in {', '.join(left)}")
+        opening.commits().undo(left)
+    engine = run.engine()
+    while todo.batches:
+        reopened = False
+        for batch in todo.batches:
+            reopened |= _do(run, engine, opening, batch, report)
+        if not reopened:
             return
-        opening = _Opening(run.lake)
-        engine = run.engine()
-        while todo.batches:
-            reopened = False
-            for batch in todo.batches:
-                reopened |= _do(run, engine, opening, batch, report)
-            if not reopened:
-                return
-            todo = preview(run)
-            run.watchers.planned(todo)
+        todo = preview(run)
+        run.watchers.planned(todo)
 
 
 def _do(run: Run, engine: Engine, opening: _Opening, batch: Batch, report: RunReport) -> bool:
     """Take one batch from raw files to acknowledged; says whether files were reopened for another batch."""
     checked = engine.check(run.source, batch.files, run.watchers.progress)
     checked = [result for result in checked if not _note_gone(run, result)]
+    if not checked:
+        return False
+    paths = frozenset(result.file.path for result in checked)
     _breaker(checked, run.settings)
     commits = opening.commits()
     base = run.lake.current()
     conflicts = engine.dedupe(checked, base["events"].files)
     arrived_at = run.now().replace(tzinfo=None)
-    properties = {"shoplake.batch": run.new_id(), "shoplake.engine": engine.name}
-    hours = _touched_hours(checked, base["events"].files, batch)
+    properties = {BATCH: run.new_id(), "shoplake.engine": engine.name}
+    hours = _touched_hours(checked, base["events"].files, paths)
     stored: dict[str, Sequence[DataFile]] = {
         name: base[name].files for name in ("events", "user_hourly", "session_hourly")
     }
     with ThreadPoolExecutor(1) as beside:
         gold = beside.submit(engine.gold, checked, hours, stored, commits.new_path) if hours else None
         new_events = engine.write_events(checked, commits.new_path)
-        _commit_quarantine(engine, commits, checked, batch, arrived_at, properties)
-        keys = {file.path for file in batch.files}
-        commits.replace(EVENTS, keys & _sources(base["events"].files, keys), new_events, properties)
+        _commit_quarantine(engine, commits, checked, paths, arrived_at, properties)
+        commits.replace(EVENTS, paths if _holding(base["events"].files, paths) else (), new_events, properties)
         if gold:
             _publish(commits, gold.result(), hours, properties)
     entries = {result.file.path: _entry(result, arrived_at, properties) for result in checked}
@@ -206,15 +212,14 @@ def _reasons(checked: Sequence[Checked]) -> Counter[str]:
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
 
 
-def _touched_hours(checked: Sequence[Checked], files: Sequence[DataFile], batch: Batch) -> frozenset[datetime]:
+def _touched_hours(checked: Sequence[Checked], files: Sequence[DataFile], paths: frozenset[str]) -> frozenset[datetime]:
     """Hours that gain rows, and hours whose stored rows of the batch's files go."""
     hours = {hour for result in checked for hour in result.hours}
-    going = _holding(files, {file.path for file in batch.files})
-    hours |= {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in going}
+    hours |= {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in _holding(files, paths)}
     return frozenset(hours)
 
 
-def _holding(files: Sequence[DataFile], paths: set[str]) -> list[DataFile]:
+def _holding(files: Sequence[DataFile], paths: frozenset[str]) -> list[DataFile]:
     """The data files of events that may hold rows of the given source files."""
     return [
         file
@@ -227,15 +232,11 @@ def _holding(files: Sequence[DataFile], paths: set[str]) -> list[DataFile]:
     ]
 
 
-def _sources(files: Sequence[DataFile], paths: set[str]) -> set[str]:
-    return paths if _holding(files, paths) else set()
-
-
 def _commit_quarantine(
     engine: Engine,
     commits: Commits,
     checked: Sequence[Checked],
-    batch: Batch,
+    paths: frozenset[str],
     arrived_at: datetime,
     properties: dict[str, str],
 ) -> None:
@@ -246,7 +247,7 @@ def _commit_quarantine(
             **_raw_text(line.raw),
             "reasons": list(line.reasons),
             "arrived_at": arrived_at,
-            "batch": properties["shoplake.batch"],
+            "batch": properties[BATCH],
         }
         for result in checked
         for line in result.quarantined
@@ -255,7 +256,7 @@ def _commit_quarantine(
     if rows:
         path = commits.new_path(QUARANTINE, f"arrived_at_day={arrived_at:%Y-%m-%d}")
         new.append(engine.write(QUARANTINE, pa.Table.from_pylist(rows, schema=arrow_schema(QUARANTINE)), path))
-    commits.replace(QUARANTINE, {file.path for file in batch.files}, new, properties)
+    commits.replace(QUARANTINE, paths, new, properties)
 
 
 def _raw_text(raw: bytes) -> dict[str, str]:
@@ -287,7 +288,7 @@ def _entry(result: Checked, arrived_at: datetime, properties: dict[str, str]) ->
         min_event_time=result.min_event_time,
         max_event_time=result.max_event_time,
         arrived_at=arrived_at,
-        batch=properties["shoplake.batch"],
+        batch=properties[BATCH],
         engine=properties["shoplake.engine"],
         seconds=round(result.seconds, 3),
     )
@@ -304,12 +305,12 @@ def _reopened(
     if not batch.replaced and not conflicts:
         return {}
     there = {file.path for file in run.source.list()}
-    known = ledger.read(base["ledger"])
-    again = ledger.dependents(list(known.values()), set(batch.replaced)) - set(fresh)
+    entries = ledger.read(base["ledger"]) | fresh
+    again = ledger.dependents(entries, set(batch.replaced)) - set(fresh)
     for pair in conflicts:
         if there.issuperset(pair):
             again.update(pair)
-    entries = known | fresh
+            again |= ledger.dependents(entries, set(pair))
     return {path: replace(entries[path], status=ledger.REOPENED) for path in again & set(entries) & there}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shoplake import ledger
 from shoplake.discover import SourceFile
-from shoplake.ledger import Entry
+from shoplake.ledger import Known
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Plan:
         return tuple(sorted(path for batch in self.batches for path in batch.replaced))
 
 
-def make(listing: Sequence[SourceFile], entries: Mapping[str, Entry], batch_bytes: int) -> Plan:
+def make(listing: Sequence[SourceFile], entries: Mapping[str, Known], batch_bytes: int) -> Plan:
     """Plan a run.
 
     Args:
@@ -78,11 +78,11 @@ def make(listing: Sequence[SourceFile], entries: Mapping[str, Entry], batch_byte
     return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))
 
 
-def _is_new(file: SourceFile, entry: Entry | None) -> bool:
+def _is_new(file: SourceFile, entry: Known | None) -> bool:
     return entry is None or entry.version != file.version or entry.status == ledger.REOPENED
 
 
-def _is_replaced(file: SourceFile, entry: Entry | None) -> bool:
+def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
     return entry is not None and entry.version != file.version and entry.status != ledger.UNREADABLE
 
 

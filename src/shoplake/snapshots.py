@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import fastavro
 
 from shoplake.errors import FatalError
-from shoplake.tables import BY_NAME, Table
+from shoplake.tables import BY_NAME, TABLES, Table
 
 CATALOG_NAME = "shoplake"
 NAMESPACE = "shoplake"
 PUBLISHED = "shoplake.tables"
+BATCH = "shoplake.batch"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _DELETED = 2
 
@@ -70,6 +72,16 @@ class TableSnapshot:
     def summary(self) -> dict[str, str]:
         """What the commit of the snapshot recorded about itself."""
         return {} if self.snapshot is None else dict(self.snapshot.get("summary", {}))
+
+    def summaries_since(self, ancestor: int | None) -> list[dict[str, str]]:
+        """What each commit from this snapshot back to the given one, exclusive, recorded about itself."""
+        by_id = {snapshot["snapshot-id"]: snapshot for snapshot in self.metadata.get("snapshots", [])}
+        summaries = []
+        following = self.snapshot_id
+        while following is not None and following != ancestor and following in by_id:
+            summaries.append(dict(by_id[following].get("summary", {})))
+            following = by_id[following].get("parent-snapshot-id")
+        return summaries
 
     @property
     def snapshot_count(self) -> int:
@@ -128,12 +140,8 @@ class View:
 
 def current(catalog: Path) -> View:
     """Every table at its newest snapshot, acknowledged or not."""
-    return View(
-        {
-            name: TableSnapshot(BY_NAME[name], metadata, _snapshot(metadata, metadata.get("current-snapshot-id")))
-            for name, metadata in _metadata(catalog).items()
-        }
-    )
+    metadata = _metadata(catalog)
+    return View({table.name: _newest(table, metadata.get(table.name, {})) for table in TABLES})
 
 
 def published(catalog: Path) -> View:
@@ -153,10 +161,34 @@ def published(catalog: Path) -> View:
     return View(tables)
 
 
+def unacknowledged(catalog: Path) -> dict[str, int | None]:
+    """What a batch left that never was acknowledged.
+
+    Returns:
+        The acknowledged snapshot (None: before the first) of each table that is ahead of it by commits of shoplake only.
+        A table that another tool has written to since is not among them: its rows are not ours to take back.
+    """
+    newest, belongs = current(catalog), published(catalog)
+    left = {}
+    for name, table in newest.tables.items():
+        acknowledged = belongs[name].snapshot_id
+        if table.snapshot_id != acknowledged and all(
+            BATCH in summary for summary in table.summaries_since(acknowledged)
+        ):
+            left[name] = acknowledged
+    return left
+
+
+def _newest(table: Table, metadata: dict[str, Any]) -> TableSnapshot:
+    return TableSnapshot(table, metadata, _snapshot(metadata, metadata.get("current-snapshot-id")))
+
+
 def _metadata(catalog: Path) -> dict[str, dict[str, Any]]:
     try:
-        connection = sqlite3.connect(f"file:{catalog}?mode=ro", uri=True, timeout=30)
+        connection = sqlite3.connect(f"file:{quote(str(catalog))}?mode=ro", uri=True, timeout=30)
         try:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchall():
+                return {}
             rows = connection.execute(
                 "SELECT table_name, metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ?",
                 (CATALOG_NAME, NAMESPACE),
@@ -194,7 +226,7 @@ def _read(location: str) -> bytes:
 def _read_avro(location: str) -> list[Any]:
     try:
         with Path(local_path(location)).open("rb") as stream:
-            return list(fastavro.reader(stream))  # type: ignore[no-untyped-call]
+            return list(fastavro.reader(stream))
     except OSError as error:
         raise FatalError(
             f"{location} cannot be read: {error.strerror}", remedy="Was the lake moved or partly deleted?"
@@ -233,4 +265,4 @@ def _date(value: bytes) -> date:
     return (_EPOCH + timedelta(days=struct.unpack("<i", value)[0])).date()
 
 
-_DECODERS = {"timestamp": _timestamp, "date": _date, "string": lambda value: value.decode("utf-8", "replace")}
+_DECODERS: dict[str, Callable[[bytes], Any]] = {"timestamp": _timestamp, "date": _date, "string": lambda value: value.decode("utf-8", "replace")}

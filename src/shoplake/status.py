@@ -69,7 +69,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         )
     arrivals = [entry.arrived_at for entry in entries.values()]
     age = (now.replace(tzinfo=None) - max(arrivals)).total_seconds() if arrivals else None
-    todo = plan.make(source.list(), entries, settings.batch_bytes) if source else None
+    todo = plan.make(source.list(), ledger.known(view["ledger"]), settings.batch_bytes) if source else None
     return Status(
         lake=str(lake.path),
         tables={

@@ -94,7 +94,7 @@ def demo(folder: str, files: int, events_per_file: str, seed: int) -> None:
     help="Late, repeated and broken lines, with the truth in faults-manifest.json.",
 )
 @_format
-def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
+def generate(  # noqa: PLR0917 - one parameter an option
     folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
 ) -> None:
     """Make raw event files, seeded: gzipped JSON Lines, one file for every five minutes."""

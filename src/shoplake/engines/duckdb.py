@@ -73,10 +73,11 @@ class DuckDBEngine:
         readable = [result for result in checked if result.rows is not None and result.rows.num_rows]
         if not readable:
             return frozenset()
-        self._dedupe_batch(readable)
         for result in readable:
             _measure(result)
+        # Stored events first: what they hold is a duplicate of theirs in every file of the batch.
         conflicts = self._dedupe_stored(readable, stored)
+        self._dedupe_batch(readable)
         for result in readable:
             result.rows = result.rows.drop_columns(["row_hash"])
         return conflicts
@@ -294,8 +295,6 @@ class DuckDBEngine:
             " WHERE old.source_file NOT IN (SELECT path FROM batch_paths) GROUP BY ALL"
         ).fetchall()
         _drop(readable, found)
-        for result in readable:
-            _measure(result)
         return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
 
 
@@ -310,6 +309,7 @@ def _drop(readable: Sequence[Checked], duplicates: Sequence[tuple[int, int, str,
         result.rows = result.rows.filter(pa.array(keep))
         result.duplicates += len(found)
         result.duplicates_of |= {first for _, first in found} - {result.file.path}
+        _measure(result)
 
 
 def _measure(result: Checked) -> None:

@@ -11,7 +11,7 @@ SELECT
     count(CASE WHEN event_type = 'remove_from_cart' THEN 1 END) AS removes_from_cart,
     count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
     CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity END), 0) AS BIGINT) AS units_sold,
-    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * price END), 0) AS DECIMAL(38, 2)) AS revenue,
+    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * CAST(price AS DECIMAL(22, 2)) END), 0) AS DECIMAL(38, 2)) AS revenue,
     count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
     count(*) AS events
 FROM events

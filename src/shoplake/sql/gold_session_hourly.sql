@@ -14,6 +14,6 @@ SELECT
     count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
     count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
     count(*) AS events,
-    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * price END), 0) AS DECIMAL(38, 2)) AS revenue
+    CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * CAST(price AS DECIMAL(22, 2)) END), 0) AS DECIMAL(38, 2)) AS revenue
 FROM events
 GROUP BY date_trunc('hour', event_time), session_id

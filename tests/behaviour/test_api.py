@@ -1,0 +1,189 @@
+"""The Python interface for analysts: a lake opened for reading."""
+
+# ruff: noqa: DTZ001 - times of the lake are UTC without a zone
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+
+import shoplake
+from shoplake import pipeline
+from shoplake.errors import UsageError
+from shoplake.lake import Lake
+from shoplake.tables import BY_NAME
+from tests.support import QUESTIONS, accepted, event, events, five_answers, ingest, judge_files, prepare, put
+
+TABLES = {
+    *("events", "quarantine", "ledger", "product_hourly", "user_hourly", "session_hourly", "activity_daily"),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A source of two files and the lake they were ingested into; tests here only read it."""
+    folder = tmp_path_factory.mktemp("shop")
+    put(folder / "raw", 0, events(60))
+    put(folder / "raw", 1, [*events(60, first=50), b"broken"])
+    ingest(folder / "raw", folder / "lake")
+    return folder
+
+
+@pytest.fixture
+def lake(shop):
+    with shoplake.open(shop / "lake") as opened:
+        yield opened
+
+
+def test_sql_gives_rows(lake):
+    """A statement over the tables by their plain names gives a DuckDB relation, whose rows are Python values."""
+    relation = lake.sql("SELECT event_time, price FROM events WHERE event_type = 'purchase' ORDER BY 1 LIMIT 1")
+    assert relation.columns == ["event_time", "price"]
+    assert relation.fetchall() == [(dt.datetime(2025, 11, 18, 14, 0, 0, 411000), Decimal("19.99"))]
+
+
+def test_sql_gives_frames(lake):
+    """The same relation becomes a pandas or polars frame or an Arrow table, with the same rows."""
+    relation = lake.sql("SELECT event_type, count(*) AS events, sum(price) AS money FROM events GROUP BY 1 ORDER BY 1")
+    rows = relation.fetchall()
+    assert len(rows) == 5
+    assert relation.df()["events"].tolist() == [row[1] for row in rows]
+    assert relation.pl()["event_type"].to_list() == [row[0] for row in rows]
+    arrow = relation.arrow()
+    table = arrow.read_all() if hasattr(arrow, "read_all") else arrow
+    assert table.column("money").to_pylist() == [row[2] for row in rows]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_query_by_name_and_number(shop, lake, number):
+    """The five questions are asked by name, by number or by the number as text."""
+    name = QUESTIONS[number - 1]
+    expected = five_answers(accepted(judge_files(shop / "raw")))[name]
+    assert (
+        lake.query(name).fetchall() == lake.query(number).fetchall() == lake.query(str(number)).fetchall() == expected
+    )
+
+
+@pytest.mark.parametrize("name", ["nothing", "0", 6, "", "all the best"])
+def test_unknown_query(lake, name):
+    """A question that is not there is a usage error that names those that are."""
+    with pytest.raises(UsageError) as caught:
+        lake.query(name)
+    assert "conversion_funnel" in caught.value.remedy
+
+
+def test_tables(lake):
+    """Every table is named and can be read, with the columns that the data dictionary lists."""
+    assert set(lake.tables) == TABLES
+    for name in lake.tables:
+        assert tuple(lake.sql(f"SELECT * FROM {name}").columns) == BY_NAME[name].column_names
+
+
+def test_times_are_utc(lake):
+    """A time with a zone compares as UTC, whatever the machine's zone is."""
+    found = lake.sql("SELECT min(event_time) = TIMESTAMPTZ '2025-11-18 15:00:00+01' FROM events").fetchall()
+    assert found == [(True,)]
+
+
+def test_missing_lake(tmp_path):
+    """A lake that is not there is a usage error that says how to make one, and opening makes nothing."""
+    with pytest.raises(UsageError, match="there is no lake at") as caught:
+        shoplake.open(tmp_path / "nothing")
+    assert "shoplake ingest" in caught.value.remedy
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/lake", "gs://bucket", "http://host/lake"])
+def test_unsupported_place(place):
+    """A place that is no folder is a usage error, not a folder of that name."""
+    with pytest.raises(UsageError, match="local folder"):
+        shoplake.open(place)
+
+
+def test_file_instead_of_a_lake(tmp_path):
+    """A file is no lake."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        shoplake.open(tmp_path / "file")
+
+
+def test_path_as_text_and_uri(shop):
+    """A lake is named by a path, a text or a file URI."""
+    for name in (shop / "lake", str(shop / "lake"), f"file://{shop / 'lake'}"):
+        with shoplake.open(name) as opened:
+            assert opened.sql("SELECT count(*) FROM events").fetchall() == [(110,)]
+
+
+def test_snapshots_stand_still(tmp_path):
+    """An opened lake keeps to its snapshots when a run ends; refresh moves on to the next, all tables together."""
+    put(tmp_path / "raw", 0, events(20))
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    with shoplake.open(tmp_path / "lake") as opened:
+
+        def seen():
+            return [
+                opened.sql(f"SELECT {what} FROM {table}").fetchall()[0][0]
+                for what, table in (
+                    *(("count(*)", "events"), ("sum(events)", "product_hourly"), ("sum(events)", "user_hourly")),
+                    *(
+                        ("sum(events)", "session_hourly"),
+                        ("sum(events)", "activity_daily"),
+                        ("sum(accepted)", "ledger"),
+                    ),
+                )
+            ]
+
+        assert seen() == [20] * 6
+        put(tmp_path / "raw", 1, events(30, first=20))
+        put(tmp_path / "raw", 0, events(10))
+        ingest(tmp_path / "raw", tmp_path / "lake")
+        assert seen() == [20] * 6
+        opened.refresh()
+        assert seen() == [40] * 6
+
+
+def test_run_in_progress_is_not_seen(tmp_path, monkeypatch):
+    """Until a run acknowledges its batch, who opens the lake sees the state before it, in every table."""
+    put(tmp_path / "raw", 0, events(20))
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    put(tmp_path / "raw", 1, [*events(30, first=20), event(1, user_id="")])
+    acknowledge = pipeline._acknowledge
+    seen: list[int] = []
+
+    def look_first(*args, **more):
+        with shoplake.open(tmp_path / "lake") as opened:
+            seen.extend(opened.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in opened.tables)
+            seen.append(opened.query(5).fetchall()[0][3])
+        assert Lake(tmp_path / "lake").current()["events"].rows == 50, "the events are committed, not acknowledged"
+        return acknowledge(*args, **more)
+
+    with shoplake.open(tmp_path / "lake") as opened:
+        before = [opened.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in opened.tables]
+    monkeypatch.setattr(pipeline, "_acknowledge", look_first)
+    pipeline.ingest(prepare(tmp_path / "raw", tmp_path / "lake"))
+    assert seen == [*before, 20]
+
+
+def test_other_engines_can_read_it(shop):
+    """The tables are Iceberg tables of format version 2, which PyIceberg reads with the same rows."""
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    catalog = SqlCatalog("shoplake", uri=f"sqlite:///{shop / 'lake' / 'catalog.db'}", warehouse=str(shop / "lake"))
+    try:
+        for name in TABLES:
+            table = catalog.load_table(("shoplake", name))
+            assert table.metadata.format_version == 2
+            with shoplake.open(shop / "lake") as opened:
+                assert table.scan().to_arrow().num_rows == len(opened.sql(f"SELECT * FROM {name}").fetchall())
+    finally:
+        catalog.engine.dispose()
+
+
+def test_import_is_light():
+    """Importing the package loads neither the engine nor the table library."""
+    import subprocess
+    import sys
+
+    code = "import sys, shoplake; print(sorted({'duckdb', 'pyarrow', 'pyiceberg', 'fastavro'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
