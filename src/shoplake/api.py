@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 
 from shoplake import queries
+from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.snapshots import TableSnapshot, View
 from shoplake.tables import TABLES, Table
@@ -75,7 +76,13 @@ class OpenLake:
         self._view = self._lake.published()
         for table in TABLES:
             snapshot = self._view.tables.get(table.name)
-            self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, snapshot)}")
+            try:
+                self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, snapshot)}")
+            except duckdb.IOException as error:
+                raise FatalError(
+                    f"a data file of table {table.name} cannot be read: {error}",
+                    remedy="Was the lake moved or partly deleted?",
+                ) from error
 
     def sql(self, text: str) -> DuckDBPyRelation:
         """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.

@@ -97,7 +97,7 @@ class LocalSource:
                 continue
             if entry.is_dir():
                 yield from self._walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name.endswith(SUFFIX):
+            elif entry.name.endswith(SUFFIX) and entry.is_file():
                 try:
                     status = entry.stat()
                 except FileNotFoundError:

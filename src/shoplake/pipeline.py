@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 BREAKER_LINES = 1000
 LEDGER_FILES = 32
+MAX_PASSES = 20
 
 
 def _silent(*_: object) -> None:
@@ -123,14 +124,16 @@ def _ingest(run: Run, report: RunReport) -> None:
         run.watchers.note(f"undoing what a killed run left unacknowledged in {', '.join(left)}")
         opening.commits().undo(left)
     engine = run.engine()
-    while todo.batches:
-        reopened = False
-        for batch in todo.batches:
-            reopened |= _do(run, engine, opening, batch, report)
-        if not reopened:
+    for _ in range(MAX_PASSES):
+        reopened = [_do(run, engine, opening, batch, report) for batch in todo.batches]
+        if not any(reopened):
             return
         todo = preview(run)
         run.watchers.planned(todo)
+    raise FatalError(
+        f"files were still being reopened after {MAX_PASSES} passes: {', '.join(todo.reopened[:5])}",
+        remedy="This is a bug of shoplake; please report it. The lake is as the last batch left it, and consistent.",
+    )
 
 
 def _do(run: Run, engine: Engine, opening: _Opening, batch: Batch, report: RunReport) -> bool:
@@ -170,7 +173,7 @@ class _Opening:
     def __init__(self, lake: Lake) -> None:
         self._commits: Commits | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._open, args=(lake,), name="open-lake", daemon=True)
+        self._thread = threading.Thread(target=self._open, args=(lake,), name="open-lake")
         self._thread.start()
 
     def _open(self, lake: Lake) -> None:

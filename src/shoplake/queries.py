@@ -51,8 +51,10 @@ def find(which: str) -> tuple[NamedQuery, ...]:
 
 
 def parse(text: str) -> tuple[NamedQuery, ...]:
-    """Split a file of statements, each headed by ``-- NUMBER. NAME: QUESTION``."""
+    """Split a file of statements, each headed by ``-- NUMBER. NAME: QUESTION``; empty without such headers."""
     headers = list(_HEADER.finditer(text))
+    if not headers:
+        return ()
     queries = []
     for header, following in zip(headers, [*headers[1:], None], strict=True):
         body = text[header.end() : following.start() if following else len(text)]

@@ -188,7 +188,9 @@ def _metadata(catalog: Path) -> dict[str, dict[str, Any]]:
         connection = sqlite3.connect(f"file:{quote(str(catalog))}?mode=ro", uri=True, timeout=30)
         try:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchall():
-                return {}
+                if any(catalog.parent.glob("*/metadata")):
+                    raise FatalError(f"the catalog {catalog} is empty", remedy="Restore it from a backup of the lake.")
+                return {}  # a first run was killed before it had made anything
             rows = connection.execute(
                 "SELECT table_name, metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ?",
                 (CATALOG_NAME, NAMESPACE),
@@ -265,4 +267,8 @@ def _date(value: bytes) -> date:
     return (_EPOCH + timedelta(days=struct.unpack("<i", value)[0])).date()
 
 
-_DECODERS: dict[str, Callable[[bytes], Any]] = {"timestamp": _timestamp, "date": _date, "string": lambda value: value.decode("utf-8", "replace")}
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "timestamp": _timestamp,
+    "date": _date,
+    "string": lambda value: value.decode("utf-8", "replace"),
+}

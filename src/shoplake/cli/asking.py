@@ -31,6 +31,8 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
         for question in asked:
             try:
                 relation = opened.sql(question.sql)
+                if relation is None:
+                    raise UsageError(f"{question.name} asks nothing", remedy="Give a SELECT.")
                 columns, rows = list(relation.columns), relation.fetchall()
             except duckdb.Error as error:
                 raise UsageError(f"{question.name}: {error}", remedy=f"Tables: {', '.join(opened.tables)}.") from error
@@ -70,4 +72,6 @@ def _asked(which: str | None, sql: str | None, path: str | None) -> tuple[NamedQ
     if named:
         return named
     statements = [statement.query for statement in duckdb.extract_statements(text)]
+    if not statements:
+        raise UsageError(f"{path} has no statement", remedy="Write SELECTs into it, separated by semicolons.")
     return tuple(NamedQuery(0, f"{Path(path).stem}_{i}", "", body) for i, body in enumerate(statements, 1))

@@ -116,6 +116,10 @@ def generate(  # noqa: PLR0917 - one parameter an option
             made = generate_files(
                 Path(folder), files, span, _moment(start), seed, profile, faults=chosen, progress=on_progress
             )
+        except (OverflowError, ValueError) as error:
+            raise UsageError(
+                f"cannot make such events: {error}", remedy="Take a --start between 1971 and 9998."
+            ) from error
         except OSError as error:
             raise FatalError(
                 f"cannot write below {folder}: {error.strerror or error}", remedy="Check disk space and permissions."
