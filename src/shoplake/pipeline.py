@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -153,13 +152,12 @@ def _do(run: Run, engine: Engine, opening: _Opening, batch: Batch, report: RunRe
     stored: dict[str, Sequence[DataFile]] = {
         name: base[name].files for name in ("events", "user_hourly", "session_hourly")
     }
-    with ThreadPoolExecutor(1) as beside:
-        gold = beside.submit(engine.gold, checked, hours, stored, commits.new_path) if hours else None
-        new_events = engine.write_events(checked, commits.new_path)
-        _commit_quarantine(engine, commits, checked, paths, arrived_at, properties)
-        commits.replace(EVENTS, paths if _holding(base["events"].files, paths) else (), new_events, properties)
-        if gold:
-            _publish(commits, gold.result(), hours, properties)
+    gold = engine.gold(checked, hours, stored, commits.new_path) if hours else None
+    new_events = engine.write_events(checked, commits.new_path)
+    _commit_quarantine(engine, commits, checked, paths, arrived_at, properties)
+    commits.replace(EVENTS, paths if _holding(base["events"].files, paths) else (), new_events, properties)
+    if gold:
+        _publish(commits, gold, hours, properties)
     entries = {result.file.path: _entry(result, arrived_at, properties) for result in checked}
     reopened = _reopened(run, base, batch, conflicts, entries)
     _acknowledge(engine, commits, base, entries | reopened, arrived_at, properties)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import duckdb
@@ -24,7 +26,7 @@ from shoplake import parquet
 from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, check_sql, parse_line, reasons_sql
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, NewPath, Progress, Quarantined
-from shoplake.engines.raw import BOM, GoneError, UnreadableError, numbered_lines, piped
+from shoplake.engines.raw import BOM, GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.parquet import NewFile
 from shoplake.snapshots import DataFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
@@ -51,6 +53,7 @@ class DuckDBEngine:
         """
         self._threads = threads
         self._database = duckdb.connect(config={"threads": threads})
+        self._database.execute("SET GLOBAL enable_external_file_cache = false")  # a spool's path names file after file
         self._database.execute("SET GLOBAL TimeZone = 'UTC'")  # a time without an offset is UTC
         self._database.execute(
             "CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)"
@@ -61,12 +64,20 @@ class DuckDBEngine:
 
         def one(file: SourceFile) -> Checked:
             started = time.perf_counter()
-            checked = self._check(source, file)
+            spool = spools.get()
+            try:
+                checked = self._check(source, file, spool)
+            finally:
+                spools.put(spool)
             checked.seconds = time.perf_counter() - started
             progress(file.bytes, checked.lines)
             return checked
 
-        return self._map(one, files)
+        spools: SimpleQueue[Spool] = SimpleQueue()
+        with ExitStack() as stack:
+            for _ in range(min(self._threads, len(files))):
+                spools.put(stack.enter_context(closing(Spool())))
+            return self._map(one, files)
 
     def dedupe(self, checked: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
@@ -170,14 +181,11 @@ class DuckDBEngine:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
             return list(pool.map(function, items))
 
-    def _check(self, source: Source, file: SourceFile) -> Checked:  # noqa: PLR0911 - one return a fate
+    def _check(self, source: Source, file: SourceFile, spool: Spool) -> Checked:  # noqa: PLR0911 - one return a fate
         if file.bytes == 0:
             return Checked(file, rows=_no_rows())
         try:
-            with piped(source, file) as (path, fed):
-                rows = self._read(path)
-            if fed.error is not None:
-                raise fed.error
+            rows = self._read(spool.fill(source, file))
             if rows is None:
                 return self._check_carefully(source, file)
             if pc.all(rows.column("accepted")).as_py() is not False:
@@ -191,7 +199,7 @@ class DuckDBEngine:
             return Checked(file, error=f"cannot be read: {error.strerror or error}")
 
     def _read(self, path: str) -> pa.Table | None:
-        """The typed rows of a stream, one for each line that is not blank; None if a line is too long for the fast reader."""
+        """The typed rows of a file, one for each line that is not blank; None if a line is too long for the fast reader."""
         lines = (
             f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
             f"ignore_errors = true, maximum_object_size = {_LONGEST_LINE}, columns = {_TEXT_COLUMNS})"

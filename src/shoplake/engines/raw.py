@@ -1,23 +1,19 @@
-"""Raw lines: inflates a source file into an engine, and reads single lines again where an engine turned them down."""
+"""Raw lines: inflates a source file for an engine, and reads single lines again where an engine turned them down."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import threading
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from isal import igzip, isal_zlib
 
 from shoplake.discover import Source, SourceFile
+from shoplake.errors import FatalError
 
 BOM = b"\xef\xbb\xbf"
-_CHUNK = 1 << 18
-_PIPE_BYTES = 1 << 20
-_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
+_CHUNK = 1 << 20
 
 
 class UnreadableError(Exception):
@@ -28,57 +24,50 @@ class GoneError(Exception):
     """A source file that was deleted after it had been listed."""
 
 
-@dataclass
-class Fed:
-    """What became of a stream.
+class Spool:
+    """An unnamed file that holds one inflated source file at a time.
 
-    Attributes:
-        error: What ended it early, if anything did.
+    It is kept from file to file, so that its pages are made once. On Linux it is in memory and touches no disk.
     """
 
-    error: Exception | None = None
+    def __init__(self) -> None:
+        """Make it, empty."""
+        if hasattr(os, "memfd_create"):
+            self._file = os.fdopen(os.memfd_create("shoplake"), "r+b", buffering=0)
+        else:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
 
+    def fill(self, source: Source, file: SourceFile) -> str:
+        """Hold this file from now on, checksum verified.
 
-@contextmanager
-def piped(source: Source, file: SourceFile) -> Iterator[tuple[str, Fed]]:
-    """A path from which the inflated file can be read once, as a stream, while it is being inflated.
+        Returns:
+            A path of this process under which the inflated bytes can be opened and read, also in parallel.
 
-    Nothing is written to disk and no more than a pipe's buffer is held in memory. After the block, ``Fed`` tells whether
-    the file was whole, checksum included: a cut file looks, at the pipe's end, like a shorter one.
-
-    Args:
-        source: Where the file is.
-        file: The file.
-    """
-    read_end, write_end = os.pipe()
-    if _F_SETPIPE_SZ is not None:
-        with contextlib.suppress(OSError):  # a smaller pipe is only slower
-            fcntl.fcntl(write_end, _F_SETPIPE_SZ, _PIPE_BYTES)
-    fed = Fed()
-    feeder = threading.Thread(target=_feed, args=(source, file, write_end, fed), name="inflate", daemon=True)
-    feeder.start()
-    try:
-        yield f"/dev/fd/{read_end}", fed
-    finally:
-        os.close(read_end)  # a feeder that is still writing gets a broken pipe and ends
-        feeder.join()
-
-
-def _feed(source: Source, file: SourceFile, write_end: int, fed: Fed) -> None:
-    buffer = bytearray(_CHUNK)
-    view = memoryview(buffer)
-    try:
+        Raises:
+            UnreadableError: The file is not whole.
+            GoneError: The file was deleted.
+            OSError: It cannot be read.
+            FatalError: There is no room for it.
+        """
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        self._file.seek(0)
         with _inflated(source, file) as stream:
             while count := stream.readinto(buffer):
                 written = 0
                 while written < count:
-                    written += os.write(write_end, view[written:count])
-    except BrokenPipeError:
-        pass  # the reader has given up, and says why itself
-    except (UnreadableError, GoneError, OSError) as error:
-        fed.error = error
-    finally:
-        os.close(write_end)
+                    try:
+                        written += self._file.write(view[written:count])
+                    except OSError as error:
+                        raise FatalError(
+                            f"no room to inflate {file.path}: {error.strerror}", remedy="Free memory or disk space."
+                        ) from error
+        self._file.truncate(self._file.tell())
+        return f"/dev/fd/{self._file.fileno()}"
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._file.close()
 
 
 def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, bytes]]:
