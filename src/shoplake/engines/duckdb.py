@@ -188,7 +188,7 @@ class DuckDBEngine:
             rows = self._read(spool.fill(source, file))
             if rows is None:
                 return self._check_carefully(source, file)
-            if pc.all(rows.column("accepted")).as_py() is not False:
+            if rows.num_rows == spool.lines and pc.all(rows.column("accepted")).as_py() is not False:
                 return Checked(file, lines=rows.num_rows, rows=_without(rows, "accepted"))
             return self._look_again(source, file, rows)
         except UnreadableError as error:
@@ -199,7 +199,11 @@ class DuckDBEngine:
             return Checked(file, error=f"cannot be read: {error.strerror or error}")
 
     def _read(self, path: str) -> pa.Table | None:
-        """The typed rows of a file, one for each line that is not blank; None if a line is too long for the fast reader."""
+        """The typed rows of a file, or None if a line is too long for the fast reader.
+
+        There is one for each line that is not blank, but for a last line that is cut short, which DuckDB leaves out: the
+        caller counts.
+        """
         lines = (
             f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
             f"ignore_errors = true, maximum_object_size = {_LONGEST_LINE}, columns = {_TEXT_COLUMNS})"

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from isal import igzip, isal_zlib
 
 from shoplake.discover import Source, SourceFile
@@ -14,6 +15,7 @@ from shoplake.errors import FatalError
 
 BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
+_NEWLINE = 10
 
 
 class UnreadableError(Exception):
@@ -28,10 +30,14 @@ class Spool:
     """An unnamed file that holds one inflated source file at a time.
 
     It is kept from file to file, so that its pages are made once. On Linux it is in memory and touches no disk.
+
+    Attributes:
+        lines: Lines of the file that it holds, blank ones included; a last line without a newline counts.
     """
 
     def __init__(self) -> None:
         """Make it, empty."""
+        self.lines = 0
         if hasattr(os, "memfd_create"):
             self._file = os.fdopen(os.memfd_create("shoplake"), "r+b", buffering=0)
         else:
@@ -51,9 +57,14 @@ class Spool:
         """
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)
+        octets = np.frombuffer(buffer, np.uint8)
+        last = _NEWLINE
+        self.lines = 0
         self._file.seek(0)
         with _inflated(source, file) as stream:
             while count := stream.readinto(buffer):
+                self.lines += int(np.count_nonzero(octets[:count] == _NEWLINE))
+                last = buffer[count - 1]
                 written = 0
                 while written < count:
                     try:
@@ -63,6 +74,7 @@ class Spool:
                             f"no room to inflate {file.path}: {error.strerror}", remedy="Free memory or disk space."
                         ) from error
         self._file.truncate(self._file.tell())
+        self.lines += last != _NEWLINE
         return f"/dev/fd/{self._file.fileno()}"
 
     def close(self) -> None:
