@@ -199,15 +199,16 @@ def accepted_condition() -> str:
     tested on its own type's conditions only: what all lines of a batch pass through has to be cheap.
     """
     common = [_fine(field) for field in FIELDS if field.present_for == EVENT_TYPES and field.name != "event_type"]
-    by_type = []
+    alike: dict[str, list[str]] = {}
     for event_type in EVENT_TYPES:
-        conditions = [
+        conditions = " AND ".join(
             _fine(field) if event_type in field.present_for else f"{field.name} IS NULL"
             for field in FIELDS
             if field.present_for != EVENT_TYPES
-        ]
-        by_type.append(f"WHEN '{event_type}' THEN " + " AND ".join(conditions))
-    choice = "CASE event_type " + " ".join(by_type) + " ELSE FALSE END"
+        )
+        alike.setdefault(conditions, []).append(f"'{event_type}'")
+    arms = [f"WHEN event_type IN ({', '.join(types)}) THEN {conditions}" for conditions, types in alike.items()]
+    choice = f"CASE {' '.join(arms)} ELSE FALSE END"
     return f"coalesce({' AND '.join(common)} AND {choice}, FALSE)"
 
 

@@ -32,7 +32,7 @@ SETTINGS = (
     Setting("lake", None, str, "Folder of the lake: its catalog and every table."),
     Setting("source", None, str, "Folder with the raw .jsonl.gz files, searched to any depth."),
     Setting("threads", 0, int, "Worker threads of the engine; 0 means one per core."),
-    Setting("batch_bytes", 160 * 1024 * 1024, int, "Compressed bytes of source files that one batch takes on at most."),
+    Setting("batch_bytes", 192 * 1024 * 1024, int, "Compressed bytes of source files that one batch takes on at most."),
     Setting(
         "max_quarantine_rate",
         0.5,
@@ -59,7 +59,7 @@ class Settings:
     lake: str | None = None
     source: str | None = None
     threads: int = 2
-    batch_bytes: int = 160 * 1024 * 1024
+    batch_bytes: int = 192 * 1024 * 1024
     max_quarantine_rate: float = 0.5
     freshness_minutes: float = 10.0
 

@@ -188,7 +188,7 @@ class DuckDBEngine:
             rows = self._read(spool.fill(source, file))
             if rows is None:
                 return self._check_carefully(source, file)
-            if rows.num_rows == spool.lines and pc.all(rows.column("accepted")).as_py() is not False:
+            if pc.all(rows.column("accepted")).as_py() is not False:
                 return Checked(file, lines=rows.num_rows, rows=_without(rows, "accepted"))
             return self._look_again(source, file, rows)
         except UnreadableError as error:
@@ -199,11 +199,7 @@ class DuckDBEngine:
             return Checked(file, error=f"cannot be read: {error.strerror or error}")
 
     def _read(self, path: str) -> pa.Table | None:
-        """The typed rows of a file, or None if a line is too long for the fast reader.
-
-        There is one for each line that is not blank, but for a last line that is cut short, which DuckDB leaves out: the
-        caller counts.
-        """
+        """The typed rows of a file, one for each line that is not blank; None if a line is too long for the fast reader."""
         lines = (
             f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
             f"ignore_errors = true, maximum_object_size = {_LONGEST_LINE}, columns = {_TEXT_COLUMNS})"
@@ -265,7 +261,7 @@ class DuckDBEngine:
 
     def _dedupe_batch(self, readable: Sequence[Checked]) -> None:
         hashes = [result.rows.column("row_hash").to_numpy() for result in readable]
-        repeated = _repeated(hashes, self._threads)
+        repeated = self._repeated(readable, hashes)
         if not repeated.size:
             return
         positions = [np.flatnonzero(np.isin(values, repeated)) for values in hashes]
@@ -277,6 +273,23 @@ class DuckDBEngine:
         connection = self._database.cursor()
         connection.register("candidates", pa.concat_tables(candidates))
         _drop(readable, connection.sql(_sql("dedupe")).fetchall())
+
+    def _repeated(self, readable: Sequence[Checked], hashes: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        """The hashes that occur more than once: inside a file, or among files whose times overlap."""
+        groups: list[list[np.ndarray[Any, Any]]] = []
+        end = datetime.min  # noqa: DTZ901 - times of the lake are UTC without a zone
+        spans = [(*_range(result.rows), order) for order, result in enumerate(readable) if result.rows.num_rows]
+        for first, last, order in sorted(spans):
+            if first > end:
+                groups.append([])
+            groups[-1].append(hashes[order])
+            end = max(end, last)
+
+        def one(group: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+            ordered = np.sort(np.concatenate(group))
+            return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+
+        return np.concatenate([np.zeros(0, np.uint64), *self._map(one, groups)])
 
     def _dedupe_stored(self, readable: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
         paths = {result.file.path for result in readable}
@@ -351,19 +364,6 @@ def _by_hour(rows: pa.Table, column: str, hours: Collection[datetime]) -> Iterat
         part = rows.filter(pc.equal(floors, pa.scalar(hour, floors.type)))
         if part.num_rows:
             yield hour, part
-
-
-def _repeated(hashes: Sequence[np.ndarray[Any, Any]], threads: int) -> np.ndarray[Any, Any]:
-    """The values that occur more than once, each once."""
-    bits = (threads - 1).bit_length()
-
-    def one(part: int) -> np.ndarray[Any, Any]:
-        mine = [values[(values >> np.uint64(64 - bits)) == part] for values in hashes] if bits else hashes
-        ordered = np.sort(np.concatenate(mine))
-        return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-
-    with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(one, range(1 << bits))))
 
 
 def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.Table:

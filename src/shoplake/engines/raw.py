@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 from isal import igzip, isal_zlib
 
 from shoplake.discover import Source, SourceFile
@@ -30,21 +29,17 @@ class Spool:
     """An unnamed file that holds one inflated source file at a time.
 
     It is kept from file to file, so that its pages are made once. On Linux it is in memory and touches no disk.
-
-    Attributes:
-        lines: Lines of the file that it holds, blank ones included; a last line without a newline counts.
     """
 
     def __init__(self) -> None:
         """Make it, empty."""
-        self.lines = 0
         if hasattr(os, "memfd_create"):
             self._file = os.fdopen(os.memfd_create("shoplake"), "r+b", buffering=0)
         else:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
 
     def fill(self, source: Source, file: SourceFile) -> str:
-        """Hold this file from now on, checksum verified.
+        """Hold this file from now on, checksum verified, its last line ended by a newline.
 
         Returns:
             A path of this process under which the inflated bytes can be opened and read, also in parallel.
@@ -57,25 +52,26 @@ class Spool:
         """
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)
-        octets = np.frombuffer(buffer, np.uint8)
         last = _NEWLINE
-        self.lines = 0
         self._file.seek(0)
         with _inflated(source, file) as stream:
             while count := stream.readinto(buffer):
-                self.lines += int(np.count_nonzero(octets[:count] == _NEWLINE))
                 last = buffer[count - 1]
-                written = 0
-                while written < count:
-                    try:
-                        written += self._file.write(view[written:count])
-                    except OSError as error:
-                        raise FatalError(
-                            f"no room to inflate {file.path}: {error.strerror}", remedy="Free memory or disk space."
-                        ) from error
+                self._write(view[:count], file)
+        if last != _NEWLINE:
+            self._write(memoryview(b"\n"), file)
         self._file.truncate(self._file.tell())
-        self.lines += last != _NEWLINE
         return f"/dev/fd/{self._file.fileno()}"
+
+    def _write(self, octets: memoryview, file: SourceFile) -> None:
+        written = 0
+        while written < len(octets):
+            try:
+                written += self._file.write(octets[written:])
+            except OSError as error:
+                raise FatalError(
+                    f"no room to inflate {file.path}: {error.strerror}", remedy="Free memory or disk space."
+                ) from error
 
     def close(self) -> None:
         """Give its memory back."""
