@@ -74,15 +74,7 @@ class OpenLake:
     def refresh(self) -> None:
         """Move on to the newest consistent set of snapshots."""
         self._view = self._lake.published()
-        for table in TABLES:
-            snapshot = self._view.tables.get(table.name)
-            try:
-                self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, snapshot)}")
-            except duckdb.IOException as error:
-                raise FatalError(
-                    f"a data file of table {table.name} cannot be read: {error}",
-                    remedy="Was the lake moved or partly deleted?",
-                ) from error
+        self._viewed: set[str] = set()
 
     def sql(self, text: str) -> DuckDBPyRelation:
         """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.
@@ -90,6 +82,9 @@ class OpenLake:
         Args:
             text: One SELECT; tables by their plain names. Times are UTC.
         """
+        for table in TABLES:
+            if table.name not in self._viewed and table.name in text.lower():
+                self._make_view(table)
         return self._connection.sql(text)
 
     def query(self, name: str | int) -> DuckDBPyRelation:
@@ -99,6 +94,17 @@ class OpenLake:
             name: For instance ``"conversion_funnel"`` or ``1``.
         """
         return self.sql(queries.find(str(name))[0].sql)
+
+    def _make_view(self, table: Table) -> None:
+        """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""
+        try:
+            self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, self._view[table.name])}")
+        except duckdb.IOException as error:
+            raise FatalError(
+                f"a data file of table {table.name} cannot be read: {error}",
+                remedy="Was the lake moved or partly deleted?",
+            ) from error
+        self._viewed.add(table.name)
 
     def close(self) -> None:
         """Let go of the lake."""

@@ -223,8 +223,7 @@ def check_sql(lines: str) -> str:
         lines: SQL of a relation with the nine fields as text.
 
     Returns:
-        A SELECT with the typed columns of ``events``, ``accepted`` and ``row_hash`` (for finding duplicates; not
-        stable across engine versions, never stored).
+        A SELECT with the typed columns of ``events`` and ``accepted``.
     """
     return _fill("check.sql", lines=lines, accepted=accepted_condition())
 
@@ -236,7 +235,7 @@ def reasons_sql(lines: str) -> str:
         lines: SQL of a relation with ``position``, ``problem`` (NULL, malformed_json or invalid_utf8) and the fields.
 
     Returns:
-        A SELECT with ``position``, the typed columns, ``row_hash`` and ``reasons`` (codes joined by commas, '' for none).
+        A SELECT with ``position``, the typed columns and ``reasons`` (codes joined by commas, '' for none).
     """
     codes = ",\n        ".join(f"CASE WHEN {rule.broken_when} THEN '{rule.code}' END" for rule in RULES)
     return _fill("reasons.sql", lines=lines, reasons=f"concat_ws(',',\n        {codes})")

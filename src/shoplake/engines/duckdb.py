@@ -32,10 +32,12 @@ from shoplake.snapshots import DataFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
 _T = TypeVar("_T")
+_Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
 _LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
+_FEW = 50_000
 _TEXT_COLUMNS = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in FIELD_NAMES) + "}"
 _EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
 
@@ -89,8 +91,6 @@ class DuckDBEngine:
         # Stored events first: what they hold is a duplicate of theirs in every file of the batch.
         conflicts = self._dedupe_stored(readable, stored)
         self._dedupe_batch(readable)
-        for result in readable:
-            result.rows = result.rows.drop_columns(["row_hash"])
         return conflicts
 
     def write_events(self, checked: Sequence[Checked], new_path: NewPath) -> list[NewFile]:
@@ -183,7 +183,7 @@ class DuckDBEngine:
 
     def _check(self, source: Source, file: SourceFile, spool: Spool) -> Checked:  # noqa: PLR0911 - one return a fate
         if file.bytes == 0:
-            return Checked(file, rows=_no_rows())
+            return Checked(file, rows=_no_events())
         try:
             rows = self._read(spool.fill(source, file))
             if rows is None:
@@ -226,7 +226,7 @@ class DuckDBEngine:
 
     def _check_carefully(self, source: Source, file: SourceFile) -> Checked:
         lines = 0
-        tables, quarantined = [_no_rows()], []
+        tables, quarantined = [_no_events()], []
         for chunk in _chunks(numbered_lines(source, file), _CAREFUL_LINES):
             lines += len(chunk)
             accepted, turned_down = self._judge(chunk)
@@ -257,39 +257,35 @@ class DuckDBEngine:
             )
             if reasons
         ]
-        return [_without(accepted, "position", "reasons").cast(_no_rows().schema)], quarantined
+        return [_without(accepted, "position", "reasons").cast(_no_events().schema)], quarantined
 
     def _dedupe_batch(self, readable: Sequence[Checked]) -> None:
-        hashes = [result.rows.column("row_hash").to_numpy() for result in readable]
-        repeated = self._repeated(readable, hashes)
-        if not repeated.size:
-            return
-        positions = [np.flatnonzero(np.isin(values, repeated)) for values in hashes]
-        candidates = [
-            _tagged(result, order, found)
-            for order, (result, found) in enumerate(zip(readable, positions, strict=True))
-            if found.size
-        ]
-        connection = self._database.cursor()
-        connection.register("candidates", pa.concat_tables(candidates))
-        _drop(readable, connection.sql(_sql("dedupe")).fetchall())
+        def one(group: Sequence[int]) -> list[pa.Table]:
+            return [
+                _tagged(readable[order], order, positions)
+                for order, positions in zip(
+                    group, self._suspects([readable[order].rows for order in group]), strict=True
+                )
+            ]
 
-    def _repeated(self, readable: Sequence[Checked], hashes: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """The hashes that occur more than once: inside a file, or among files whose times overlap."""
-        groups: list[list[np.ndarray[Any, Any]]] = []
-        end = datetime.min  # noqa: DTZ901 - times of the lake are UTC without a zone
-        spans = [(*_range(result.rows), order) for order, result in enumerate(readable) if result.rows.num_rows]
-        for first, last, order in sorted(spans):
-            if first > end:
-                groups.append([])
-            groups[-1].append(hashes[order])
-            end = max(end, last)
+        suspects = [rows for tables in self._map(one, _overlapping(readable)) for rows in tables if rows.num_rows]
+        if suspects:
+            connection = self._database.cursor()
+            connection.register("candidates", pa.concat_tables(suspects))
+            _drop(readable, connection.sql(_sql("dedupe")).fetchall())
 
-        def one(group: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-            ordered = np.sort(np.concatenate(group))
-            return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-
-        return np.concatenate([np.zeros(0, np.uint64), *self._map(one, groups)])
+    def _suspects(self, tables: Sequence[pa.Table]) -> list[_Positions]:
+        """Positions of the rows that can have an equal one among these tables: few, and none of the others can."""
+        positions = _repeated([rows.column("event_time").cast(pa.int64()).to_numpy() for rows in tables])
+        if sum(len(found) for found in positions) <= _FEW:
+            return positions
+        hashes = []
+        for rows, found in zip(tables, positions, strict=True):
+            connection = self._database.cursor()
+            connection.register("rows", rows)
+            hashed = connection.sql("SELECT hash(event_time, user_id, session_id) AS h FROM rows").to_arrow_table()
+            hashes.append(hashed.column("h").to_numpy()[found])
+        return [found[again] for found, again in zip(positions, _repeated(hashes), strict=True)]
 
     def _dedupe_stored(self, readable: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
         paths = {result.file.path for result in readable}
@@ -366,8 +362,31 @@ def _by_hour(rows: pa.Table, column: str, hours: Collection[datetime]) -> Iterat
             yield hour, part
 
 
+def _overlapping(readable: Sequence[Checked]) -> list[list[int]]:
+    """Groups of files whose times overlap: equal events lie in the same group, since their times are equal."""
+    groups: list[list[int]] = []
+    end = datetime.min  # noqa: DTZ901 - times of the lake are UTC without a zone
+    spans = [(*_range(result.rows), order) for order, result in enumerate(readable) if result.rows.num_rows]
+    for first, last, order in sorted(spans):
+        if first > end:
+            groups.append([])
+        groups[-1].append(order)
+        end = max(end, last)
+    return groups
+
+
+def _repeated(arrays: Sequence[np.ndarray[Any, Any]]) -> list[_Positions]:
+    """For each array, the positions of values that occur more than once in all of them together."""
+    if len(arrays) == 1 and bool(np.all(arrays[0][1:] >= arrays[0][:-1])):
+        same = arrays[0][1:] == arrays[0][:-1]
+        return [np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))]
+    ordered = np.sort(np.concatenate(arrays))
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return [np.flatnonzero(np.isin(values, repeated)) for values in arrays]
+
+
 def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.Table:
-    rows = _without(result.rows.take(positions), "row_hash")
+    rows = result.rows.take(positions)
     return (
         rows.append_column("file_order", pa.array(np.full(len(positions), order, np.int64)))
         .append_column("position", pa.array(positions, pa.int64()))
@@ -406,10 +425,6 @@ def _without(rows: pa.Table, *names: str) -> pa.Table:
 
 def _no_events() -> pa.Table:
     return parquet.arrow_schema(EVENTS).remove_metadata().empty_table().select(list(EVENT_COLUMNS))
-
-
-def _no_rows() -> pa.Table:
-    return _no_events().append_column("row_hash", pa.array([], pa.uint64()))
 
 
 def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

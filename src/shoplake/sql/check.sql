@@ -9,6 +9,5 @@ WITH lines AS (
 )
 SELECT
     {typed},
-    {accepted} AS accepted,
-    hash(event_time, user_id, session_id) AS row_hash
+    {accepted} AS accepted
 FROM lines

@@ -10,6 +10,5 @@ WITH lines AS (
 SELECT
     position,
     {typed},
-    hash(event_time, user_id, session_id) AS row_hash,
     {reasons} AS reasons
 FROM lines
