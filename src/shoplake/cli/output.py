@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake.plan import Plan
-from shoplake.reports import RunReport, json_value
-from shoplake.status import Status
+from shoplake.reports import json_value
+
+if TYPE_CHECKING:  # every command imports this module, few need what these stand on
+    from shoplake.plan import Plan
+    from shoplake.reports import RunReport
+    from shoplake.status import Status
 
 FORMATS = ("table", "json", "csv")
 
