@@ -69,8 +69,8 @@ def make(listing: Sequence[SourceFile], entries: Mapping[str, Known], batch_byte
     """
     news = [file for file in listing if _is_new(file, entries.get(file.path))]
     again = [file for file in news if file.path in entries and entries[file.path].status == ledger.REOPENED]
-    rest = [file for file in news if file not in set(again)]
-    groups = [*([tuple(sorted(again))] if again else []), *_groups(sorted(rest), batch_bytes)]
+    rest = sorted(set(news) - set(again))
+    groups = [*([tuple(sorted(again))] if again else []), *_groups(rest, batch_bytes)]
     batches = tuple(
         Batch(group, frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))))
         for group in groups
@@ -86,14 +86,21 @@ def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
     return entry is not None and entry.version != file.version and entry.status != ledger.UNREADABLE
 
 
-def _groups(files: list[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
+def _groups(files: Sequence[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
+    """Cut the files into batches, where it can be between two hours: a batch that ends inside one publishes it twice."""
     group: list[SourceFile] = []
     size = 0
     for file in files:
-        if group and size + file.bytes > batch_bytes:
+        half_full_at_an_hours_end = size >= batch_bytes / 2 and _hour(file) != _hour(group[-1])
+        if group and (size + file.bytes > batch_bytes or half_full_at_an_hours_end):
             yield tuple(group)
             group, size = [], 0
         group.append(file)
         size += file.bytes
     if group:
         yield tuple(group)
+
+
+def _hour(file: SourceFile) -> str:
+    """The folder of the hour in the Hive layout; empty elsewhere."""
+    return file.path.rpartition("/minute=")[0]
