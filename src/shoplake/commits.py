@@ -176,6 +176,9 @@ class Commits:
             properties={
                 "format-version": "2",
                 "write.parquet.compression-codec": "zstd",
+                # Bounds of what files are found by, and of nothing else: manifests of a month stay quick to read.
+                "write.metadata.metrics.default": "none",
+                f"write.metadata.metrics.column.{column}": "full",
                 f"write.metadata.metrics.column.{table.key}": "full",
                 # A retried append after a lost race would count twice: the run plans anew instead.
                 "commit.retry.num-retries": "0",
