@@ -1,6 +1,6 @@
 """Reads Iceberg snapshots without the cost of a table library: catalog row -> metadata -> manifests -> data files.
 
-Commands that only read start in a fifth of the time that way. Everything that writes goes through PyIceberg
+Commands that only read start at once that way. Everything that writes goes through PyIceberg
 (:mod:`shoplake.commits`). Row-level delete files, which shoplake never writes, are refused rather than ignored.
 """
 
@@ -114,7 +114,7 @@ class TableSnapshot:
         wanted = {
             self.table.key,
             self.table.partition[0],
-        }  # decoding every bound of a month's files takes half a second
+        }
         fields = self._schema()["fields"]
         names = {field["id"]: (field["name"], field["type"]) for field in fields if field["name"] in wanted}
         for manifest in _read_avro(self.snapshot["manifest-list"]):
