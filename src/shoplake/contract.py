@@ -276,10 +276,8 @@ def parse_line(raw: bytes) -> tuple[str | None, dict[str, str | None]]:
         )
         if not isinstance(value, dict):
             return MALFORMED, nothing
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate, in a key or a value, is no character
         fields = {name: _as_text(value.get(name)) for name in FIELD_NAMES}
-        for text_value in fields.values():
-            if text_value is not None:
-                text_value.encode("utf-8")  # a lone surrogate is no character
     except (ValueError, RecursionError):
         return MALFORMED, nothing
     return None, fields
