@@ -134,8 +134,8 @@ def _rows(opened: Any, name: str) -> list[dict[str, Any]]:
 
 
 def snapshots(lake: Path) -> dict[str, int | None]:
-    """The newest snapshot of every table, acknowledged or not."""
-    return {name: table.snapshot_id for name, table in Lake(lake).current().tables.items()}
+    """The newest snapshot of every table."""
+    return {name: table.snapshot_id for name, table in Lake(lake).view().tables.items()}
 
 
 def ledger(lake: Path) -> dict[str, dict[str, Any]]:

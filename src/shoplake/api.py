@@ -31,8 +31,8 @@ _SQL_TYPES = {
 def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: A001 - read as shoplake.open(lake)
     """Open a lake for reading.
 
-    What is read is one consistent set of snapshots: every table as the last acknowledged batch left it at the moment of
-    opening. Later batches are seen by opening again, or by :meth:`OpenLake.refresh`.
+    What is read is one consistent state: every table as the last batch left it at the moment of opening. Later batches are
+    seen by opening again, or by :meth:`OpenLake.refresh`.
 
     Args:
         lake: The lake's folder.
@@ -73,7 +73,7 @@ class OpenLake:
 
     def refresh(self) -> None:
         """Move on to the newest consistent set of snapshots."""
-        self._view = self._lake.published()
+        self._view = self._lake.need().view()
         self._viewed: set[str] = set()
 
     def sql(self, text: str) -> DuckDBPyRelation:

@@ -1,267 +1,336 @@
-"""The write side of a lake: creates its tables and commits data files to them, through PyIceberg.
+"""The write side of a lake: new snapshots of any number of tables, made visible together by one swap of the catalog.
 
-One operation serves every table: *replace the rows of these keys by these files*, atomically, and only if the table is
-still at the snapshot that the run started from. Importing this module costs most of a second; only runs that have
-something to commit do.
+One operation serves every table: *replace the rows of these keys by these files*.
 """
 
 from __future__ import annotations
 
-import re
+import json
+import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.conversions import from_bytes
-from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.expressions import AlwaysTrue, BooleanExpression, In
-from pyiceberg.io.pyarrow import (
-    compute_statistics_plan,
-    data_file_statistics_from_parquet_metadata,
-    parquet_path_to_id_mapping,
-)
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.partitioning import PartitionField, PartitionSpec
-from pyiceberg.schema import Schema
-from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform, Transform
-from pyiceberg.types import (
-    DateType,
-    DecimalType,
-    DoubleType,
-    IcebergType,
-    IntegerType,
-    ListType,
-    LongType,
-    NestedField,
-    StringType,
-    TimestampType,
-)
 
-from shoplake import parquet
+from shoplake import iceberg, parquet
 from shoplake.errors import TransientError
+from shoplake.iceberg import ADDED, DELETED, EXISTING, Record
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
-from shoplake.snapshots import BATCH, CATALOG_NAME, NAMESPACE, local_path
-from shoplake.tables import BY_NAME, TABLES, Table
+from shoplake.snapshots import DataFile, TableSnapshot, View
+from shoplake.tables import Table
 
-if TYPE_CHECKING:
-    from pyiceberg.table import Table as IcebergTable
-
-_TYPES: dict[str, IcebergType] = {
-    "string": StringType(),
-    "int": IntegerType(),
-    "long": LongType(),
-    "double": DoubleType(),
-    "timestamp": TimestampType(),
-    "date": DateType(),
-}
-_TRANSFORMS: dict[str, Transform[Any, Any]] = {
-    "hour": HourTransform(),
-    "day": DayTransform(),
-    "month": MonthTransform(),
-}
+SNAPSHOTS_KEPT = 100
+METADATA_KEPT = 10
+MERGE_MANIFESTS = 16
 
 
-class Commits:
-    """The tables of one lake, as one run sees and changes them.
+class LostRaceError(TransientError):
+    """Somebody else changed the lake since this commit's view of it was read; nothing was changed."""
 
-    Each table is read from the catalog once, so that a commit by anybody else in between makes this run's commit fail.
+
+class Commit:
+    """Changes to a lake that become visible together, or not at all.
+
+    As a context manager it removes what it wrote if it ends without having been published.
     """
 
-    def __init__(self, lake: Lake) -> None:
-        """Open the lake's tables, and make those that are missing."""
-        self._lake = lake
-        lake.path.mkdir(parents=True, exist_ok=True)
-        self._catalog = SqlCatalog(
-            CATALOG_NAME,
-            # Quoted twice: once for SQLite's own URI, once for the URL around it.
-            uri=f"sqlite:///file:{quote(quote(str(lake.catalog_path)))}?uri=true",
-            warehouse=str(lake.path),
-            init_catalog_tables=str(not lake.exists()).lower(),
-        )
-        self._catalog.create_namespace_if_not_exists(NAMESPACE)
-        self._tables = {table.name: self._open(table) for table in TABLES}
+    def __init__(self, lake: Lake, base: View, now: datetime, properties: Mapping[str, str]) -> None:
+        """Begin.
 
-    def undo(self, tables: Mapping[str, int | None]) -> None:
-        """Take tables back to an earlier snapshot; None empties a table that had none.
-
-        What a killed run had committed but never acknowledged goes: its source files are done again if they are still
-        there, and nothing of them stays behind if they are not. Only for a run that holds the lake's lock.
+        Args:
+            lake: The lake; it exists.
+            base: The view that the changes are made from. If the lake is not at it any more, publishing fails.
+            now: The time.
+            properties: Recorded in the summary of every new snapshot.
         """
-        for name, snapshot_id in tables.items():
-            iceberg = self._tables[name]
-            if snapshot_id is None:
-                everything = {local_path(file.file_path) for file in self._files(iceberg, AlwaysTrue())}
-                self.replace(BY_NAME[name], (), (), {BATCH: "undo"}, merge=everything)
-            else:
-                with iceberg.manage_snapshots() as changes:
-                    changes.rollback_to_snapshot(snapshot_id)
+        self.base = base
+        self._lake = lake
+        self._now_ms = int(now.replace(tzinfo=UTC).timestamp() * 1000)
+        self._properties = dict(properties)
+        self._staged: dict[str, _Staged] = {}
+        self._written: list[str] = []
+        self._published = False
 
-    def snapshot_id(self, name: str) -> int | None:
-        """The newest snapshot of a table, None before its first commit."""
-        snapshot = self._tables[name].current_snapshot()
-        return None if snapshot is None else snapshot.snapshot_id
+    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
+        """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
 
-    def new_path(self, table: Table, partition: str) -> Path:
-        """A path for a new data file of a table; nothing is made there."""
-        return Path(local_path(self._tables[table.name].location())) / "data" / partition / f"{uuid.uuid4()}.parquet"
+        May be called from several threads.
+
+        Args:
+            table: The table.
+            partition: A value of the partitioned column: all rows lie in the partition that it lies in.
+            rows: Its rows.
+        """
+        location = self.new_location(table, partition)
+        content, footer = parquet.encode(table, rows)
+        self._lake.storage.write(location, content)
+        return NewFile(location, footer, len(content))
+
+    def new_location(self, table: Table, partition: date) -> str:
+        """A location for a new data file; nothing is made there."""
+        folder = iceberg.partition_folder(table, partition)
+        location = f"{self._table_location(table)}/data/{folder}/{uuid.uuid4()}.parquet"
+        self._written.append(location)
+        return location
 
     def replace(
         self,
         table: Table,
         keys: Collection[Any],
         new: Sequence[NewFile],
-        properties: dict[str, str],
         *,
         merge: Collection[str] = (),
-    ) -> set[Any]:
-        """Replace all rows of the given keys by the given files, in one commit, or do nothing if nothing would change.
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Replace all rows of the given keys by the given files; does nothing if nothing would change.
 
         Data files that hold only such rows are dropped by their statistics; files that also hold others are rewritten
         without them.
 
         Args:
-            table: The table.
+            table: The table; at most once in a commit.
             keys: Values of the table's key column whose rows go.
             new: Files with the rows that come.
-            properties: Recorded in the snapshot's summary.
             merge: Paths of small files whose rows are part of ``new``: they go whole.
+            properties: Recorded in the snapshot's summary, beside the commit's own.
+        """
+        base = self.base[table.name]
+        removed, kept = self._stale(base, keys, merge)
+        if merge:
+            removed += [file for file in base.files if file.path in merge]
+        if removed or new or kept:
+            self._staged[table.name] = self._stage(base, removed, [*kept, *new], properties or {})
+
+    def snapshot_id(self, name: str) -> int | None:
+        """The snapshot of a table that this commit makes, or the one that it leaves as it is."""
+        staged = self._staged.get(name)
+        return staged.snapshot_id if staged else self.base[name].snapshot_id
+
+    def publish(self) -> View:
+        """Make the changes visible, all at once.
 
         Returns:
-            The partition values (as the transform gives them) of the files that lost rows.
+            The lake as it is then.
 
         Raises:
-            TransientError: The table was changed by another writer since this run opened it.
+            LostRaceError: The lake changed meanwhile; nothing was changed.
         """
-        iceberg = self._tables[table.name]
-        removed, kept = self._stale(table, keys, merge) if keys else ([], [])
-        if merge:
-            removed += [file for file in self._files(iceberg, AlwaysTrue()) if local_path(file.file_path) in merge]
-        if not removed and not new and not kept:
-            return set()
-        additions = [self._data_file(iceberg, file) for file in (*kept, *new)]
-        try:
-            with iceberg.transaction() as transaction:
-                producer = transaction.update_snapshot(snapshot_properties=properties)
-                with producer.overwrite() if removed else producer.merge_append() as snapshot:
-                    for file in removed:
-                        snapshot.delete_data_file(file)
-                    for file in additions:
-                        snapshot.append_data_file(file)
-        except (CommitFailedException, ValidationException) as error:
-            raise TransientError(
-                f"table {table.name} was changed by another writer during the run: {error}",
+        tables, forgotten = dict(self.base.tables), []
+        for name, staged in self._staged.items():
+            base = self.base[name]
+            location = self._write(
+                base,
+                f"metadata/{staged.sequence_number:05d}-{uuid.uuid4()}.metadata.json",
+                json.dumps(staged.metadata).encode(),
+            )
+            tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, base.read)
+            forgotten += staged.forgotten
+        catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        if catalog is None:
+            raise LostRaceError(
+                "another run changed the lake meanwhile; nothing of this one was kept",
                 remedy="Run the same command again: it plans anew from what is there now.",
-            ) from error
-        return {file.partition[0] for file in removed}
+            )
+        self._published = True
+        self._lake.storage.delete(forgotten)
+        return View(tables, catalog, self.base.version + 1)
 
-    def _open(self, table: Table) -> IcebergTable:
-        column, transform = table.partition
-        schema = _schema(table)
-        return self._catalog.create_table_if_not_exists(
-            (NAMESPACE, table.name),
-            schema,
-            location=str(self._lake.path / table.name),
-            partition_spec=PartitionSpec(
-                PartitionField(
-                    schema.find_field(column).field_id, 1000, _TRANSFORMS[transform], f"{column}_{transform}"
-                )
-            ),
-            properties={
-                "format-version": "2",
-                "write.parquet.compression-codec": "zstd",
-                # Bounds of what files are found by, and of nothing else: manifests of a month stay quick to read.
-                "write.metadata.metrics.default": "none",
-                f"write.metadata.metrics.column.{column}": "full",
-                f"write.metadata.metrics.column.{table.key}": "full",
-                # A retried append after a lost race would count twice: the run plans anew instead.
-                "commit.retry.num-retries": "0",
-                "commit.manifest-merge.enabled": "true",
-                "commit.manifest.min-count-to-merge": "20",
-                "write.metadata.delete-after-commit.enabled": "true",
-                "write.metadata.previous-versions-max": "20",
-                "comment": table.grain,
-            },
-        )
+    def __enter__(self) -> Self:
+        """The commit itself."""
+        return self
 
-    def _files(self, iceberg: IcebergTable, where: BooleanExpression) -> list[DataFile]:
-        return [task.file for task in iceberg.scan(row_filter=where).plan_files()]
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove what was written for nothing."""
+        if not self._published:
+            self._lake.storage.delete(self._written)
+
+    # ---------------------------------------------------------------------------------------------------------- staging
+
+    def _stage(
+        self, base: TableSnapshot, removed: Sequence[DataFile], added: Sequence[NewFile], properties: Mapping[str, str]
+    ) -> _Staged:
+        table = base.table
+        metadata = base.metadata or iceberg.new_table(table, self._table_location(table))
+        staged = _Staged(metadata, secrets.randbits(62), metadata["last-sequence-number"] + 1)
+        manifests = self._without(base, removed, staged)
+        if added:
+            entries = [_added(table, file, staged.snapshot_id) for file in added]
+            manifests.append(self._write_manifest(base, entries, staged))
+        manifests = self._merged(base, manifests, staged)
+        listing = iceberg.write_manifest_list(manifests, staged.snapshot_id, base.snapshot_id, staged.sequence_number)
+        where = self._write(base, f"metadata/snap-{staged.snapshot_id}-0-{uuid.uuid4()}.avro", listing)
+        snapshot = {
+            "snapshot-id": staged.snapshot_id,
+            "sequence-number": staged.sequence_number,
+            "timestamp-ms": max(self._now_ms, metadata["last-updated-ms"]),
+            "manifest-list": where,
+            "summary": _summary(base, removed, added) | self._properties | dict(properties),
+            "schema-id": metadata["current-schema-id"],
+        }
+        if base.snapshot_id is not None:
+            snapshot["parent-snapshot-id"] = base.snapshot_id
+        staged.add(snapshot, base.location)
+        return staged
+
+    def _without(self, base: TableSnapshot, removed: Sequence[DataFile], staged: _Staged) -> list[Record]:
+        """The manifests of the base, those that name files to be removed rewritten without them."""
+        touched = {file.manifest for file in removed}
+        paths = {file.path for file in removed}
+        kept = []
+        for manifest in base.manifests:
+            if manifest["manifest_path"] not in touched:
+                if _live(manifest):
+                    kept.append(manifest)
+                continue
+            entries = self._entries(base, manifest)
+            for entry in entries:
+                if entry["data_file"]["file_path"].removeprefix("file://") in paths:
+                    entry |= {"status": DELETED, "snapshot_id": staged.snapshot_id}
+            kept.append(self._write_manifest(base, entries, staged))
+        return kept
+
+    def _merged(self, base: TableSnapshot, manifests: list[Record], staged: _Staged) -> list[Record]:
+        """The manifests, with those of like size merged where there are many of them.
+
+        Every entry is rewritten once each time its manifest grows sixteenfold: few manifests to read, little to rewrite.
+        """
+        while True:
+            tiers: dict[int, list[Record]] = {}
+            for manifest in manifests:
+                tells_of_this = manifest["added_files_count"] or manifest["deleted_files_count"]
+                if manifest["added_snapshot_id"] != staged.snapshot_id or not tells_of_this:
+                    tiers.setdefault((_live(manifest) - 1).bit_length() // 4, []).append(manifest)
+            crowded = next((tier for _, tier in sorted(tiers.items()) if len(tier) >= MERGE_MANIFESTS), None)
+            if crowded is None:
+                return manifests
+            entries = [entry for manifest in crowded for entry in self._entries(base, manifest)]
+            rest = [manifest for manifest in manifests if manifest not in crowded]
+            manifests = [*rest, self._write_manifest(base, entries, staged)]
+
+    def _entries(self, base: TableSnapshot, manifest: Record) -> list[Record]:
+        """The live entries of a manifest, as they are carried over to another one."""
+        content = base.storage.read(manifest["manifest_path"])
+        carried = []
+        for entry in iceberg.read_avro(content):
+            if entry["status"] == DELETED:
+                continue
+            for name in ("sequence_number", "file_sequence_number"):
+                if entry[name] is None:  # inherited from the manifest
+                    entry[name] = manifest["sequence_number"]
+            if entry["snapshot_id"] is None:
+                entry["snapshot_id"] = manifest["added_snapshot_id"]
+            carried.append(entry | {"status": EXISTING})
+        return carried
+
+    def _write_manifest(self, base: TableSnapshot, entries: list[Record], staged: _Staged) -> Record:
+        content = iceberg.write_manifest(base.table, staged.metadata, entries)
+        path = self._write(base, f"metadata/{uuid.uuid4()}-m0.avro", content)
+        of = {"snapshot_id": staged.snapshot_id, "sequence_number": staged.sequence_number}
+        return iceberg.manifest_file(base.table, path, len(content), entries, **of)
+
+    def _write(self, base: TableSnapshot, name: str, content: bytes) -> str:
+        location = f"{self._table_location(base.table)}/{name}"
+        self._written.append(location)
+        self._lake.storage.write(location, content)
+        return location
 
     def _stale(
-        self, table: Table, keys: Collection[Any], merge: Collection[str]
+        self, base: TableSnapshot, keys: Collection[Any], merge: Collection[str]
     ) -> tuple[list[DataFile], list[NewFile]]:
-        iceberg = self._tables[table.name]
-        where: BooleanExpression = In(table.key, [_literal(key) for key in keys])  # type: ignore[arg-type, call-arg]
-        field = iceberg.schema().find_field(table.key)
-        values = pa.array(list(keys), parquet.arrow_schema(table).field(table.key).type)
+        if not keys:
+            return [], []
+        table = base.table
+        column = table.key
+        candidates = base.within(min(keys), max(keys)) if column == table.partition[0] else base.files
         removed, kept = [], []
-        for file in self._files(iceberg, where):
-            if local_path(file.file_path) in merge:
+        for file in candidates:
+            low, high = file.lower[column], file.upper[column]
+            if file.path in merge or not any(low <= key <= high for key in keys):
                 continue
-            low, high = (bounds.get(field.field_id) for bounds in (file.lower_bounds, file.upper_bounds))
-            if low is not None and low == high and _python(field.field_type, low) in keys:
+            if low == high:
                 removed.append(file)
                 continue
-            rows = pq.read_table(local_path(file.file_path), schema=parquet.arrow_schema(table))
-            rest = rows.filter(pc.invert(pc.is_in(rows.column(table.key), values)))
+            rows = parquet.read(table, self._lake.storage.read(file.path))
+            values = pa.array(list(keys), rows.schema.field(column).type)
+            rest = rows.filter(pc.invert(pc.is_in(rows.column(column), values)))
             if rest.num_rows < rows.num_rows:
                 removed.append(file)
                 if rest.num_rows:
-                    folder = Path(local_path(file.file_path)).parent.name
-                    kept.append(parquet.write(table, rest, self.new_path(table, folder)))
+                    kept.append(self.write(table, file.lower[table.partition[0]], rest))
         return removed, kept
 
-    def _data_file(self, iceberg: IcebergTable, file: NewFile) -> DataFile:
-        schema = iceberg.schema()
-        statistics = data_file_statistics_from_parquet_metadata(
-            parquet_metadata=file.metadata,
-            stats_columns=compute_statistics_plan(schema, iceberg.properties),
-            parquet_column_mapping=parquet_path_to_id_mapping(schema),
-        )
-        return DataFile.from_args(
-            content=DataFileContent.DATA,
-            file_path=file.path,
-            file_format=FileFormat.PARQUET,
-            partition=statistics.partition(iceberg.spec(), schema),
-            file_size_in_bytes=file.bytes,
-            sort_order_id=None,
-            spec_id=iceberg.spec().spec_id,
-            equality_ids=None,
-            key_metadata=None,
-            **statistics.to_serialized_dict(),
-        )
+    def _table_location(self, table: Table) -> str:
+        return str(self.base[table.name].metadata.get("location") or f"{self._lake.root}/{table.name}")
 
 
-def _schema(table: Table) -> Schema:
-    nested = len(table.columns)
-    fields = []
-    for field_id, column in enumerate(table.columns, 1):
-        decimal = re.fullmatch(r"decimal\((\d+),(\d+)\)", column.type)
-        if decimal:
-            kind: IcebergType = DecimalType(int(decimal[1]), int(decimal[2]))
-        elif column.type == "list<string>":
-            nested += 1
-            kind = ListType(element_id=nested, element=StringType(), element_required=False)
-        else:
-            kind = _TYPES[column.type]
-        fields.append(NestedField(field_id, column.name, kind, required=False, doc=column.doc))
-    return Schema(*fields)
+@dataclass
+class _Staged:
+    """A table's next metadata."""
+
+    metadata: Record
+    snapshot_id: int
+    sequence_number: int
+    forgotten: list[str] = field(default_factory=list)
+
+    def add(self, snapshot: Record, previous: str | None) -> None:
+        """Make a snapshot the current one; let go of the oldest ones and of the oldest metadata documents."""
+        old = self.metadata
+        snapshots = [*old["snapshots"], snapshot][-SNAPSHOTS_KEPT:]
+        kept = {one["snapshot-id"] for one in snapshots}
+        at = snapshot["timestamp-ms"]
+        log = [*old["snapshot-log"], {"snapshot-id": self.snapshot_id, "timestamp-ms": at}]
+        documents = old["metadata-log"]
+        if previous:
+            documents = [*documents, {"metadata-file": previous, "timestamp-ms": old["last-updated-ms"]}]
+        self.forgotten = [document["metadata-file"] for document in documents[:-METADATA_KEPT]]
+        self.metadata = old | {
+            "last-sequence-number": self.sequence_number,
+            "last-updated-ms": at,
+            "current-snapshot-id": self.snapshot_id,
+            "refs": {"main": {"snapshot-id": self.snapshot_id, "type": "branch"}},
+            "snapshots": snapshots,
+            "snapshot-log": [entry for entry in log if entry["snapshot-id"] in kept],
+            "metadata-log": documents[-METADATA_KEPT:],
+        }
 
 
-def _literal(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else value
+def _live(manifest: Record) -> int:
+    return int(manifest["added_files_count"] + manifest["existing_files_count"])
 
 
-def _python(kind: IcebergType, value: bytes) -> Any:
-    decoded = from_bytes(kind, value)  # type: ignore[arg-type]
-    if isinstance(kind, TimestampType):
-        return pa.scalar(decoded, pa.timestamp("us")).as_py()
-    if isinstance(kind, DateType):
-        return pa.scalar(decoded, pa.date32()).as_py()
-    return decoded
+def _added(table: Table, file: NewFile, snapshot_id: int) -> Record:
+    bounds = parquet.bounds(table, file.metadata)
+    return {
+        "status": ADDED,
+        "snapshot_id": snapshot_id,
+        "sequence_number": None,
+        "file_sequence_number": None,
+        "data_file": iceberg.data_file(table, file.path, file.rows, file.bytes, bounds),
+    }
+
+
+def _summary(base: TableSnapshot, removed: Sequence[DataFile], added: Sequence[NewFile]) -> dict[str, str]:
+    def figures(files: Sequence[DataFile] | Sequence[NewFile]) -> tuple[int, int, int]:
+        return len(files), sum(file.rows for file in files), sum(file.bytes for file in files)
+
+    totals = [base.file_count, base.rows, base.bytes]
+    summary = {"operation": "overwrite" if removed else "append"}
+    names = ("data-files", "records", "files-size")
+    for verbs, files, sign in (
+        (("added", "added", "added"), added, 1),
+        (("deleted", "deleted", "removed"), removed, -1),
+    ):
+        for position, (verb, name, figure) in enumerate(zip(verbs, names, figures(files), strict=True)):
+            totals[position] += sign * figure
+            if figure:
+                summary[f"{verb}-{name}"] = str(figure)
+    summary |= {f"total-{name}": str(figure) for name, figure in zip(names, totals, strict=True)}
+    return summary | {"total-delete-files": "0", "total-position-deletes": "0", "total-equality-deletes": "0"}

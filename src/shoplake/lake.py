@@ -5,76 +5,132 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from shoplake import snapshots
+from shoplake import iceberg
 from shoplake.errors import FatalError, UsageError
-from shoplake.snapshots import View
+from shoplake.snapshots import TableSnapshot, View
+from shoplake.storage import LocalStorage
+from shoplake.tables import TABLES
 
-CATALOG_FILE = "catalog.db"
+CATALOG_FILE = "catalog.json"
 _LOCK_FILE = ".lock"
+_FORMAT = 1
 
 
 class Lake:
     """A lake in a folder of this machine.
 
+    ``catalog.json`` names the metadata document of every table. A batch becomes visible by one atomic swap of that file,
+    which happens only if nobody else swapped it in between.
+
     Attributes:
-        path: The absolute folder.
+        storage: Where its files are.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, root: str | Path) -> None:
         """Name a lake; nothing is read or made yet.
 
         Raises:
             UsageError: The place is a URI of a storage that is not supported, or an existing file.
         """
-        text = str(path)
-        if "://" in text and not text.startswith("file://"):
-            raise UsageError(f"{text} is not a local folder", remedy="A lake is a folder of this machine, for now.")
-        self.path = Path(text.removeprefix("file://")).expanduser().absolute()
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"the lake {self.path} is a file", remedy="Name a folder; it is made if missing.")
+        self.storage = LocalStorage(root)
 
     @property
-    def catalog_path(self) -> Path:
-        """The SQLite file that names each table's current metadata."""
-        return self.path / CATALOG_FILE
-
-    def exists(self) -> bool:
-        """Whether anything was ever ingested into it."""
-        return self.catalog_path.is_file()
+    def root(self) -> str:
+        """Its location."""
+        return self.storage.root
 
     def need(self) -> Lake:
         """This lake, if it exists.
 
         Raises:
-            UsageError: There is no lake at the path.
+            UsageError: There is no lake at the place.
         """
-        if not self.exists():
+        if self.storage.read_if_there(self._catalog) is None:
             raise UsageError(
-                f"there is no lake at {self.path}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.path}"
+                f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
             )
         return self
 
-    def published(self) -> View:
-        """Every table as the last acknowledged batch left it."""
-        return snapshots.published(self.need().catalog_path)
+    def view(self) -> View:
+        """Every table as the last batch left it; all empty where there is no lake yet.
 
-    def current(self) -> View:
-        """Every table at its newest snapshot, acknowledged or not."""
-        return snapshots.current(self.need().catalog_path)
+        Raises:
+            FatalError: The catalog or a table's metadata is damaged or missing.
+        """
+        content = self.storage.read_if_there(self._catalog)
+        if content is None:
+            return View({table.name: TableSnapshot(table, self.storage, None, {}) for table in TABLES}, None, 0)
+        try:
+            catalog = json.loads(content)
+            version, locations = int(catalog["version"]), dict(catalog["tables"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FatalError(
+                f"the catalog {self._catalog} is damaged: {error}", remedy="Restore it from a backup of the lake."
+            ) from error
+        if catalog["format"] != _FORMAT:
+            raise FatalError(
+                f"the catalog {self._catalog} has format {catalog['format']}, this version reads {_FORMAT}",
+                remedy="Use the version of shoplake that wrote it, or a newer one.",
+            )
+        tables = {}
+        for table in TABLES:
+            location = f"{self.root}/{locations[table.name]}" if table.name in locations else None
+            tables[table.name] = TableSnapshot(table, self.storage, location, self._metadata(location))
+        return View(tables, content, version)
 
-    def unacknowledged(self) -> dict[str, int | None]:
-        """The tables that a killed run left ahead of what was acknowledged, with the snapshot to go back to."""
-        return snapshots.unacknowledged(self.catalog_path) if self.exists() else {}
+    def create(self) -> View:
+        """The lake's view; makes an empty lake where there is none.
+
+        Raises:
+            FatalError: There are data files but no catalog.
+        """
+        view = self.view()
+        if view.catalog is None:
+            if any((self.storage.folder / table.name / "data").exists() for table in TABLES):
+                raise FatalError(
+                    f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
+                )
+            locations = {}
+            for table in TABLES:
+                locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
+                metadata = iceberg.new_table(table, f"{self.root}/{table.name}")
+                self.storage.write(locations[table.name], json.dumps(metadata).encode())
+            self.swap(view, locations)  # a race is won by either: the lake is there then
+            view = self.view()
+        return view
+
+    def swap(self, base: View, metadata: Mapping[str, str]) -> bytes | None:
+        """Make a new state of all tables visible at once, if the lake is still as it was.
+
+        Args:
+            base: What the new state was made from.
+            metadata: Locations of new metadata documents, by table; the other tables stay as in ``base``.
+
+        Returns:
+            The new catalog, or None if somebody else changed the lake since ``base`` was read.
+        """
+        locations = {name: table.location for name, table in base.tables.items() if table.location} | dict(metadata)
+        catalog = {
+            "format": _FORMAT,
+            "version": base.version + 1,
+            "id": uuid.uuid4().hex,
+            "tables": {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()},
+        }
+        content = json.dumps(catalog, indent=1).encode()
+        return content if self.storage.swap(self._catalog, base.catalog, content) else None
 
     @contextmanager
     def writing(self, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-        """Be the only run that writes to this lake; wait for another one to end.
+        """Be the only run of this machine that writes to this lake; wait for another one to end.
 
-        The lock is the operating system's: it ends with the process that holds it, however that ends.
+        It saves the work that the loser of a race would do for nothing; what keeps the tables right is the swap. The lock
+        is the operating system's: it ends with the process that holds it, however that ends.
 
         Args:
             waiting: Is told, once, who is being waited for.
@@ -83,11 +139,11 @@ class Lake:
             FatalError: The folder cannot be written to.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+            self.storage.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.storage.folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise FatalError(
-                f"the lake {self.path} cannot be written to: {error.strerror}",
+                f"the lake {self.root} cannot be written to: {error.strerror}",
                 remedy="Check the folder's permissions and that its disk is not mounted read-only.",
             ) from error
         try:
@@ -103,6 +159,20 @@ class Lake:
             yield
         finally:
             os.close(lock)
+
+    @property
+    def _catalog(self) -> str:
+        return f"{self.root}/{CATALOG_FILE}"
+
+    def _metadata(self, location: str | None) -> dict[str, Any]:
+        if location is None:
+            return {}
+        try:
+            return dict(json.loads(self.storage.read(location)))
+        except ValueError as error:
+            raise FatalError(
+                f"{location} is damaged: {error}", remedy="Restore it from a backup of the lake."
+            ) from error
 
 
 def _who(holder: str) -> str:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shoplake import parquet
 from shoplake.parquet import arrow_schema
-from shoplake.snapshots import TableSnapshot
+from shoplake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import LEDGER
 
 INGESTED = "ingested"
@@ -53,7 +54,8 @@ def known(ledger: TableSnapshot) -> dict[str, Known]:
     """What is known of each source file; reads only the columns that planning needs."""
     found = {}
     for file in ledger.files:
-        columns = pq.read_table(file.path, columns=["source_file", *Known._fields], partitioning=None)
+        content = pa.BufferReader(ledger.storage.read(file.path))
+        columns = pq.read_table(content, columns=["source_file", *Known._fields])
         paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
         for path, version, status, of in zip(paths, versions, statuses, links, strict=True):
             found[path] = Known(version, status, tuple(of or ()))
@@ -71,14 +73,13 @@ def read(ledger: TableSnapshot) -> dict[str, Entry]:
 
 def table(ledger: TableSnapshot) -> pa.Table:
     """Every row of a snapshot of the ledger."""
-    if not ledger.files:
-        return arrow_schema(LEDGER).empty_table()
-    return pa.concat_tables([read_file(file.path) for file in ledger.files])
+    return rows_of(ledger, ledger.files)
 
 
-def read_file(path: str) -> pa.Table:
-    """The rows of one data file of the ledger."""
-    return pq.read_table(path, schema=arrow_schema(LEDGER), partitioning=None)
+def rows_of(ledger: TableSnapshot, files: Iterable[DataFile]) -> pa.Table:
+    """The rows of some data files of the ledger."""
+    tables = [parquet.read(LEDGER, ledger.storage.read(file.path)) for file in files]
+    return pa.concat_tables([arrow_schema(LEDGER).empty_table(), *tables])
 
 
 def as_rows(entries: Iterable[Entry]) -> pa.Table:

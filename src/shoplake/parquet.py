@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -72,23 +71,22 @@ def arrow_type_of(name: str) -> pa.DataType:
     return _SIMPLE[name]
 
 
-def write(table: Table, rows: pa.Table, path: Path) -> NewFile:
-    """Write one data file.
+def encode(table: Table, rows: pa.Table) -> tuple[pa.Buffer, pq.FileMetaData]:
+    """The bytes of a data file, and its footer.
 
     Args:
         table: The table it is for.
         rows: The rows, with the table's columns in any order; sorted here if the table is.
-        path: Where; parent folders are made.
     """
     schema = arrow_schema(table)
     rows = rows.select(schema.names)
     if table.sort:
         rows = rows.sort_by([(name, "ascending") for name in table.sort])
     rows = _with_schema(rows, schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
     footers: list[Any] = []
+    sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
-        path,
+        sink,
         rows.schema,
         compression="zstd",
         compression_level=_COMPRESSION_LEVEL,
@@ -97,7 +95,22 @@ def write(table: Table, rows: pa.Table, path: Path) -> NewFile:
         metadata_collector=footers,
     ) as writer:
         writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
-    return NewFile(str(path), footers[0], path.stat().st_size)
+    return sink.getvalue(), footers[0]
+
+
+def read(table: Table, content: bytes) -> pa.Table:
+    """The rows of a data file."""
+    return pq.read_table(pa.BufferReader(content), schema=arrow_schema(table))
+
+
+def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
+    """Smallest and largest value of a table's key and of its partitioned column in a data file, by name."""
+    found = {}
+    for name in dict.fromkeys((table.key, table.partition[0])):
+        position = table.column_names.index(name)
+        statistics = [footer.row_group(group).column(position).statistics for group in range(footer.num_row_groups)]
+        found[name] = (min(one.min for one in statistics), max(one.max for one in statistics))
+    return found
 
 
 def _with_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:

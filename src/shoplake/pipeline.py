@@ -1,40 +1,35 @@
-"""One run, top to bottom: discover, plan, check, dedupe, commit, publish, acknowledge.
+"""One run, top to bottom: discover, plan, check, dedupe, aggregate, write, publish.
 
-A kill anywhere before the acknowledgement leaves the same files to be done again, with the same result: rows are replaced
-by source file, gold is overwritten by hour, and readers follow the ledger, whose commit is the last.
+All tables of a batch, the ledger among them, become visible by one atomic swap of the lake's catalog. A kill anywhere before
+it leaves the lake as it was, and the same files to be done again; whoever comes second in a race plans anew.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake import ledger, plan
+from shoplake.commits import Commit, LostRaceError
 from shoplake.discover import Source
 from shoplake.engines.base import Checked, Engine, Gold, Progress
-from shoplake.errors import ContractError, FatalError
+from shoplake.errors import ContractError, FatalError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
 from shoplake.parquet import arrow_schema
 from shoplake.plan import Batch, Plan
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
-from shoplake.snapshots import BATCH, PUBLISHED, DataFile, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, TABLES
-
-if TYPE_CHECKING:
-    from shoplake.commits import Commits
+from shoplake.snapshots import BATCH, View
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE
 
 BREAKER_LINES = 1000
 LEDGER_FILES = 32
@@ -85,8 +80,7 @@ class Run:
 
 def preview(run: Run) -> Plan:
     """What a run would do now; changes nothing."""
-    known = ledger.known(run.lake.published()["ledger"]) if run.lake.exists() else {}
-    return plan.make(run.source.list(), known, run.settings.batch_bytes)
+    return _plan(run, run.lake.view())
 
 
 def ingest(run: Run) -> RunReport:
@@ -94,99 +88,76 @@ def ingest(run: Run) -> RunReport:
 
     Raises:
         ContractError: The breaker stopped a batch; earlier batches of the run are done, this one changed nothing.
-        TransientError: Another writer, not shoplake, changed a table meanwhile; running again plans anew.
+        TransientError: Other runs changed the lake faster than this one could.
         FatalError: The lake cannot be read or written.
     """
     started = time.perf_counter()
     report = RunReport()
     try:
-        if run.lake.exists() or run.source.list():
+        if run.lake.view().catalog or run.source.list():
             with run.lake.writing(run.watchers.note):
                 _ingest(run, report)
     except OSError as error:
         raise FatalError(
-            f"the lake {run.lake.path} cannot be written to: {error.strerror or error}",
+            f"the lake {run.lake.root} cannot be written to: {error.strerror or error}",
             remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
         ) from error
     report.seconds = time.perf_counter() - started
     return report
 
 
+def _plan(run: Run, view: View) -> Plan:
+    return plan.make(run.source.list(), ledger.known(view["ledger"]), run.settings.batch_bytes)
+
+
 def _ingest(run: Run, report: RunReport) -> None:
-    todo = preview(run)
-    left = run.lake.unacknowledged()
-    run.watchers.planned(todo)
-    if not todo.batches and not left:
-        return
-    opening = _Opening(run.lake)
-    if left:
-        run.watchers.note(f"undoing what a killed run left unacknowledged in {', '.join(left)}")
-        opening.commits().undo(left)
-    engine = run.engine()
+    engine: Engine | None = None
     for _ in range(MAX_PASSES):
-        reopened = [_do(run, engine, opening, batch, report) for batch in todo.batches]
-        if not any(reopened):
-            return
-        todo = preview(run)
+        view = run.lake.create()
+        todo = _plan(run, view)
         run.watchers.planned(todo)
-    raise FatalError(
-        f"files were still being reopened after {MAX_PASSES} passes: {', '.join(todo.reopened[:5])}",
-        remedy="This is a bug of shoplake; please report it. The lake is as the last batch left it, and consistent.",
+        engine = engine or (run.engine() if todo.batches else None)
+        if engine is None:
+            return
+        reopened = False
+        try:
+            for batch in todo.batches:
+                view, again = _do(run, engine, view, batch, report)
+                reopened |= again
+        except LostRaceError as error:
+            run.watchers.note(f"{error}; planning anew")
+            continue
+        if not reopened:
+            return
+    raise TransientError(
+        f"after {MAX_PASSES} plans there was still something to do",
+        remedy="Other runs change the lake all the time, or files are replaced all the time. Run it again later.",
     )
 
 
-def _do(run: Run, engine: Engine, opening: _Opening, batch: Batch, report: RunReport) -> bool:
-    """Take one batch from raw files to acknowledged; says whether files were reopened for another batch."""
+def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -> tuple[View, bool]:
+    """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
     checked = engine.check(run.source, batch.files, run.watchers.progress)
     checked = [result for result in checked if not _note_gone(run, result)]
     if not checked:
-        return False
-    paths = frozenset(result.file.path for result in checked)
+        return base, False
     _breaker(checked, run.settings)
-    commits = opening.commits()
-    base = run.lake.current()
-    conflicts = engine.dedupe(checked, base["events"].files)
-    arrived_at = run.now().replace(tzinfo=None)
-    properties = {BATCH: run.new_id(), "shoplake.engine": engine.name}
-    hours = _touched_hours(checked, base["events"].files, paths)
-    stored: dict[str, Sequence[DataFile]] = {
-        name: base[name].files for name in ("events", "user_hourly", "session_hourly")
-    }
-    gold = engine.gold(checked, hours, stored, commits.new_path) if hours else None
-    new_events = engine.write_events(checked, commits.new_path)
-    _commit_quarantine(engine, commits, checked, paths, arrived_at, properties)
-    commits.replace(EVENTS, paths if _holding(base["events"].files, paths) else (), new_events, properties)
-    if gold:
-        _publish(commits, gold, hours, properties)
-    entries = {result.file.path: _entry(result, arrived_at, properties) for result in checked}
-    reopened = _reopened(run, base, batch, conflicts, entries)
-    _acknowledge(engine, commits, base, entries | reopened, arrived_at, properties)
+    conflicts = engine.dedupe(checked, base["events"].within)
+    now = run.now().replace(tzinfo=None)
+    batch_id = run.new_id()
+    with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
+        hours = _touched_hours(checked, base, batch.known)
+        gold = engine.gold(checked, hours, base, commit) if hours else None
+        commit.replace(EVENTS, batch.known, engine.write_events(checked, commit))
+        _quarantine(commit, checked, batch, now, batch_id)
+        if gold:
+            _publish_gold(commit, gold, hours)
+        entries = {result.file.path: _entry(result, now, batch_id, engine.name) for result in checked}
+        reopened = _reopened(run, base, batch, conflicts, entries)
+        _record(commit, base, batch.known | set(reopened), entries | reopened, now)
+        view = commit.publish()
     _add(report, checked, batch, len(hours))
-    return bool(reopened)
-
-
-class _Opening:
-    """Opens the lake's tables in the background: importing the table library takes most of a second."""
-
-    def __init__(self, lake: Lake) -> None:
-        self._commits: Commits | None = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._open, args=(lake,), name="open-lake")
-        self._thread.start()
-
-    def _open(self, lake: Lake) -> None:
-        try:
-            from shoplake.commits import Commits
-
-            self._commits = Commits(lake)
-        except Exception as error:  # noqa: BLE001 - handed to the thread that asks
-            self._error = error
-
-    def commits(self) -> Commits:
-        self._thread.join()
-        if self._commits is None:
-            raise FatalError(f"the lake's catalog cannot be opened: {self._error}") from self._error
-        return self._commits
+    return view, bool(reopened)
 
 
 def _note_gone(run: Run, result: Checked) -> bool:
@@ -213,51 +184,33 @@ def _reasons(checked: Sequence[Checked]) -> Counter[str]:
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
 
 
-def _touched_hours(checked: Sequence[Checked], files: Sequence[DataFile], paths: frozenset[str]) -> frozenset[datetime]:
-    """Hours that gain rows, and hours whose stored rows of the batch's files go."""
+def _touched_hours(checked: Sequence[Checked], base: View, known: frozenset[str]) -> frozenset[datetime]:
+    """Hours that gain rows, and hours that lose the rows that the lake holds of files it knows."""
     hours = {hour for result in checked for hour in result.hours}
-    hours |= {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in _holding(files, paths)}
+    if known:
+        hours |= {
+            file.lower["event_time"].replace(minute=0, second=0, microsecond=0)
+            for file in base["events"].files
+            if any(file.lower["source_file"] <= path <= file.upper["source_file"] for path in known)
+        }
     return frozenset(hours)
 
 
-def _holding(files: Sequence[DataFile], paths: frozenset[str]) -> list[DataFile]:
-    """The data files of events that may hold rows of the given source files."""
-    return [
-        file
-        for file in files
-        if file.lower["source_file"] in paths
-        or (
-            file.lower["source_file"] != file.upper["source_file"]
-            and any(file.lower["source_file"] <= path <= file.upper["source_file"] for path in paths)
-        )
-    ]
-
-
-def _commit_quarantine(
-    engine: Engine,
-    commits: Commits,
-    checked: Sequence[Checked],
-    paths: frozenset[str],
-    arrived_at: datetime,
-    properties: dict[str, str],
-) -> None:
+def _quarantine(commit: Commit, checked: Sequence[Checked], batch: Batch, now: datetime, batch_id: str) -> None:
     rows = [
         {
             "source_file": result.file.path,
             "line_number": line.line_number,
             **_raw_text(line.raw),
             "reasons": list(line.reasons),
-            "arrived_at": arrived_at,
-            "batch": properties[BATCH],
+            "arrived_at": now,
+            "batch": batch_id,
         }
         for result in checked
         for line in result.quarantined
     ]
-    new = []
-    if rows:
-        path = commits.new_path(QUARANTINE, f"arrived_at_day={arrived_at:%Y-%m-%d}")
-        new.append(engine.write(QUARANTINE, pa.Table.from_pylist(rows, schema=arrow_schema(QUARANTINE)), path))
-    commits.replace(QUARANTINE, paths, new, properties)
+    new = [commit.write(QUARANTINE, now, pa.Table.from_pylist(rows, schema=arrow_schema(QUARANTINE)))] if rows else []
+    commit.replace(QUARANTINE, batch.known, new)
 
 
 def _raw_text(raw: bytes) -> dict[str, str]:
@@ -267,14 +220,14 @@ def _raw_text(raw: bytes) -> dict[str, str]:
         return {"raw": base64.b64encode(raw).decode("ascii"), "encoding": "base64"}
 
 
-def _publish(commits: Commits, gold: Gold, hours: frozenset[datetime], properties: dict[str, str]) -> None:
-    computed_from = {**properties, "shoplake.events-snapshot": str(commits.snapshot_id("events"))}
+def _publish_gold(commit: Commit, gold: Gold, hours: frozenset[datetime]) -> None:
+    computed_from = {"shoplake.events-snapshot": str(commit.snapshot_id("events"))}
     for table in GOLD_HOURLY:
-        commits.replace(table, hours, gold.hourly[table.name], computed_from)
-    commits.replace(ACTIVITY_DAILY, gold.days, gold.daily, computed_from)
+        commit.replace(table, hours, gold.hourly[table.name], properties=computed_from)
+    commit.replace(ACTIVITY_DAILY, gold.days, gold.daily, properties=computed_from)
 
 
-def _entry(result: Checked, arrived_at: datetime, properties: dict[str, str]) -> Entry:
+def _entry(result: Checked, now: datetime, batch_id: str, engine: str) -> Entry:
     return Entry(
         source_file=result.file.path,
         version=result.file.version,
@@ -288,9 +241,9 @@ def _entry(result: Checked, arrived_at: datetime, properties: dict[str, str]) ->
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,
         max_event_time=result.max_event_time,
-        arrived_at=arrived_at,
-        batch=properties[BATCH],
-        engine=properties["shoplake.engine"],
+        arrived_at=now,
+        batch=batch_id,
+        engine=engine,
         seconds=round(result.seconds, 3),
     )
 
@@ -315,28 +268,19 @@ def _reopened(
     return {path: replace(entries[path], status=ledger.REOPENED) for path in again & set(entries) & there}
 
 
-def _acknowledge(
-    engine: Engine,
-    commits: Commits,
-    base: View,
-    entries: dict[str, Entry],
-    arrived_at: datetime,
-    properties: dict[str, str],
-) -> None:
-    """Write the ledger, and with it the set of snapshots that belongs to this batch.
+def _record(commit: Commit, base: View, known: Collection[str], entries: dict[str, Entry], now: datetime) -> None:
+    """Write the ledger: entries of new files, and new entries of known ones.
 
     Now and then the month's small files are merged into one on the way, so that reading the ledger stays cheap.
     """
     rows = ledger.as_rows(entries.values())
-    month = [file for file in base["ledger"].files if f"{file.lower['arrived_at']:%Y-%m}" == f"{arrived_at:%Y-%m}"]
-    merge = {file.path for file in month} if len(month) >= LEDGER_FILES else set()
+    month = [file for file in base["ledger"].files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
+    merge = month if len(month) >= LEDGER_FILES else []
     if merge:
-        earlier = pa.concat_tables([ledger.read_file(path) for path in sorted(merge)])
+        earlier = ledger.rows_of(base["ledger"], merge)
         keep = pc.invert(pc.is_in(earlier.column("source_file"), pa.array(list(entries))))
         rows = pa.concat_tables([earlier.filter(keep), rows])
-    belongs = {table.name: commits.snapshot_id(table.name) for table in TABLES if table is not LEDGER}
-    new = engine.write(LEDGER, rows, commits.new_path(LEDGER, f"arrived_at_month={arrived_at:%Y-%m}"))
-    commits.replace(LEDGER, set(entries), [new], {**properties, PUBLISHED: json.dumps(belongs)}, merge=merge)
+    commit.replace(LEDGER, known, [commit.write(LEDGER, now, rows)], merge={file.path for file in merge})
 
 
 def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:

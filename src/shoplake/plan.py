@@ -16,10 +16,12 @@ class Batch:
 
     Attributes:
         files: Sorted by path: of equal events, the first file's is kept.
-        replaced: Paths among them whose object was replaced since an earlier batch ingested it.
+        known: Paths among them that the ledger knows: what the lake holds of them goes.
+        replaced: Paths among those whose object was replaced since an earlier batch ingested it.
     """
 
     files: tuple[SourceFile, ...]
+    known: frozenset[str]
     replaced: frozenset[str]
 
     @property
@@ -72,7 +74,11 @@ def make(listing: Sequence[SourceFile], entries: Mapping[str, Known], batch_byte
     rest = sorted(set(news) - set(again))
     groups = [*([tuple(sorted(again))] if again else []), *_groups(rest, batch_bytes)]
     batches = tuple(
-        Batch(group, frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))))
+        Batch(
+            group,
+            frozenset(file.path for file in group if file.path in entries),
+            frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))),
+        )
         for group in groups
     )
     return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))

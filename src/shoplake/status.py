@@ -55,7 +55,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         settings: The freshness objective and the size of batches.
         now: The time, UTC with a zone.
     """
-    view = lake.published()
+    view = lake.need().view()
     entries = ledger.read(view["ledger"])
     totals: Counter[str] = Counter(files=0, unreadable=0, lines=0, accepted=0, duplicates=0, quarantined=0)
     for entry in entries.values():
@@ -71,7 +71,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     age = (now.replace(tzinfo=None) - max(arrivals)).total_seconds() if arrivals else None
     todo = plan.make(source.list(), ledger.known(view["ledger"]), settings.batch_bytes) if source else None
     return Status(
-        lake=str(lake.path),
+        lake=lake.root,
         tables={
             table.name: {
                 "rows": view[table.name].rows,

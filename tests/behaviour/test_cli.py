@@ -567,12 +567,12 @@ def test_damaged_lake(call, tmp_path):
     put(tmp_path / "raw", 0, events(3))
     words = ("--lake", tmp_path / "lake")
     assert call("ingest", "--source", tmp_path / "raw", *words).code == 0
-    catalog = (tmp_path / "lake" / "catalog.db").read_bytes()
-    for damage in (b"no database at all", b"", catalog[: len(catalog) // 2]):
-        (tmp_path / "lake" / "catalog.db").write_bytes(damage)
+    catalog = (tmp_path / "lake" / "catalog.json").read_bytes()
+    for damage in (b"no catalog at all", b"", b"[]", b"{}", catalog[: len(catalog) // 2]):
+        (tmp_path / "lake" / "catalog.json").write_bytes(damage)
         tells(call("query", *words), 1)
         tells(call("status", *words), 1)
-    (tmp_path / "lake" / "catalog.db").write_bytes(catalog)
+    (tmp_path / "lake" / "catalog.json").write_bytes(catalog)
     shutil.rmtree(tmp_path / "lake" / "user_hourly")
     tells(call("query", *words), 1)
 

@@ -10,7 +10,6 @@ import pytest
 from shoplake import pipeline
 from shoplake.discover import LocalSource
 from shoplake.errors import UsageError
-from shoplake.lake import Lake
 from tests.support import (
     QUESTIONS,
     accepted,
@@ -71,14 +70,6 @@ def test_second_run_finds_nothing_new(source, lake):
     assert (second.files, second.lines, second.batches) == (0, 0, 0)
     assert snapshots(lake) == before
     assert None not in (before["events"], before["ledger"], before["activity_daily"])
-
-
-def test_published_is_current_after_a_run(source, lake):
-    """When a run has ended, readers see the newest snapshot of every table."""
-    put(source, 2, [event(1, user_id=None), *events(3, first=200)])
-    ingest(source, lake)
-    published = {name: table.snapshot_id for name, table in Lake(lake).published().tables.items()}
-    assert published == snapshots(lake)
 
 
 def test_starter_samples(tmp_path, lake):

@@ -2,56 +2,53 @@
 
     python driver.py SOURCE LAKE POINT BATCH_BYTES
 
-A point is `before:TABLE`, `after:TABLE` (a commit to that table; `:2` behind it means the second one), `create:N` (before
-the lake's Nth table is made), `gold` (before gold is computed), or `never`. Nothing is flushed, closed or released.
+A point is `before:WHAT` or `after:WHAT`, where WHAT is a table (its part of a batch's commit), `swap` (the catalog's) or
+`write` (of any file of the lake); `:2` behind it means the second one. `gold` is before gold is computed; `never` is never.
+Nothing is flushed, closed or released.
 """
 
 import os
 import sys
 from pathlib import Path
 
-from pyiceberg.catalog.sql import SqlCatalog
-
 from shoplake import pipeline
-from shoplake.commits import Commits
+from shoplake.commits import Commit
 from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
+from shoplake.storage import LocalStorage
 
 DIED = 9
 
 
 def kill_at(point):
-    what, _, rest = point.partition(":")
-    name, _, turn = rest.partition(":")
+    when, _, rest = point.partition(":")
+    what, _, turn = rest.partition(":")
     left = int(turn or 1)
-    replace, create = Commits.replace, SqlCatalog.create_table_if_not_exists
 
-    def dying_replace(self, table, *args, **more):
-        nonlocal left
-        left -= table.name == name
-        if table.name == name and left == 0 and what == "before":
-            os._exit(DIED)
-        result = replace(self, table, *args, **more)
-        if table.name == name and left == 0:
-            os._exit(DIED)
-        return result
+    def dying(real, counts):
+        def wrapper(*args, **more):
+            nonlocal left
+            left -= counts(args)
+            due = counts(args) and left == 0
+            if due and when == "before":
+                os._exit(DIED)
+            result = real(*args, **more)
+            if due:
+                os._exit(DIED)
+            return result
 
-    def dying_create(self, *args, **more):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            os._exit(DIED)
-        return create(self, *args, **more)
+        return wrapper
 
-    if what == "create":
-        left = int(name)
-        setattr(SqlCatalog, create.__name__, dying_create)
-    elif what == "gold":
-        DuckDBEngine.gold = lambda *_: os._exit(DIED)  # type: ignore[method-assign]
-    elif what != "never":
-        setattr(Commits, replace.__name__, dying_replace)
+    if when == "gold":
+        setattr(DuckDBEngine, when, lambda *_: os._exit(DIED))
+    elif what == "swap":
+        setattr(LocalStorage, what, dying(LocalStorage.swap, lambda _: True))
+    elif what == "write":
+        setattr(LocalStorage, what, dying(LocalStorage.write, lambda _: True))
+    elif what:
+        setattr(Commit, Commit.replace.__name__, dying(Commit.replace, lambda args: args[1].name == what))
 
 
 if __name__ == "__main__":

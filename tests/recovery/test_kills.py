@@ -1,4 +1,4 @@
-"""A run may be killed at any step: readers see the last acknowledged state, and the next run ends as if nothing had been."""
+"""A run may be killed at any step: readers see the last published state, and the next run ends as if nothing had been."""
 
 import subprocess
 import sys
@@ -87,13 +87,13 @@ def recovered(source, lake, truth):
 
 POINTS = (
     *("gold", "before:quarantine", "after:quarantine", "after:events", "after:product_hourly", "after:session_hourly"),
-    "before:ledger",
+    *("before:ledger", "after:ledger", "before:write:1", "after:write:9", "before:write:20", "before:swap"),
 )
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_before_the_acknowledgement(source, lake, truth, point):
-    """Until the ledger is written readers see the state before, whole; the next run does it all again."""
+def test_killed_before_the_swap(source, lake, truth, point):
+    """Until the catalog is swapped readers see the state before, whole; the next run does it all again."""
     ingest(source, lake)
     before, answered = dump(lake), answers(lake)
     changes(source)
@@ -103,11 +103,11 @@ def test_killed_before_the_acknowledgement(source, lake, truth, point):
     recovered(source, lake, truth)
 
 
-def test_killed_after_the_acknowledgement(source, lake, truth):
-    """Once the ledger is written the batch is done; what it reopened is left to the next run."""
+def test_killed_after_the_swap(source, lake, truth):
+    """Once the catalog is swapped the batch is done; what it reopened is left to the next run."""
     ingest(source, lake)
     changes(source)
-    killed(source, lake, "after:ledger")
+    killed(source, lake, "after:swap")
     assert answers(lake) == oracle(lake)
     assert [row["source_file"] for row in dump(lake)["ledger"] if row["status"] == "reopened"] == [key(1)]
     recovered(source, lake, truth)
@@ -133,7 +133,9 @@ def test_killed_twice(source, lake, truth):
     recovered(source, lake, truth)
 
 
-@pytest.mark.parametrize("point", ["create:1", "create:2", "create:5", "before:quarantine", "before:ledger"])
+@pytest.mark.parametrize(
+    "point", ["before:write", "after:write:5", "before:swap", "after:swap", "before:quarantine", "before:swap:2"]
+)
 def test_first_run_killed(source, lake, tmp_path, point):
     """A kill in a lake's very first run leaves no lake or an empty one, and the next run fills it."""
     killed(source, lake, point)
@@ -186,7 +188,7 @@ def test_batches_after_a_kill_agree_with_themselves(source, lake):
     put(source, 5, [event(102, "purchase", timestamp="2025-11-19T01:00:00Z"), *events(3, first=90)])
     killed(source, lake, "after:events")
     put(source, 3, [event(201)])
-    killed(source, lake, "after:ledger", batch_bytes=1)
+    killed(source, lake, "after:swap", batch_bytes=1)
     tables = dump(lake)
     assert key(5) not in {row["source_file"] for row in tables["ledger"]}, "that is the next batch"
     assert answers(lake) == oracle(lake)

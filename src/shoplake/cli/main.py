@@ -246,7 +246,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        output.note("stopped; what was not acknowledged is done again by the next run")
+        output.note("stopped; what was not published is done again by the next run")
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

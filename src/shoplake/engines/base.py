@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoplake.discover import Source, SourceFile
 from shoplake.parquet import NewFile
-from shoplake.snapshots import DataFile
+from shoplake.snapshots import DataFile, View
 from shoplake.tables import Table
 
 if TYPE_CHECKING:
@@ -19,8 +18,16 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Is told of finished work: compressed bytes read, lines judged."""
 
-NewPath = Callable[[Table, str], Path]
-"""Gives a path for a new data file of a table in a partition folder."""
+Stored = Callable[[datetime, datetime], Sequence[DataFile]]
+"""Gives the lake's data files of ``events`` that may hold events between two times, both included."""
+
+
+class Output(Protocol):
+    """Takes the data files of a batch; no table names them before the batch is committed."""
+
+    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
+        """Write rows that all lie in the partition of the given value; may be called from several threads."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,12 +107,12 @@ class Engine(Protocol):
         """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
         ...
 
-    def dedupe(self, checked: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
+    def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones.
 
         Args:
             checked: The batch, in the order of the paths.
-            stored: The lake's data files of ``events``; rows of the batch's own paths in them do not count.
+            stored: What the lake holds; rows of the batch's own paths in it do not count.
 
         Returns:
             Pairs of a path of the batch and a stored one that comes after it by name, yet holds its event. The batch's
@@ -114,27 +121,17 @@ class Engine(Protocol):
         """
         ...
 
-    def write_events(self, checked: Sequence[Checked], new_path: NewPath) -> list[NewFile]:
+    def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
         """Write the accepted rows, one data file for each source file and hour."""
         ...
 
-    def gold(
-        self,
-        checked: Sequence[Checked],
-        hours: Collection[datetime],
-        stored: dict[str, Sequence[DataFile]],
-        new_path: NewPath,
-    ) -> Gold:
-        """Recompute every gold table for the given hours and their days.
+    def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
+        """Recompute every gold table for the given hours and their days, and write it.
 
         Args:
             checked: The batch, whose rows replace all stored ones of the same paths.
-            hours: The hours to recompute, whole.
-            stored: The lake's data files by table name (``events``, ``user_hourly``, ``session_hourly``).
-            new_path: Where to write.
+            hours: The hours to recompute, whole; at least one.
+            base: What the lake holds.
+            output: Where to write.
         """
-        ...
-
-    def write(self, table: Table, rows: pa.Table, path: Path) -> NewFile:
-        """Write a small table (quarantine, ledger) to one data file."""
         ...

@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
 from importlib import resources
 from itertools import islice
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -25,16 +24,17 @@ import pyarrow.compute as pc
 from shoplake import parquet
 from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, check_sql, parse_line, reasons_sql
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.base import Checked, Gold, NewPath, Progress, Quarantined
+from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import BOM, GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.parquet import NewFile
-from shoplake.snapshots import DataFile
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
+from shoplake.snapshots import DataFile, View
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
 
 _T = TypeVar("_T")
 _Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
+_TO_END_OF_HOUR = timedelta(hours=1, microseconds=-1)
 _LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
 _FEW = 50_000
@@ -81,7 +81,7 @@ class DuckDBEngine:
                 spools.put(stack.enter_context(closing(Spool())))
             return self._map(one, files)
 
-    def dedupe(self, checked: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
+    def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
         readable = [result for result in checked if result.rows is not None and result.rows.num_rows]
         if not readable:
@@ -93,14 +93,13 @@ class DuckDBEngine:
         self._dedupe_batch(readable)
         return conflicts
 
-    def write_events(self, checked: Sequence[Checked], new_path: NewPath) -> list[NewFile]:
+    def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
         """Write the accepted rows, one data file for each source file and hour."""
 
         def one(part: tuple[str, datetime, pa.Table]) -> NewFile:
             source_file, hour, rows = part
             lineage = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int32), pa.array([source_file]))
-            rows = rows.append_column("source_file", lineage)
-            return parquet.write(EVENTS, rows, new_path(EVENTS, f"event_time_hour={hour:%Y-%m-%d-%H}"))
+            return output.write(EVENTS, hour, rows.append_column("source_file", lineage))
 
         parts = [
             (result.file.path, hour, rows)
@@ -110,49 +109,34 @@ class DuckDBEngine:
         ]
         return self._map(one, parts)
 
-    def gold(
-        self,
-        checked: Sequence[Checked],
-        hours: Collection[datetime],
-        stored: dict[str, Sequence[DataFile]],
-        new_path: NewPath,
-    ) -> Gold:
+    def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
         connection = self._database.cursor()
         fresh = [result.rows for result in checked if result.accepted]
         connection.register("fresh", pa.concat_tables(fresh) if fresh else _no_events())
         connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
-        if touched := _in_hours(stored["events"], "event_time", hours):
+        if touched := _distinct(base["events"].within(hour, hour + _TO_END_OF_HOUR) for hour in hours):
             events += (
                 f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
             )
-        if hours == frozenset().union(*(result.hours for result in checked)) or not hours:
-            where = ""
-        else:
-            where = f" WHERE date_trunc('hour', event_time) IN ({_literals(hours)})"
+        fresh_hours = frozenset().union(*(result.hours for result in checked))
+        where = "" if hours == fresh_hours else f" WHERE date_trunc('hour', event_time) IN ({_literals(hours)})"
         connection.execute(f"CREATE TEMP VIEW events AS SELECT * FROM ({events}){where}")
         hourly: dict[str, list[NewFile]] = {}
         for table in GOLD_HOURLY:
             rows = connection.sql(_sql(f"gold_{table.name}")).to_arrow_table()
             connection.register(f"new_{table.name}", rows)
-            hourly[table.name] = [
-                parquet.write(table, part, new_path(table, f"event_hour_day={hour:%Y-%m-%d}"))
-                for hour, part in _by_hour(rows, "event_hour", hours)
-            ]
-        return self._daily(connection, hours, stored, new_path, hourly)
-
-    def write(self, table: Table, rows: pa.Table, path: Path) -> NewFile:
-        """Write a small table (quarantine, ledger) to one data file."""
-        return parquet.write(table, rows, path)
+            hourly[table.name] = [output.write(table, hour, part) for hour, part in _by_hour(rows, "event_hour", hours)]
+        return self._daily(connection, hours, base, output, hourly)
 
     def _daily(
         self,
         connection: duckdb.DuckDBPyConnection,
         hours: Collection[datetime],
-        stored: dict[str, Sequence[DataFile]],
-        new_path: NewPath,
+        base: View,
+        output: Output,
         hourly: dict[str, list[NewFile]],
     ) -> Gold:
         days = frozenset(hour.date() for hour in hours)
@@ -161,7 +145,7 @@ class DuckDBEngine:
             (SESSION_HOURLY, "event_hour, session_id"),
         ):
             union = f"SELECT {columns} FROM new_{table.name}"
-            if files := _in_days(stored[table.name], "event_hour", days):
+            if files := _distinct(base[table.name].within(*_ends(day)) for day in days):
                 union += (
                     f" UNION ALL SELECT {columns} FROM {_parquet(files)} WHERE event_hour NOT IN ({_literals(hours)})"
                     f" AND CAST(event_hour AS DATE) IN ({_literals(days)})"
@@ -172,9 +156,7 @@ class DuckDBEngine:
         for day in sorted(days):
             part = rows.filter(pc.equal(rows.column("event_date"), pa.scalar(day)))
             if part.num_rows:
-                daily.append(
-                    parquet.write(ACTIVITY_DAILY, part, new_path(ACTIVITY_DAILY, f"event_date_month={day:%Y-%m}"))
-                )
+                daily.append(output.write(ACTIVITY_DAILY, day, part))
         return Gold(hourly, days, daily)
 
     def _map(self, function: Any, items: Iterable[Any]) -> list[Any]:
@@ -287,21 +269,19 @@ class DuckDBEngine:
             hashes.append(hashed.column("h").to_numpy()[found])
         return [found[again] for found, again in zip(positions, _repeated(hashes), strict=True)]
 
-    def _dedupe_stored(self, readable: Sequence[Checked], stored: Sequence[DataFile]) -> frozenset[tuple[str, str]]:
+    def _dedupe_stored(self, readable: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
         paths = {result.file.path for result in readable}
-        old = [file for file in stored if not (_only_source(file) and file.lower["source_file"] in paths)]
         candidates: list[pa.Table] = []
         files: set[str] = set()
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
-                low, high = _range(rows)
-                overlapping = [
-                    file
-                    for file in _in_hours(old, "event_time", {hour})
-                    if file.lower["event_time"] <= high and file.upper["event_time"] >= low
-                ]
+                overlapping = {
+                    file.path
+                    for file in stored(*_range(rows))
+                    if not (_only_source(file) and file.lower["source_file"] in paths)
+                }
                 if overlapping:
-                    files.update(overlapping_file.path for overlapping_file in overlapping)
+                    files |= overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
                     candidates.append(_tagged(result, order, np.flatnonzero(inside.to_numpy())))
         if not files:
@@ -403,16 +383,14 @@ def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _in_hours(files: Iterable[DataFile], column: str, hours: Collection[datetime]) -> list[DataFile]:
-    return [
-        file for file in files if any(_hour(file.lower[column]) <= hour <= _hour(file.upper[column]) for hour in hours)
-    ]
+def _distinct(found: Iterable[Sequence[DataFile]]) -> list[str]:
+    """The paths of data files, each once."""
+    return sorted({file.path for files in found for file in files})
 
 
-def _in_days(files: Iterable[DataFile], column: str, days: Collection[date]) -> list[DataFile]:
-    return [
-        file for file in files if any(file.lower[column].date() <= day <= file.upper[column].date() for day in days)
-    ]
+def _ends(day: date) -> tuple[datetime, datetime]:
+    start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
+    return start, start + timedelta(days=1, microseconds=-1)
 
 
 def _only_source(file: DataFile) -> bool:
@@ -433,8 +411,7 @@ def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield chunk
 
 
-def _parquet(files: Sequence[DataFile] | Sequence[str]) -> str:
-    paths = [file if isinstance(file, str) else file.path for file in files]
+def _parquet(paths: Sequence[str]) -> str:
     return "read_parquet([" + ", ".join(_quoted(path) for path in paths) + "], hive_partitioning = false)"
 
 

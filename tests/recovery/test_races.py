@@ -1,0 +1,123 @@
+"""Runs that change one lake at the same time without waiting for each other: one wins, the other plans anew."""
+
+from contextlib import nullcontext
+
+import pytest
+
+from shoplake import pipeline
+from shoplake.commits import Commit
+from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.errors import TransientError
+from shoplake.lake import Lake
+from tests.support import (
+    accepted,
+    answers,
+    dump,
+    event,
+    events,
+    five_answers,
+    ingest,
+    judge_files,
+    oracle,
+    prepare,
+    put,
+)
+
+
+@pytest.fixture
+def unlocked(monkeypatch):
+    """No lock: as on storages that have none."""
+    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
+
+
+def overtaken(monkeypatch, cls, method, other):
+    """Before the method's real work, once, another run does all of its own."""
+    real = getattr(cls, method)
+    turns = iter([other])
+
+    def wrapper(*args, **more):
+        for turn in turns:
+            turn()
+        return real(*args, **more)
+
+    monkeypatch.setattr(cls, method, wrapper)
+
+
+def noted(source, lake):
+    """An ingest, and what it said on the way."""
+    notes: list[str] = []
+    run = prepare(source, lake)
+    watchers = pipeline.Watchers(note=notes.append)
+    report = pipeline.ingest(pipeline.Run(run.lake, run.source, run.engine, run.settings, watchers))
+    return report, notes
+
+
+POINTS = (
+    (DuckDBEngine, "check"),
+    (DuckDBEngine, "dedupe"),
+    (DuckDBEngine, "gold"),
+    (Commit, "replace"),
+    (Commit, "publish"),
+)
+
+
+@pytest.mark.usefixtures("unlocked")
+@pytest.mark.parametrize(("cls", "method"), POINTS)
+def test_the_older_view_never_wins(tmp_path, monkeypatch, cls, method):
+    """A run overtaken at any step by one over the same and further files ends with the tables of one undisturbed run."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(20))
+    ingest(raw, lake)
+    put(raw, 1, [*events(20, first=15), b"broken"])
+
+    def other():
+        put(raw, 2, [*events(9, first=30), event(500, "purchase", price=3.5)])
+        put(raw, 0, events(19))
+        assert ingest(raw, lake).batches >= 1
+
+    overtaken(monkeypatch, cls, method, other)
+    _, notes = noted(raw, lake)
+    monkeypatch.undo()
+    assert len([note for note in notes if "planning anew" in note]) == 1
+    ingest(raw, tmp_path / "fresh")
+    ingest(raw, lake)
+    assert dump(lake) == dump(tmp_path / "fresh")
+    assert answers(lake) == oracle(lake) == five_answers(accepted(judge_files(raw)))
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_a_loser_leaves_nothing(tmp_path, monkeypatch):
+    """What the loser of a race had written is gone."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(20))
+    overtaken(monkeypatch, Commit, "publish", lambda: ingest(raw, lake))
+    report, _ = noted(raw, lake)
+    assert report.batches == 0
+    stored = {str(path) for path in lake.rglob("*.parquet")}
+    assert stored == {file.path for table in Lake(lake).view().tables.values() for file in table.files}
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_two_first_runs(tmp_path, monkeypatch):
+    """Two runs that make the lake at the same moment make one lake."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(20))
+    overtaken(monkeypatch, Lake, "swap", lambda: ingest(raw, lake))
+    ingest(raw, lake)
+    monkeypatch.undo()
+    ingest(raw, tmp_path / "fresh")
+    assert dump(lake) == dump(tmp_path / "fresh")
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_always_overtaken(tmp_path, monkeypatch):
+    """A run that loses every race gives up with a message, and has changed nothing."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(20))
+    ingest(raw, lake)
+    put(raw, 1, events(5, first=100))
+    before = dump(lake)
+    monkeypatch.setattr(Lake, "swap", lambda *_: None)
+    with pytest.raises(TransientError, match="still something to do"):
+        ingest(raw, lake)
+    assert dump(lake) == before
