@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shoplake import parquet
 from shoplake.parquet import arrow_schema
@@ -54,8 +53,7 @@ def known(ledger: TableSnapshot) -> dict[str, Known]:
     """What is known of each source file; reads only the columns that planning needs."""
     found = {}
     for file in ledger.files:
-        content = pa.BufferReader(ledger.storage.read(file.path))
-        columns = pq.read_table(content, columns=["source_file", *Known._fields])
+        columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *Known._fields])
         paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
         for path, version, status, of in zip(paths, versions, statuses, links, strict=True):
             found[path] = Known(version, status, tuple(of or ()))
