@@ -181,6 +181,7 @@ class Verdict:
     fate: str
     reasons: frozenset[str] = frozenset()
     event: Event | None = None
+    unknown: dict[str, Any] | None = None
 
 
 _PRODUCT_TYPES = {"page_view", "add_to_cart", "remove_from_cart", "purchase"}
@@ -212,7 +213,7 @@ def judge(lines: Iterable[bytes], seen: set[Event] | None = None) -> list[Verdic
         else:
             assert found is not None
             seen.add(found)
-            verdicts.append(Verdict(number, raw, "accepted", event=found))
+            verdicts.append(Verdict(number, raw, "accepted", event=found, unknown=_unknown(raw)))
     return verdicts
 
 
@@ -262,6 +263,12 @@ def judge_line(raw: bytes) -> tuple[set[str], Event | None]:
     return _judge_fields(value)
 
 
+def _unknown(raw: bytes) -> dict[str, Any] | None:
+    """The keys of a valid line that are none of the contract's, with their values."""
+    value = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_first_wins)
+    return {name: value[name] for name in value if name not in event()} or None
+
+
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
@@ -290,6 +297,8 @@ def _judge_fields(value: dict[str, Any]) -> tuple[set[str], Event | None]:
                 reasons.add(code)
 
     look("timestamp", _ALL_TYPES, _as_time, "bad_timestamp")
+    if typed["timestamp"] and typed["timestamp"] > _LATEST:
+        reasons.add("future_timestamp")
     look("user_id", _ALL_TYPES, _as_identifier, "bad_user_id")
     look("session_id", _ALL_TYPES, _as_identifier, "bad_session_id")
     look("event_type", _ALL_TYPES, lambda given: given if given in _ALL_TYPES_LIST else None, "unknown_event_type")
@@ -302,6 +311,9 @@ def _judge_fields(value: dict[str, Any]) -> tuple[set[str], Event | None]:
 
 
 _ALL_TYPES_LIST = sorted(_ALL_TYPES)  # a list can be asked about values that have no hash
+
+
+_LATEST = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=24)
 
 
 def _as_text(given: Any) -> str:

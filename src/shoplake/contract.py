@@ -7,9 +7,11 @@ A line is judged on its nine fields read as text; every rule is one SQL conditio
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 EVENT_TYPES = ("page_view", "add_to_cart", "remove_from_cart", "purchase", "search")
 WITH_PRODUCT = ("page_view", "add_to_cart", "remove_from_cart", "purchase")
@@ -17,6 +19,8 @@ WITH_AMOUNT = ("add_to_cart", "remove_from_cart", "purchase")
 
 MALFORMED = "malformed_json"
 INVALID_UTF8 = "invalid_utf8"
+FUTURE = "future_timestamp"
+_LAST = "TIMESTAMP '9999-12-31 23:59:59.999999'"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Field:
         rule: What a present value must be, in words.
         present_for: The event types that carry it; for the others it must be null.
         cast: SQL that turns the text into the stored type, NULL where it cannot.
-        fine: SQL that is true for a text that is there and meets the rule, or None where any text will do.
+        fine: SQL that is true for a text that is there and meets the rule, or None where any text will do. ``{latest}``
+            stands for the latest time that an event may have.
         code: Reason code of a present text that breaks the rule.
         nullable_text: Whether an empty text is a value (True) or counts as missing (False).
     """
@@ -76,8 +81,7 @@ FIELDS = (
         "timestamp",
         "ISO 8601, of the years 1970 to 9999; without an offset it is UTC",
         cast="make_timestamp(epoch_us(TRY_CAST(timestamp AS TIMESTAMPTZ)))",
-        fine=f"event_time BETWEEN TIMESTAMP '1970-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
-        f" AND {_ISO_8601}",
+        fine=f"event_time BETWEEN TIMESTAMP '1970-01-01 00:00:00' AND {{latest}} AND {_ISO_8601}",
         code="bad_timestamp",
     ),
     Field("user_id", "user_id", "string", "non-empty text", fine=_FLAT.format("user_id"), code="bad_user_id"),
@@ -173,7 +177,16 @@ def _rules() -> tuple[Rule, ...]:
                 Rule(
                     str(field.code),
                     f"{field.name} is not: {field.rule}",
-                    f"{due} AND {field.present} AND NOT coalesce({field.fine}, FALSE)",
+                    f"{due} AND {field.present} AND NOT coalesce({field.fine.replace('{latest}', _LAST)}, FALSE)",
+                )
+            )
+        if field.name == "timestamp" and field.fine:
+            in_time = field.fine.replace("{latest}", _LAST)
+            rules.append(
+                Rule(
+                    FUTURE,
+                    "timestamp is farther in the future than max_future_hours allows",
+                    f"{due} AND coalesce({in_time} AND event_time > {{latest}}, FALSE)",
                 )
             )
         if not everywhere:
@@ -216,29 +229,38 @@ def _fine(field: Field) -> str:
     return field.fine or field.present  # what is fine is there
 
 
-def check_sql(lines: str) -> str:
+def check_sql(lines: str, latest: datetime, extra: str = "CAST(NULL AS VARCHAR)") -> str:
     """The text of ``sql/check.sql`` for one relation of lines.
 
     Args:
         lines: SQL of a relation with the nine fields as text.
+        latest: The latest time that an event may have, UTC without a zone.
+        extra: SQL of the unknown keys of a line as JSON text, NULL for none.
 
     Returns:
-        A SELECT with the typed columns of ``events`` and ``accepted``.
+        A SELECT with the typed columns of ``events``, ``accepted`` and ``width``, the bytes of the fields that the types
+        do not keep.
     """
-    return _fill("check.sql", lines=lines, accepted=accepted_condition())
+    return _fill("check.sql", lines=lines, accepted=accepted_condition(), extra=extra, latest=_moment(latest))
 
 
-def reasons_sql(lines: str) -> str:
+def reasons_sql(lines: str, latest: datetime) -> str:
     """The text of ``sql/reasons.sql``: why each line of a (small) relation is quarantined.
 
     Args:
-        lines: SQL of a relation with ``position``, ``problem`` (NULL, malformed_json or invalid_utf8) and the fields.
+        lines: SQL of a relation with ``position``, ``problem`` (NULL, malformed_json or invalid_utf8), ``extra`` and the
+            fields.
+        latest: The latest time that an event may have, UTC without a zone.
 
     Returns:
-        A SELECT with ``position``, the typed columns and ``reasons`` (codes joined by commas, '' for none).
+        A SELECT with ``position``, the typed columns, ``extra`` and ``reasons`` (codes joined by commas, '' for none).
     """
     codes = ",\n        ".join(f"CASE WHEN {rule.broken_when} THEN '{rule.code}' END" for rule in RULES)
-    return _fill("reasons.sql", lines=lines, reasons=f"concat_ws(',',\n        {codes})")
+    return _fill("reasons.sql", lines=lines, reasons=f"concat_ws(',',\n        {codes})", latest=_moment(latest))
+
+
+def _moment(value: datetime) -> str:
+    return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S.%f}'"
 
 
 def _fill(name: str, **parts: str) -> str:
@@ -254,33 +276,52 @@ def _cast_name(field: Field) -> str:
     return field.column if field.column != field.name else f"{field.name}_value"
 
 
-def parse_line(raw: bytes) -> tuple[str | None, dict[str, str | None]]:
+class Parsed(NamedTuple):
+    """A raw line as the careful reader sees it.
+
+    Attributes:
+        problem: invalid_utf8, malformed_json or None.
+        fields: The nine fields as text, all None on a problem.
+        unknown: The keys that the contract does not know, with their values.
+    """
+
+    problem: str | None
+    fields: dict[str, str | None]
+    unknown: dict[str, Any]
+
+    @property
+    def extra(self) -> str | None:
+        """The unknown keys as JSON text, None for none."""
+        return json.dumps(self.unknown, ensure_ascii=False) if self.unknown else None
+
+
+def parse_line(raw: bytes) -> Parsed:
     """Read one raw line as the careful reader does: exact numbers, exact reasons.
 
     The engine reads nearly every line itself; this reads only those that it turned down.
 
     Args:
         raw: The line without its newline.
-
-    Returns:
-        The problem (``invalid_utf8``, ``malformed_json`` or None) and the nine fields as text (all None on a problem).
     """
     nothing: dict[str, str | None] = dict.fromkeys(FIELD_NAMES)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return INVALID_UTF8, nothing
+        return Parsed(INVALID_UTF8, nothing, {})
     try:
         value = json.loads(
             text, parse_int=_Number, parse_float=_Number, parse_constant=_refuse, object_pairs_hook=_first_of_each_key
         )
         if not isinstance(value, dict):
-            return MALFORMED, nothing
+            return Parsed(MALFORMED, nothing, {})
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate, in a key or a value, is no character
         fields = {name: _as_text(value.get(name)) for name in FIELD_NAMES}
     except (ValueError, RecursionError):
-        return MALFORMED, nothing
-    return None, fields
+        return Parsed(MALFORMED, nothing, {})
+    unknown = value.keys() - fields.keys()
+    if unknown:
+        value = json.loads(text, object_pairs_hook=_first_of_each_key)  # their numbers as numbers
+    return Parsed(None, fields, {name: value[name] for name in sorted(unknown)})
 
 
 class _Number(str):
@@ -303,3 +344,21 @@ def _as_text(value: Any) -> str | None:
     if isinstance(value, str):
         return str(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def explained_bytes(lines: int, widths: int, texts: Mapping[str, tuple[int, int]]) -> frozenset[int]:
+    """How many bytes lines take that hold the nine fields and nothing else, as JSON libraries write them.
+
+    A file of another size holds something else: unknown keys, white space, escapes. One of these sizes says that it does
+    not, unless deviations cancel to the byte.
+
+    Args:
+        lines: Number of lines, each ended by a newline.
+        widths: Sum over the lines of the lengths of timestamp, quantity and price as text, 4 where there is none.
+        texts: For each other field the sum of its lengths in UTF-8, and how many are null.
+    """
+    values = widths + 2 * lines + sum(octets + 2 * (lines - nulls) + 4 * nulls for octets, nulls in texts.values())
+    keys = sum(len(name) + 2 for name in FIELD_NAMES)
+    compact = keys + 2 * len(FIELD_NAMES) + 2  # a colon or comma behind each key and value, braces, newline
+    spaced = compact + 2 * len(FIELD_NAMES) - 1
+    return frozenset(values + lines * each for each in (compact, spaced))

@@ -32,6 +32,7 @@ class Entry:
     accepted: int
     duplicates: int
     quarantined: int
+    unknown_keys: str | None
     duplicates_of: tuple[str, ...]
     min_event_time: datetime | None
     max_event_time: datetime | None

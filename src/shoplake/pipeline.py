@@ -7,12 +7,13 @@ it leaves the lake as it was, and the same files to be done again; whoever comes
 from __future__ import annotations
 
 import base64
+import json
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -137,13 +138,13 @@ def _ingest(run: Run, report: RunReport) -> None:
 
 def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -> tuple[View, bool]:
     """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
-    checked = engine.check(run.source, batch.files, run.watchers.progress)
+    now = run.now().replace(tzinfo=None)
+    checked = engine.check(run.source, batch.files, _latest(run, now), run.watchers.progress)
     checked = [result for result in checked if not _note_gone(run, result)]
     if not checked:
         return base, False
     _breaker(checked, run.settings)
     conflicts = engine.dedupe(checked, base["events"].within)
-    now = run.now().replace(tzinfo=None)
     batch_id = run.new_id()
     with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
         hours = _touched_hours(checked, base, batch.known)
@@ -158,6 +159,14 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
         view = commit.publish()
     _add(report, checked, batch, len(hours))
     return view, bool(reopened)
+
+
+def _latest(run: Run, now: datetime) -> datetime:
+    """The latest time that an event may have."""
+    try:
+        return now + timedelta(hours=run.settings.max_future_hours)
+    except OverflowError:
+        return datetime.max  # noqa: DTZ901 - times of the lake are UTC without a zone
 
 
 def _note_gone(run: Run, result: Checked) -> bool:
@@ -175,8 +184,8 @@ def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
     raise ContractError(
         f"{quarantined:,} of {lines:,} lines ({quarantined / lines:.0%}) break the contract; the batch was stopped before"
         f" it changed anything. Reasons: {top}",
-        remedy="A producer is broken or its format has changed. To quarantine the lines and go on:"
-        " SHOPLAKE_MAX_QUARANTINE_RATE=1 shoplake ingest ...",
+        remedy="A producer is broken or its format has changed. To quarantine the lines and go on, give"
+        " --max-quarantine-rate 1.",
     )
 
 
@@ -238,6 +247,7 @@ def _entry(result: Checked, now: datetime, batch_id: str, engine: str) -> Entry:
         accepted=result.accepted,
         duplicates=result.duplicates,
         quarantined=len(result.quarantined),
+        unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,
         max_event_time=result.max_event_time,
@@ -296,5 +306,7 @@ def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int
         report.quarantined += len(result.quarantined)
         if result.error:
             report.failures.append({"file": result.file.path, "error": result.error})
+        for key, number in result.unknown_keys.items():
+            report.unknown_keys[key] = report.unknown_keys.get(key, 0) + number
     for code, number in _reasons(checked).items():
         report.reasons[code] = report.reasons.get(code, 0) + number

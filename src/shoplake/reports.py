@@ -22,6 +22,7 @@ class RunReport:
         duplicates: Lines equal to an event counted already.
         quarantined: Lines that break the contract.
         reasons: Quarantined lines by reason code (a line may have several).
+        unknown_keys: Lines by key that the contract does not know; the values are in ``events.extra``.
         batches: Batches committed.
         bytes: Compressed bytes read.
         hours: Hours of the gold tables that were published anew.
@@ -36,6 +37,7 @@ class RunReport:
     duplicates: int = 0
     quarantined: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    unknown_keys: dict[str, int] = field(default_factory=dict)
     batches: int = 0
     bytes: int = 0
     hours: int = 0

@@ -39,6 +39,9 @@ SETTINGS = (
         float,
         "Share of quarantined lines (0-1) over which a batch stops before it commits.",
     ),
+    Setting(
+        "max_future_hours", 24.0, float, "How far after the clock an event's time may lie; later ones are quarantined."
+    ),
     Setting("freshness_minutes", 10.0, float, "How old the newest arrival may be before status calls the lake stale."),
 )
 
@@ -53,6 +56,7 @@ class Settings:
         threads: Worker threads, at least 1.
         batch_bytes: Upper bound on the compressed bytes of a batch (one larger file is a batch of its own).
         max_quarantine_rate: The breaker's threshold, 0-1.
+        max_future_hours: How far in the future an event may lie.
         freshness_minutes: The freshness objective in minutes.
     """
 
@@ -61,6 +65,7 @@ class Settings:
     threads: int = 2
     batch_bytes: int = 192 * 1024 * 1024
     max_quarantine_rate: float = 0.5
+    max_future_hours: float = 24.0
     freshness_minutes: float = 10.0
 
     def need_lake(self) -> str:

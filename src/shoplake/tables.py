@@ -64,6 +64,7 @@ EVENTS = Table(
     (
         *(Column(field.column, field.type, f"{field.name} of the line: {field.rule}.") for field in FIELDS),
         Column("source_file", "string", "The source file that the event came in (of several, the first by name)."),
+        Column("extra", "string", "Keys of the line that the contract does not know, as a JSON object; NULL for none."),
     ),
     ("event_time", "hour"),
     "source_file",
@@ -96,6 +97,9 @@ LEDGER = Table(
         Column("accepted", "long", "Its lines that are rows of events."),
         Column("duplicates", "long", "Its lines that are equal to an event counted already."),
         Column("quarantined", "long", "Its lines that are rows of quarantine."),
+        Column(
+            "unknown_keys", "string", "Keys that the contract does not know, each with its lines, as a JSON object."
+        ),
         Column("duplicates_of", "list<string>", "The other source files that hold the events of its duplicates."),
         Column("min_event_time", "timestamp", "Its earliest accepted event, UTC."),
         Column("max_event_time", "timestamp", "Its latest accepted event, UTC."),

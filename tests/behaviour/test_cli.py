@@ -202,7 +202,7 @@ def test_breaker(call, tmp_path):
     before = dump(tmp_path / "lake")
     absurd(tmp_path / "raw", 1)
     result = call(*words)
-    tells(result, 1, "1,000 of 1,005 lines", "missing_timestamp 1,000", "SHOPLAKE_MAX_QUARANTINE_RATE")
+    tells(result, 1, "1,000 of 1,005 lines", "missing_timestamp 1,000", "--max-quarantine-rate 1")
     assert dump(tmp_path / "lake") == before
     put(tmp_path / "raw", 1, events(5, first=900))
     assert call(*words).code == 0

@@ -152,8 +152,21 @@ def generate(  # noqa: PLR0917 - one parameter an option
 @_lake
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Go on, looking for news this often.")
+@click.option(
+    "--max-quarantine-rate",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
+)
 @_format
-def ingest(source: str | None, lake: str | None, dry_run: bool, watch: float | None, style: str) -> None:
+def ingest(
+    source: str | None,
+    lake: str | None,
+    dry_run: bool,
+    watch: float | None,
+    max_quarantine_rate: float | None,
+    style: str,
+) -> None:
     """Take in what is new in the source, exactly once.
 
     A second run finds nothing new. A run that was killed is finished by the next one. Lines that break the contract go to
@@ -166,7 +179,7 @@ def ingest(source: str | None, lake: str | None, dry_run: bool, watch: float | N
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
 
-    chosen = settings.load({"source": source, "lake": lake})
+    chosen = settings.load({"source": source, "lake": lake, "max_quarantine_rate": max_quarantine_rate})
     run = pipeline.Run(
         Lake(chosen.need_lake()), LocalSource(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
     )

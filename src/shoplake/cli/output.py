@@ -124,6 +124,10 @@ def report(done: RunReport, output: str) -> None:
     if done.reasons:
         ranked = sorted(done.reasons.items(), key=lambda item: (-item[1], item[0]))
         say("  quarantined for: " + ", ".join(f"{code} {number:,}" for code, number in ranked[:8]))
+    if done.unknown_keys:
+        ranked = sorted(done.unknown_keys.items(), key=lambda item: (-item[1], item[0]))
+        listed = ", ".join(f"{key} {number:,}" for key, number in ranked[:8])
+        say(f"  drift: keys that the contract does not know (kept in events.extra): {listed}")
     if done.failures:
         say(f"  {count(len(done.failures), 'file')} set aside as unreadable; retried when replaced")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,6 +62,7 @@ class Checked:
         min_event_time: Earliest accepted event, None without any.
         max_event_time: Latest accepted event.
         hours: Starts of the hours that accepted events lie in.
+        unknown_keys: In how many lines each key stands that the contract does not know.
         rows: The engine's own handle on the accepted rows.
     """
 
@@ -77,6 +78,7 @@ class Checked:
     min_event_time: datetime | None = None
     max_event_time: datetime | None = None
     hours: frozenset[datetime] = frozenset()
+    unknown_keys: dict[str, int] = field(default_factory=dict)
     rows: Any = None
 
 
@@ -103,8 +105,18 @@ class Engine(Protocol):
         """Its name in the ledger."""
         ...
 
-    def check(self, source: Source, files: Sequence[SourceFile], progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
+    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand.
+
+        Args:
+            source: Where they are.
+            files: Which.
+            latest: The latest time that an event may have.
+            progress: Is told of finished work.
+
+        Returns:
+            What became of each, in the order of ``files``.
+        """
         ...
 
     def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """The embedded engine: DuckDB reads and aggregates, Arrow holds a batch's rows in between, PyArrow writes the files.
 
-One pass over the raw lines judges and types them. Only what that pass turned down is read a second time, line by line,
-for its exact reasons.
+How it reads and judges a source file is in :mod:`shoplake.engines.reading`.
 """
 
 from __future__ import annotations
@@ -12,33 +11,28 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
 from importlib import resources
-from itertools import islice
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake import parquet
-from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, check_sql, parse_line, reasons_sql
+from shoplake.contract import EVENT_COLUMNS
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
-from shoplake.engines.raw import BOM, GoneError, Spool, UnreadableError, numbered_lines
+from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.raw import Spool
+from shoplake.engines.reading import Reading, no_events
 from shoplake.parquet import NewFile
 from shoplake.snapshots import DataFile, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
 
-_T = TypeVar("_T")
 _Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
 _TO_END_OF_HOUR = timedelta(hours=1, microseconds=-1)
-_LONGEST_LINE = 1024 * 1024
-_CAREFUL_LINES = 50_000
 _FEW = 50_000
-_TEXT_COLUMNS = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in FIELD_NAMES) + "}"
 _EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
 
 
@@ -61,14 +55,14 @@ class DuckDBEngine:
             "CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)"
         )  # as Spark says
 
-    def check(self, source: Source, files: Sequence[SourceFile], progress: Progress) -> list[Checked]:
+    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
         """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
 
         def one(file: SourceFile) -> Checked:
             started = time.perf_counter()
             spool = spools.get()
             try:
-                checked = self._check(source, file, spool)
+                checked: Checked = Reading(self._database.cursor(), source, file, latest).check(spool)
             finally:
                 spools.put(spool)
             checked.seconds = time.perf_counter() - started
@@ -113,7 +107,7 @@ class DuckDBEngine:
         """Recompute every gold table for the given hours and their days."""
         connection = self._database.cursor()
         fresh = [result.rows for result in checked if result.accepted]
-        connection.register("fresh", pa.concat_tables(fresh) if fresh else _no_events())
+        connection.register("fresh", pa.concat_tables(fresh) if fresh else no_events())
         connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
         if touched := _distinct(base["events"].within(hour, hour + _TO_END_OF_HOUR) for hour in hours):
@@ -162,84 +156,6 @@ class DuckDBEngine:
     def _map(self, function: Any, items: Iterable[Any]) -> list[Any]:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
             return list(pool.map(function, items))
-
-    def _check(self, source: Source, file: SourceFile, spool: Spool) -> Checked:  # noqa: PLR0911 - one return a fate
-        if file.bytes == 0:
-            return Checked(file, rows=_no_events())
-        try:
-            rows = self._read(spool.fill(source, file))
-            if rows is None:
-                return self._check_carefully(source, file)
-            if pc.all(rows.column("accepted")).as_py() is not False:
-                return Checked(file, lines=rows.num_rows, rows=_without(rows, "accepted"))
-            return self._look_again(source, file, rows)
-        except UnreadableError as error:
-            return Checked(file, error=str(error))
-        except GoneError as error:
-            return Checked(file, error=str(error), gone=True)
-        except OSError as error:
-            return Checked(file, error=f"cannot be read: {error.strerror or error}")
-
-    def _read(self, path: str) -> pa.Table | None:
-        """The typed rows of a file, one for each line that is not blank; None if a line is too long for the fast reader."""
-        lines = (
-            f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
-            f"ignore_errors = true, maximum_object_size = {_LONGEST_LINE}, columns = {_TEXT_COLUMNS})"
-        )
-        try:
-            return self._database.cursor().sql(check_sql(lines)).to_arrow_table()
-        except duckdb.InvalidInputException:
-            return None
-
-    def _look_again(self, source: Source, file: SourceFile, rows: pa.Table) -> Checked:
-        """Judge carefully the lines that the fast pass turned down; judge all if its rows are not the file's lines."""
-        turned_down = set(np.flatnonzero(~rows.column("accepted").to_numpy()).tolist())
-        lines = 0
-        doubtful = []
-        for position, (number, raw) in enumerate(numbered_lines(source, file)):
-            lines += 1
-            if position in turned_down:
-                doubtful.append((number, raw))
-        if lines != rows.num_rows:
-            return self._check_carefully(source, file)
-        saved, quarantined = self._judge(doubtful)
-        kept = _without(rows.filter(rows.column("accepted")), "accepted")
-        return Checked(file, lines, tuple(quarantined), rows=pa.concat_tables([kept, *saved]))
-
-    def _check_carefully(self, source: Source, file: SourceFile) -> Checked:
-        lines = 0
-        tables, quarantined = [_no_events()], []
-        for chunk in _chunks(numbered_lines(source, file), _CAREFUL_LINES):
-            lines += len(chunk)
-            accepted, turned_down = self._judge(chunk)
-            tables += accepted
-            quarantined += turned_down
-        return Checked(file, lines, tuple(quarantined), rows=pa.concat_tables(tables))
-
-    def _judge(self, lines: Sequence[tuple[int, bytes]]) -> tuple[list[pa.Table], list[Quarantined]]:
-        """Accepted rows and quarantined lines among raw lines, by the contract's full rules."""
-        if not lines:
-            return [], []
-        columns: dict[str, list[Any]] = {name: [] for name in ("position", "problem", *FIELD_NAMES)}
-        for position, (_, raw) in enumerate(lines):
-            problem, fields = parse_line(raw.removeprefix(BOM))
-            columns["position"].append(position)
-            columns["problem"].append(problem)
-            for name, value in fields.items():
-                columns[name].append(value)
-        types = {name: pa.int64() if name == "position" else pa.string() for name in columns}
-        connection = self._database.cursor()
-        connection.register("doubtful", pa.table({name: pa.array(columns[name], types[name]) for name in columns}))
-        judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful')}) ORDER BY position").to_arrow_table()
-        accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
-        quarantined = [
-            Quarantined(lines[position][0], lines[position][1], tuple(reasons.split(",")))
-            for position, reasons in zip(
-                judged.column("position").to_pylist(), judged.column("reasons").to_pylist(), strict=True
-            )
-            if reasons
-        ]
-        return [_without(accepted, "position", "reasons").cast(_no_events().schema)], quarantined
 
     def _dedupe_batch(self, readable: Sequence[Checked]) -> None:
         def one(group: Sequence[int]) -> list[pa.Table]:
@@ -395,20 +311,6 @@ def _ends(day: date) -> tuple[datetime, datetime]:
 
 def _only_source(file: DataFile) -> bool:
     return bool(file.lower["source_file"] == file.upper["source_file"])
-
-
-def _without(rows: pa.Table, *names: str) -> pa.Table:
-    return rows.drop_columns(list(names))
-
-
-def _no_events() -> pa.Table:
-    return parquet.arrow_schema(EVENTS).remove_metadata().empty_table().select(list(EVENT_COLUMNS))
-
-
-def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _parquet(paths: Sequence[str]) -> str:

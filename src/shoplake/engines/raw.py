@@ -29,7 +29,12 @@ class Spool:
     """An unnamed file that holds one inflated source file at a time.
 
     It is kept from file to file, so that its pages are made once. On Linux it is in memory and touches no disk.
+
+    Attributes:
+        bytes: Inflated size, with the newline at the end.
     """
+
+    bytes = 0
 
     def __init__(self) -> None:
         """Make it, empty."""
@@ -60,7 +65,8 @@ class Spool:
                 self._write(view[:count], file)
         if last != _NEWLINE:
             self._write(memoryview(b"\n"), file)
-        self._file.truncate(self._file.tell())
+        self.bytes = self._file.tell()
+        self._file.truncate(self.bytes)
         return f"/dev/fd/{self._file.fileno()}"
 
     def _write(self, octets: memoryview, file: SourceFile) -> None:

@@ -9,5 +9,7 @@ WITH lines AS (
 )
 SELECT
     {typed},
-    {accepted} AS accepted
+    {extra} AS extra,
+    {accepted} AS accepted,
+    CAST(strlen(timestamp) + coalesce(strlen(quantity), 4) + coalesce(strlen(price), 4) AS INTEGER) AS width
 FROM lines
