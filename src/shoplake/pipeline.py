@@ -48,11 +48,13 @@ class Watchers:
         planned: The plan, before any work.
         progress: Compressed bytes read and lines judged, since the last call; called from several threads.
         note: A sentence worth showing, such as who is being waited for.
+        committed: What the run did so far and the lake as it is now, after each batch.
     """
 
     planned: Callable[[Plan], None] = _silent
     progress: Progress = _silent
     note: Callable[[str], None] = _silent
+    committed: Callable[[RunReport, View], None] = _silent
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
         _record(commit, base, batch.known | set(reopened), entries | reopened, now)
         view = commit.publish()
     _add(report, checked, batch, len(hours))
+    run.watchers.committed(report, view)
     return view, bool(reopened)
 
 
