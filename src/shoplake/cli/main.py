@@ -29,7 +29,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="shoplake")
 def cli() -> None:
-    r"""Shop events in, answers out.
+    """Shop events in, answers out.
 
     Raw .jsonl.gz event files become an exact, incremental Iceberg lake that you query with SQL.
 
@@ -39,7 +39,7 @@ def cli() -> None:
       shoplake generate --out raw --files 6                 make events to play with
       shoplake ingest --source raw --lake lake              take in what is new
       shoplake query all --lake lake                        the five answers
-    """
+    """  # noqa: D301 - click wants the character itself
 
 
 @cli.command(epilog=examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000"))
@@ -218,7 +218,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 @click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
 @options.style
 def query(which: str | None, lake: str | None, sql: str | None, path: str | None, style: str) -> None:
-    r"""Answer the five questions, or your own.
+    """Answer the five questions, or your own.
 
     \b
     1 conversion_funnel      views, carts and purchases of each product
@@ -226,7 +226,7 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
     3 top_products           the ten most viewed products
     4 category_performance   events of each category, day by day
     5 user_activity          unique users and sessions of each day
-    """
+    """  # noqa: D301 - click wants the character itself
     from shoplake.cli import asking
 
     chosen = settings.load({"lake": lake})

@@ -39,7 +39,7 @@ _SHOWN_GAPS = 5
     help="How to print.",
 )
 def status(lake: str | None, source: str | None, check: bool, style: str) -> None:
-    r"""Say whether the lake is fresh and whole, what failed, what waits and what to do.
+    """Say whether the lake is fresh and whole, what failed, what waits and what to do.
 
     \b
     fresh       the newest file arrived within freshness_minutes            else failed
@@ -51,7 +51,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
                                                                             max_quarantine_rate failed
 
     It reads the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
-    """
+    """  # noqa: D301 - click wants the character itself
     from shoplake import status as states
     from shoplake.discover import LocalSource
     from shoplake.lake import Lake
