@@ -165,17 +165,22 @@ def test_arrival_is_kept(shop):
     run = replace(prepare(source, lake), now=lambda: datetime.now(UTC) + timedelta(days=45))
     replays.replay(run, replays.choose_range(run, at(15), at(16)))
     assert dict(zip(*columns(lake, "source_file", "arrived_at"), strict=True)) == old
+    assert len(ledger_months(lake)) == 1
     put(source, 40, purchases(40))
     put(source, 12, purchases(12, 5))
     pipeline.ingest(run)
     new = dict(zip(*columns(lake, "source_file", "arrived_at"), strict=True))
     assert {path for path in new if new[path] != old.get(path)} == {key(40), key(12)}
-    months = [
-        (f"{file.lower['arrived_at']:%Y-%m}", f"{file.upper['arrived_at']:%Y-%m}", file.path)
-        for file in Lake(lake).view()["ledger"].files
-    ]
-    assert len({low for low, _, _ in months}) == 2
-    assert all(low == high and f"={low}/" in path for low, high, path in months)
+    assert len(ledger_months(lake)) == 2
+
+
+def ledger_months(lake):
+    """The months of the ledger's data files, each of which holds rows of one and lies in its folder."""
+    files = Lake(lake).view()["ledger"].files
+    for file in files:
+        assert f"{file.lower['arrived_at']:%Y-%m}" == f"{file.upper['arrived_at']:%Y-%m}"
+        assert f"={file.lower['arrived_at']:%Y-%m}/" in file.path
+    return {f"{file.lower['arrived_at']:%Y-%m}" for file in files}
 
 
 def columns(lake, *names):
@@ -252,6 +257,18 @@ def test_a_changed_object_is_said_and_replaced(shop):
     done, choice = again(source, lake, at(15), at(16))
     assert choice.changed == [key(12)]
     assert (done.files, done.replaced) == (2, 1)
+    truth(source, lake)
+
+
+def test_an_hour_that_loses_its_events(tmp_path):
+    """When a replayed file's events lie in another hour now, the hour that it leaves is published anew, too."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    in_place(source, 0, [event(1, timestamp="2025-11-18T14:30:00Z"), event(2)])
+    put(source, 1, [event(3)])
+    put(source, 12, purchases(12))
+    ingest(source, lake)
+    in_place(source, 0, [event(1, timestamp="2025-11-19T09:30:00Z"), event(2, timestamp="2025-11-18T15:00:00.274Z")])
+    again(source, lake, files=[0])
     truth(source, lake)
 
 
