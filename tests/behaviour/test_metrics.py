@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -10,8 +11,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from shoplake import metrics
+from shoplake.cli import telling
+from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.reports import RunReport
-from tests.support import command, data_files, dump, event, events, ingest, put, put_bytes
+from tests.support import command, data_files, dump, event, events, ingest, prepare, put, put_bytes
 
 
 @pytest.fixture
@@ -255,6 +258,36 @@ def test_lineage_configured_wrongly(source, monkeypatch, lineage):
     told = run(source, "--lineage")
     assert told.code == 2
     assert "OpenLineage client cannot be set up" in told.err
+
+
+def test_lineage_without_the_client(source, monkeypatch, tmp_path):
+    """Without the client the option is a mistake that says what to install; nothing is done."""
+    monkeypatch.setitem(sys.modules, "openlineage.client", None)
+    told = run(source, "--lineage")
+    assert (told.code, "shoplake[lineage]" in told.err) == (2, True)
+    assert not (tmp_path / "lake").exists()
+
+
+def test_interrupted(source, lineage, monkeypatch):
+    """A run that is interrupted is an aborted one."""
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DuckDBEngine, "gold", stopped)
+    assert run(source, "--lineage").code == 130
+    assert [told["eventType"] for told in lineage()] == ["START", "ABORT"]
+
+
+def test_watching(source, lineage, tmp_path):
+    """Of many runs, those that find nothing new only refresh the gauges."""
+    targets = telling.Targets(str(tmp_path / "run.prom"), str(tmp_path / "runs.jsonl"), lineage=True)
+    ready = prepare(source, tmp_path / "lake")
+    for _ in range(3):
+        telling.ingest(ready, targets, watching=True)
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 1
+    assert [told["eventType"] for told in lineage()] == ["START", "COMPLETE"]
+    assert values((tmp_path / "run.prom").read_text())["shoplake_last_run_files",] == 0
 
 
 def test_no_lineage_unless_asked(source, lineage, tmp_path):
