@@ -7,10 +7,13 @@ The judge and the five answers stand on json, decimal and datetime alone. They a
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -19,6 +22,7 @@ from typing import Any, NamedTuple
 
 import shoplake
 from shoplake import pipeline, queries
+from shoplake.cli.main import main
 from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
@@ -114,6 +118,40 @@ def prepare(source: Path | LocalSource, lake: Path, *, threads: int = 2, **setti
 def ingest(source: Path | LocalSource, lake: Path, **settings: Any) -> RunReport:
     """Take in what is new."""
     return pipeline.ingest(prepare(source, lake, **settings))
+
+
+class Told(NamedTuple):
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its output, read."""
+        return json.loads(self.out)
+
+
+def command(*words: object) -> Told:
+    """Call the command line in this process."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["shoplake", *map(str, words)]
+    code: Any = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = argv
+    return Told(code, out.getvalue(), err.getvalue())
+
+
+def data_files(lake: Path, table: str) -> dict[str, tuple[Any, Any]]:
+    """A table's data files by path, with the smallest and the largest key that each holds."""
+    snapshot = Lake(lake).view()[table]
+    return {file.path: (file.lower[snapshot.table.key], file.upper[snapshot.table.key]) for file in snapshot.files}
 
 
 def dump(lake: Path) -> dict[str, list[dict[str, Any]]]:

@@ -250,16 +250,15 @@ class Commit:
         table = base.table
         column = table.key
         candidates = base.within(min(keys), max(keys)) if column == table.partition[0] else base.files
-        removed, kept = [], []
+        removed, kept, wanted = [], [], sorted(keys)
         for file in candidates:
-            low, high = file.lower[column], file.upper[column]
-            if file.path in merge or not any(low <= key <= high for key in keys):
+            if file.path in merge or not file.may_hold(column, wanted):
                 continue
-            if low == high:
+            if file.lower[column] == file.upper[column]:
                 removed.append(file)
                 continue
             rows = parquet.read(table, self._lake.storage.read(file.path))
-            values = pa.array(list(keys), rows.schema.field(column).type)
+            values = pa.array(wanted, rows.schema.field(column).type)
             rest = rows.filter(pc.invert(pc.is_in(rows.column(column), values)))
             if rest.num_rows < rows.num_rows:
                 removed.append(file)

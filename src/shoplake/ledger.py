@@ -41,6 +41,17 @@ class Entry:
     engine: str
     seconds: float
 
+    @property
+    def known(self) -> Known:
+        """What planning needs of it."""
+        return Known(self.version, self.status, self.duplicates_of)
+
+    @property
+    def figures(self) -> tuple[int, int, int, int, datetime | None, datetime | None]:
+        """What became of the lines."""
+        counts = (self.lines, self.accepted, self.duplicates, self.quarantined)
+        return (*counts, self.min_event_time, self.max_event_time)
+
 
 class Known(NamedTuple):
     """What planning needs of an entry."""

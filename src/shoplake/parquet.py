@@ -92,6 +92,10 @@ def encode(table: Table, rows: pa.Table) -> tuple[pa.Buffer, pq.FileMetaData]:
         compression="zstd",
         compression_level=_COMPRESSION_LEVEL,
         use_dictionary=[column.name for column in table.columns if column.type == "string"],
+        # Statistics of what rows are found by; on the others they cost more than they ever save.
+        write_statistics=[table.key, table.partition[0], *table.sort],
+        # Times in order, or nearly so, take a fraction of the space and of the time to compress.
+        column_encoding={column.name: "DELTA_BINARY_PACKED" for column in table.columns if column.type == "timestamp"},
         store_schema=False,
         metadata_collector=footers,
     ) as writer:

@@ -49,11 +49,13 @@ class Watchers:
         planned: The plan, before any work.
         progress: Compressed bytes read and lines judged, since the last call; called from several threads.
         note: A sentence worth showing, such as who is being waited for.
+        committed: What the run did so far and the lake as it is now, after each batch.
     """
 
     planned: Callable[[Plan], None] = _silent
     progress: Progress = _silent
     note: Callable[[str], None] = _silent
+    committed: Callable[[RunReport, View], None] = _silent
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,17 @@ class Run:
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12]
 
 
-def preview(run: Run) -> Plan:
+def preview(run: Run, only: Collection[str] | None = None) -> Plan:
     """What a run would do now; changes nothing."""
-    return _plan(run, run.lake.view())
+    return _plan(run, run.lake.view(), only)
 
 
-def ingest(run: Run) -> RunReport:
+def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     """Ingest all that is new in the source, exactly once in effect.
+
+    Args:
+        run: What it stands on.
+        only: Take on these source files instead, known or not; what the lake holds of them is replaced.
 
     Raises:
         ContractError: The breaker stopped a batch; earlier batches of the run are done, this one changed nothing.
@@ -97,7 +103,7 @@ def ingest(run: Run) -> RunReport:
     try:
         if run.lake.view().catalog or run.source.list():
             with run.lake.writing(run.watchers.note):
-                _ingest(run, report)
+                _ingest(run, report, None if only is None else set(only))
     except OSError as error:
         raise FatalError(
             f"the lake {run.lake.root} cannot be written to: {error.strerror or error}",
@@ -107,15 +113,15 @@ def ingest(run: Run) -> RunReport:
     return report
 
 
-def _plan(run: Run, view: View) -> Plan:
-    return plan.make(run.source.list(), ledger.known(view["ledger"]), run.settings.batch_bytes)
+def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
+    return plan.make(run.source.list(), ledger.known(view["ledger"]), run.settings.batch_bytes, only)
 
 
-def _ingest(run: Run, report: RunReport) -> None:
+def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
     engine: Engine | None = None
     for _ in range(MAX_PASSES):
         view = run.lake.create()
-        todo = _plan(run, view)
+        todo = _plan(run, view, left)
         run.watchers.planned(todo)
         engine = engine or (run.engine() if todo.batches else None)
         if engine is None:
@@ -125,6 +131,8 @@ def _ingest(run: Run, report: RunReport) -> None:
             for batch in todo.batches:
                 view, again = _do(run, engine, view, batch, report)
                 reopened |= again
+                if left:
+                    left.difference_update(file.path for file in batch.files)
         except LostRaceError as error:
             run.watchers.note(f"{error}; planning anew")
             continue
@@ -140,9 +148,10 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
     now = run.now().replace(tzinfo=None)
     checked = engine.check(run.source, batch.files, _latest(run, now), run.watchers.progress)
-    checked = [result for result in checked if not _note_gone(run, result)]
+    checked = [result for result in checked if not _left_alone(run, batch, result, report)]
     if not checked:
         return base, False
+    batch = batch.only(result.file for result in checked)
     _breaker(checked, run.settings)
     conflicts = engine.dedupe(checked, base["events"].within)
     batch_id = run.new_id()
@@ -153,11 +162,17 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
         _quarantine(commit, checked, batch, now, batch_id)
         if gold:
             _publish_gold(commit, gold, hours)
-        entries = {result.file.path: _entry(result, now, batch_id, engine.name) for result in checked}
-        reopened = _reopened(run, base, batch, conflicts, entries)
+        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+        arrived = {path: earlier[path].arrived_at for path in batch.again}
+        entries = {
+            result.file.path: _entry(result, arrived.get(result.file.path, now), batch_id, engine.name)
+            for result in checked
+        }
+        reopened = _reopened(run, batch, conflicts, earlier, entries)
         _record(commit, base, batch.known | set(reopened), entries | reopened, now)
         view = commit.publish()
     _add(report, checked, batch, len(hours))
+    run.watchers.committed(report, view)
     return view, bool(reopened)
 
 
@@ -169,10 +184,20 @@ def _latest(run: Run, now: datetime) -> datetime:
         return datetime.max  # noqa: DTZ901 - times of the lake are UTC without a zone
 
 
-def _note_gone(run: Run, result: Checked) -> bool:
-    if result.gone:
-        run.watchers.note(f"{result.file.path} was deleted before it could be read; left out")
-    return result.gone
+def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> bool:
+    """Whether a file stays as it is: its object is gone, or could be read before and cannot now."""
+    path = result.file.path
+    if not result.gone and not (result.error and path in batch.again):
+        return False
+    why = (
+        "was deleted before it could be read"
+        if result.gone
+        else f"could be read before and cannot now ({result.error})"
+    )
+    run.watchers.note(f"{path} {why}; left as it is")
+    if path in batch.again:
+        report.failures.append({"file": path, "error": why})
+    return True
 
 
 def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
@@ -197,10 +222,11 @@ def _touched_hours(checked: Sequence[Checked], base: View, known: frozenset[str]
     """Hours that gain rows, and hours that lose the rows that the lake holds of files it knows."""
     hours = {hour for result in checked for hour in result.hours}
     if known:
+        paths = sorted(known)
         hours |= {
             file.lower["event_time"].replace(minute=0, second=0, microsecond=0)
             for file in base["events"].files
-            if any(file.lower["source_file"] <= path <= file.upper["source_file"] for path in known)
+            if file.may_hold("source_file", paths)
         }
     return frozenset(hours)
 
@@ -236,7 +262,7 @@ def _publish_gold(commit: Commit, gold: Gold, hours: frozenset[datetime]) -> Non
     commit.replace(ACTIVITY_DAILY, gold.days, gold.daily, properties=computed_from)
 
 
-def _entry(result: Checked, now: datetime, batch_id: str, engine: str) -> Entry:
+def _entry(result: Checked, arrived: datetime, batch_id: str, engine: str) -> Entry:
     return Entry(
         source_file=result.file.path,
         version=result.file.version,
@@ -251,7 +277,7 @@ def _entry(result: Checked, now: datetime, batch_id: str, engine: str) -> Entry:
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,
         max_event_time=result.max_event_time,
-        arrived_at=now,
+        arrived_at=arrived,
         batch=batch_id,
         engine=engine,
         seconds=round(result.seconds, 3),
@@ -259,18 +285,28 @@ def _entry(result: Checked, now: datetime, batch_id: str, engine: str) -> Entry:
 
 
 def _reopened(
-    run: Run, base: View, batch: Batch, conflicts: frozenset[tuple[str, str]], fresh: dict[str, Entry]
+    run: Run,
+    batch: Batch,
+    conflicts: frozenset[tuple[str, str]],
+    earlier: dict[str, Entry],
+    fresh: dict[str, Entry],
 ) -> dict[str, Entry]:
     """Files that another batch must do again, so that the result does not depend on the order of arrival.
 
-    These are files whose duplicates point at a file replaced now, and pairs of files of which the later one by name holds
-    an event of the earlier one.
+    These are files whose duplicates point at a file that changed now, and pairs of files of which the later one by name
+    holds an event of the earlier one. A file changed when its object was replaced, or when the same object is judged
+    otherwise than before.
     """
-    if not batch.replaced and not conflicts:
+    changed = batch.replaced | {
+        path
+        for path in batch.again
+        if earlier[path].status == ledger.INGESTED and earlier[path].figures != fresh[path].figures
+    }
+    if not changed and not conflicts:
         return {}
     there = {file.path for file in run.source.list()}
-    entries = ledger.read(base["ledger"]) | fresh
-    again = ledger.dependents(entries, set(batch.replaced)) - set(fresh)
+    entries = earlier | fresh
+    again = ledger.dependents(entries, set(changed)) - set(fresh)
     for pair in conflicts:
         if there.issuperset(pair):
             again.update(pair)
@@ -290,7 +326,9 @@ def _record(commit: Commit, base: View, known: Collection[str], entries: dict[st
         earlier = ledger.rows_of(base["ledger"], merge)
         keep = pc.invert(pc.is_in(earlier.column("source_file"), pa.array(list(entries))))
         rows = pa.concat_tables([earlier.filter(keep), rows])
-    commit.replace(LEDGER, known, [commit.write(LEDGER, now, rows)], merge={file.path for file in merge})
+    months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
+    new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
+    commit.replace(LEDGER, known, new, merge={file.path for file in merge})
 
 
 def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:

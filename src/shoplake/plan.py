@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shoplake import ledger
@@ -18,16 +18,24 @@ class Batch:
         files: Sorted by path: of equal events, the first file's is kept.
         known: Paths among them that the ledger knows: what the lake holds of them goes.
         replaced: Paths among those whose object was replaced since an earlier batch ingested it.
+        again: Paths among those that were ingested in this very version, and are to be done again.
     """
 
     files: tuple[SourceFile, ...]
     known: frozenset[str]
     replaced: frozenset[str]
+    again: frozenset[str]
 
     @property
     def bytes(self) -> int:
         """Compressed size."""
         return sum(file.bytes for file in self.files)
+
+    def only(self, files: Iterable[SourceFile]) -> Batch:
+        """The batch with these of its files alone."""
+        kept = tuple(files)
+        paths = frozenset(file.path for file in kept)
+        return Batch(kept, self.known & paths, self.replaced & paths, self.again & paths)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,12 @@ class Plan:
         return tuple(sorted(path for batch in self.batches for path in batch.replaced))
 
 
-def make(listing: Sequence[SourceFile], entries: Mapping[str, Known], batch_bytes: int) -> Plan:
+def make(
+    listing: Sequence[SourceFile],
+    entries: Mapping[str, Known],
+    batch_bytes: int,
+    only: Collection[str] | None = None,
+) -> Plan:
     """Plan a run.
 
     Args:
@@ -68,8 +81,10 @@ def make(listing: Sequence[SourceFile], entries: Mapping[str, Known], batch_byte
         entries: What the ledger knows, by path.
         batch_bytes: Compressed bytes of a batch at most; a single larger file is a batch of its own, and reopened files
             are done together, because they hold the same events.
+        only: Paths to take on instead of all that is new, known or not; what an earlier run left to be done again comes
+            with them.
     """
-    news = [file for file in listing if _is_new(file, entries.get(file.path))]
+    news = [file for file in listing if _is_due(file, entries.get(file.path), only)]
     again = [file for file in news if file.path in entries and entries[file.path].status == ledger.REOPENED]
     rest = sorted(set(news) - set(again))
     groups = [*([tuple(sorted(again))] if again else []), *_groups(rest, batch_bytes)]
@@ -78,18 +93,27 @@ def make(listing: Sequence[SourceFile], entries: Mapping[str, Known], batch_byte
             group,
             frozenset(file.path for file in group if file.path in entries),
             frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))),
+            frozenset(file.path for file in group if _is_there(file, entries.get(file.path))),
         )
         for group in groups
     )
     return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))
 
 
-def _is_new(file: SourceFile, entry: Known | None) -> bool:
-    return entry is None or entry.version != file.version or entry.status == ledger.REOPENED
+def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None) -> bool:
+    if entry and entry.status == ledger.REOPENED:
+        return True
+    if only is not None:
+        return file.path in only
+    return entry is None or entry.version != file.version
 
 
 def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
     return entry is not None and entry.version != file.version and entry.status != ledger.UNREADABLE
+
+
+def _is_there(file: SourceFile, entry: Known | None) -> bool:
+    return entry is not None and entry.version == file.version and entry.status != ledger.UNREADABLE
 
 
 def _groups(files: Sequence[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:

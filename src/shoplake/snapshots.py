@@ -5,7 +5,8 @@ Row-level delete files, which shoplake never writes, are refused rather than ign
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -38,6 +39,16 @@ class DataFile:
     lower: dict[str, Any]
     upper: dict[str, Any]
     manifest: str
+
+    def may_hold(self, column: str, values: Sequence[Any]) -> bool:
+        """Whether it can hold one of some values of the table's key or partitioned column, by its statistics.
+
+        Args:
+            column: The column.
+            values: Sorted, so that many files can be asked about many values.
+        """
+        position = bisect_left(values, self.lower[column])
+        return position < len(values) and bool(values[position] <= self.upper[column])
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ LEDGER = Table(
         Column("duplicates_of", "list<string>", "The other source files that hold the events of its duplicates."),
         Column("min_event_time", "timestamp", "Its earliest accepted event, UTC."),
         Column("max_event_time", "timestamp", "Its latest accepted event, UTC."),
-        Column("arrived_at", "timestamp", "When its batch was ingested, UTC."),
+        Column("arrived_at", "timestamp", "When this version of it was first ingested, UTC; a replay keeps it."),
         Column("batch", "string", "The batch that took it on."),
         Column("engine", "string", "The engine that computed it."),
         Column("seconds", "double", "Seconds of work that reading and checking it took."),

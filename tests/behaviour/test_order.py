@@ -1,5 +1,6 @@
 """Whatever the order and the grouping in which files arrive, the tables are the same, row for row."""
 
+import gzip
 import itertools
 import random
 import shutil
@@ -187,6 +188,21 @@ def test_replaced_by_unreadable_with_a_duplicate_elsewhere(tmp_path):
     (source / key(0)).write_bytes(b"not gzip")
     ingest(source, lake)
     assert {row["session_id"] for row in dump(lake)["events"]} == {"s_1", "s_3"}
+    ingest(source, tmp_path / "fresh")
+    assert dump(lake) == dump(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"")], ids=["unreadable", "empty"])
+def test_both_replaced_and_the_holder_has_no_events_now(tmp_path, content):
+    """The event survives when both files are replaced at once and the one that held it has no readable event any more."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, [event(1), event(2)])
+    put(source, 1, [event(1), event(3)])
+    ingest(source, lake)
+    (source / key(0)).write_bytes(content)
+    put(source, 1, [event(1), event(3), event(4)])
+    ingest(source, lake)
+    assert {row["session_id"] for row in dump(lake)["events"]} == {"s_1", "s_3", "s_4"}
     ingest(source, tmp_path / "fresh")
     assert dump(lake) == dump(tmp_path / "fresh")
 

@@ -68,3 +68,17 @@ def test_small_hours_share_a_batch() -> None:
     """Small files of many hours are one batch."""
     listing = [file(hour, minute, 1) for hour in range(24) for minute in range(0, 60, 5)]
     assert len(plan.make(listing, {}, LIMIT).batches) == 1
+
+
+def test_chosen_files_and_no_others() -> None:
+    """Chosen files are planned whether known or not; other new files are not, but what was left to be done again is."""
+    listing = [file(14, minute) for minute in range(0, 25, 5)]
+    known = {listing[index].path: Known("1", INGESTED, ()) for index in (0, 1)}
+    known[listing[2].path] = Known("1", REOPENED, ())
+    known[listing[4].path] = Known("1", UNREADABLE, ())
+    made = plan.make(listing, known, LIMIT, {listing[0].path, listing[4].path})
+    assert shapes(made) == [["14:10"], ["14:00", "14:20"]]
+    assert made.batches[1].known == {listing[0].path, listing[4].path}
+    assert made.batches[1].again == {listing[0].path}
+    assert not made.batches[1].replaced
+    assert plan.make(listing, known, LIMIT, ()).files == 1

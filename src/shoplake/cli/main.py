@@ -6,13 +6,15 @@ import gc
 import os
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from shoplake import __version__, settings
-from shoplake.cli import output
+from shoplake.cli import options, output
+from shoplake.cli.options import examples
+from shoplake.cli.replay import replay
+from shoplake.cli.status import status
 from shoplake.errors import FatalError, ShoplakeError, UsageError
 
 
@@ -24,23 +26,10 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-def _examples(*lines: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-_lake = click.option("--lake", metavar="DIR", help="The lake's folder.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]")
-_source = click.option(
-    "--source", metavar="DIR", help="The folder of raw files.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]"
-)
-_format = click.option(
-    "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."
-)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="shoplake")
 def cli() -> None:
-    r"""Shop events in, answers out.
+    """Shop events in, answers out.
 
     Raw .jsonl.gz event files become an exact, incremental Iceberg lake that you query with SQL.
 
@@ -50,10 +39,10 @@ def cli() -> None:
       shoplake generate --out raw --files 6                 make events to play with
       shoplake ingest --source raw --lake lake              take in what is new
       shoplake query all --lake lake                        the five answers
-    """
+    """  # noqa: D301 - click wants the character itself
 
 
-@cli.command(epilog=_examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000"))
+@cli.command(epilog=examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000"))
 @click.option("--dir", "folder", default="shoplake-demo", show_default=True, help="Where the files and the lake go.")
 @click.option("--files", type=click.IntRange(2), default=12, show_default=True, help="Source files to make.")
 @click.option("--events-per-file", default="500000-750000", show_default=True, metavar="N|MIN-MAX")
@@ -66,7 +55,7 @@ def demo(folder: str, files: int, events_per_file: str, seed: int) -> None:
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "shoplake generate --out raw --files 12",
         "shoplake generate --out raw --files 288 --events-per-file 20000 --start 2025-11-18T00:00:00Z",
         "shoplake generate --out raw --files 6 --events-per-file 1000 --profile uniform --faults demo",
@@ -93,7 +82,7 @@ def demo(folder: str, files: int, events_per_file: str, seed: int) -> None:
     show_default=True,
     help="Late, repeated and broken lines, with the truth in faults-manifest.json.",
 )
-@_format
+@options.style
 def generate(  # noqa: PLR0917 - one parameter an option
     folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
 ) -> None:
@@ -114,7 +103,14 @@ def generate(  # noqa: PLR0917 - one parameter an option
 
         try:
             made = generate_files(
-                Path(folder), files, span, _moment(start), seed, profile, faults=chosen, progress=on_progress
+                Path(folder),
+                files,
+                span,
+                options.moment(start, "--start"),
+                seed,
+                profile,
+                faults=chosen,
+                progress=on_progress,
             )
         except (OverflowError, ValueError) as error:
             raise UsageError(
@@ -141,15 +137,16 @@ def generate(  # noqa: PLR0917 - one parameter an option
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "shoplake ingest --source raw --lake lake",
         "shoplake ingest --source raw --lake lake --dry-run",
         "shoplake ingest --source raw --lake lake --watch 30",
         "shoplake ingest --source raw --lake lake --format json",
+        "shoplake ingest --source raw --lake lake --metrics /var/lib/node_exporter/shoplake.prom",
     )
 )
-@_source
-@_lake
+@options.source
+@options.lake
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Go on, looking for news this often.")
 @click.option(
@@ -158,28 +155,39 @@ def generate(  # noqa: PLR0917 - one parameter an option
     metavar="SHARE",
     help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
 )
-@_format
-def ingest(
+@click.option("--metrics", metavar="FILE", help="Replace FILE by the figures of this run, as OpenMetrics text.")
+@click.option("--metrics-json", metavar="FILE", help="Add a line of JSON for this run to FILE.")
+@click.option("--lineage", is_flag=True, help="Send OpenLineage events, where OPENLINEAGE_URL or openlineage.yml say.")
+@options.style
+def ingest(  # noqa: PLR0917 - one parameter an option
     source: str | None,
     lake: str | None,
     dry_run: bool,
     watch: float | None,
     max_quarantine_rate: float | None,
+    metrics: str | None,
+    metrics_json: str | None,
+    lineage: bool,
     style: str,
 ) -> None:
     """Take in what is new in the source, exactly once.
 
     A second run finds nothing new. A run that was killed is finished by the next one. Lines that break the contract go to
     the quarantine table with their reasons; files that cannot be read whole are set aside until they are replaced.
+
+    Old months are taken in like anything else that is new: put their files into the source. To take files in again,
+    see shoplake replay.
     """
     from dataclasses import replace
 
     from shoplake import pipeline
+    from shoplake.cli import telling
     from shoplake.discover import LocalSource
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
 
     chosen = settings.load({"source": source, "lake": lake, "max_quarantine_rate": max_quarantine_rate})
+    targets = telling.Targets(metrics, metrics_json, lineage)
     run = pipeline.Run(
         Lake(chosen.need_lake()), LocalSource(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
     )
@@ -193,7 +201,7 @@ def ingest(
                 progress=advance,
                 note=output.note,
             )
-            done = pipeline.ingest(replace(run, watchers=watchers))
+            done = telling.ingest(replace(run, watchers=watchers), targets, watching=watch is not None)
         if watch is None or done.batches or style != "table":
             output.report(done, style)
             sys.stdout.flush()
@@ -203,7 +211,7 @@ def ingest(
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "shoplake query all --lake lake",
         "shoplake query 1 --lake lake",
         "shoplake query top_products --lake lake --format csv",
@@ -212,12 +220,12 @@ def ingest(
     )
 )
 @click.argument("which", required=False, metavar="[1-5|NAME|all]")
-@_lake
+@options.lake
 @click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
 @click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
-@_format
+@options.style
 def query(which: str | None, lake: str | None, sql: str | None, path: str | None, style: str) -> None:
-    r"""Answer the five questions, or your own.
+    """Answer the five questions, or your own.
 
     \b
     1 conversion_funnel      views, carts and purchases of each product
@@ -225,26 +233,15 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
     3 top_products           the ten most viewed products
     4 category_performance   events of each category, day by day
     5 user_activity          unique users and sessions of each day
-    """
+    """  # noqa: D301 - click wants the character itself
     from shoplake.cli import asking
 
     chosen = settings.load({"lake": lake})
     asking.run(chosen.need_lake(), which, sql, path, style)
 
 
-@cli.command(epilog=_examples("shoplake status --lake lake", "shoplake status --lake lake --source raw --format json"))
-@_lake
-@_source
-@_format
-def status(lake: str | None, source: str | None, style: str) -> None:
-    """Show what the lake holds, how fresh it is and what is waiting."""
-    from shoplake import status as states
-    from shoplake.discover import LocalSource
-    from shoplake.lake import Lake
-
-    chosen = settings.load({"lake": lake, "source": source})
-    place = LocalSource(chosen.source) if chosen.source else None
-    output.status(states.read(Lake(chosen.need_lake()), place, chosen, datetime.now(UTC)), style)
+cli.add_command(status)
+cli.add_command(replay)
 
 
 def main() -> None:
@@ -280,16 +277,6 @@ def _span(text: str) -> tuple[int, int]:
     if len(parts) > 2 or not 1 <= low <= high:
         raise UsageError(f"--events-per-file {text!r} is no number", remedy="Give N, or MIN-MAX such as 500000-750000.")
     return low, high
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"--start {text!r} is no ISO 8601 time", remedy="For instance 2025-11-18T14:00:00Z."
-        ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,22 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shoplake import words
 from shoplake.reports import json_value
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
     from shoplake.plan import Plan
     from shoplake.reports import RunReport
-    from shoplake.status import Status
 
 FORMATS = ("table", "json", "csv")
+
+count, size, seconds, ago = words.count, words.size, words.seconds, words.ago
 
 
 def as_json(value: Any) -> None:
@@ -98,7 +100,7 @@ def plan(todo: Plan, output: str) -> None:
         )
 
 
-def report(done: RunReport, output: str) -> None:
+def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     """Show what a run did, with the reconciliation of its lines."""
     if output == "json":
         as_json(done.as_json())
@@ -114,7 +116,7 @@ def report(done: RunReport, output: str) -> None:
         return
     replaced = f", {done.replaced:,} of them replaced" if done.replaced else ""
     say(
-        f"Ingested {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
+        f"{verb} {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
         f"({done.events_per_second:,.0f} a second)."
     )
     say(
@@ -130,45 +132,6 @@ def report(done: RunReport, output: str) -> None:
         say(f"  drift: keys that the contract does not know (kept in events.extra): {listed}")
     if done.failures:
         say(f"  {count(len(done.failures), 'file')} set aside as unreadable; retried when replaced")
-
-
-def status(state: Status, output: str) -> None:
-    """Show the state of a lake."""
-    if output == "json":
-        as_json(state.as_json())
-        return
-    rows = [
-        (name, figures["rows"], figures["files"], figures["bytes"], figures["snapshots"])
-        for name, figures in state.tables.items()
-    ]
-    if output == "csv":
-        as_csv(("table", "rows", "files", "bytes", "snapshots"), rows)
-        return
-    say(f"Lake {state.lake}")
-    as_table(
-        ("table", "rows", "files", "size", "snapshots"),
-        [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in rows],
-    )
-    total = state.ledger
-    say(
-        f"Ledger: {count(total['files'], 'source file')}, {total['lines']:,} lines = {total['accepted']:,} accepted"
-        f" + {count(total['duplicates'], 'duplicate')} + {total['quarantined']:,} quarantined"
-    )
-    if state.newest_event is not None:
-        say(f"Newest event: {json_value(state.newest_event)}")
-    if state.freshness_seconds is not None:
-        verdict = "fresh" if state.fresh else "stale"
-        say(f"Newest arrival: {ago(state.freshness_seconds)} ago ({verdict})")
-    for failure in state.unreadable:
-        say(f"Set aside: {failure['file']}: {failure['error']}")
-    if state.waiting is not None:
-        if state.waiting["files"]:
-            say(
-                f"Waiting: {count(state.waiting['files'], 'file')} ({size(state.waiting['bytes'])}). "
-                "Ingest them: shoplake ingest"
-            )
-        else:
-            say("Waiting: nothing")
 
 
 @contextmanager
@@ -212,34 +175,6 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
 
 def _nothing(*_: int) -> None:
     return
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """A number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def size(amount: int) -> str:
-    """Bytes as a person reads them."""
-    value = float(amount)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
-
-
-def seconds(value: float) -> str:
-    """A duration of work."""
-    return f"{value:.2f} s" if value < 60 else str(timedelta(seconds=round(value)))
-
-
-def ago(value: float) -> str:
-    """A time span in words."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if value >= length:
-            return count(int(value // length), unit)
-    return count(int(value), "second")
 
 
 def _cell(value: Any) -> str:  # noqa: PLR0911 - one return a type

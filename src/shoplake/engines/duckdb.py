@@ -83,7 +83,7 @@ class DuckDBEngine:
         for result in readable:
             _measure(result)
         # Stored events first: what they hold is a duplicate of theirs in every file of the batch.
-        conflicts = self._dedupe_stored(readable, stored)
+        conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
         self._dedupe_batch(readable)
         return conflicts
 
@@ -185,8 +185,10 @@ class DuckDBEngine:
             hashes.append(hashed.column("h").to_numpy()[found])
         return [found[again] for found, again in zip(positions, _repeated(hashes), strict=True)]
 
-    def _dedupe_stored(self, readable: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
-        paths = {result.file.path for result in readable}
+    def _dedupe_stored(
+        self, readable: Sequence[Checked], paths: Collection[str], stored: Stored
+    ) -> frozenset[tuple[str, str]]:
+        """Drop rows that the lake holds of other paths than the batch's, whose rows go (unreadable and empty files' too)."""
         candidates: list[pa.Table] = []
         files: set[str] = set()
         for order, result in enumerate(readable):

@@ -8,11 +8,11 @@ SELECT
     min(user_id) AS user_id,
     min(event_time) AS first_event_time,
     max(event_time) AS last_event_time,
-    count(CASE WHEN event_type = 'page_view' THEN 1 END) AS page_views,
-    count(CASE WHEN event_type = 'add_to_cart' THEN 1 END) AS add_to_carts,
-    count(CASE WHEN event_type = 'remove_from_cart' THEN 1 END) AS removes_from_cart,
-    count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
-    count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
+    count_if(event_type = 'page_view') AS page_views,
+    count_if(event_type = 'add_to_cart') AS add_to_carts,
+    count_if(event_type = 'remove_from_cart') AS removes_from_cart,
+    count_if(event_type = 'purchase') AS purchases,
+    count_if(event_type = 'search') AS searches,
     count(*) AS events,
     CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * CAST(price AS DECIMAL(22, 2)) END), 0) AS DECIMAL(38, 2)) AS revenue
 FROM events

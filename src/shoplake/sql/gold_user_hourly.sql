@@ -5,11 +5,11 @@
 SELECT
     date_trunc('hour', event_time) AS event_hour,
     user_id,
-    count(CASE WHEN event_type = 'page_view' THEN 1 END) AS page_views,
-    count(CASE WHEN event_type = 'add_to_cart' THEN 1 END) AS add_to_carts,
-    count(CASE WHEN event_type = 'remove_from_cart' THEN 1 END) AS removes_from_cart,
-    count(CASE WHEN event_type = 'purchase' THEN 1 END) AS purchases,
-    count(CASE WHEN event_type = 'search' THEN 1 END) AS searches,
+    count_if(event_type = 'page_view') AS page_views,
+    count_if(event_type = 'add_to_cart') AS add_to_carts,
+    count_if(event_type = 'remove_from_cart') AS removes_from_cart,
+    count_if(event_type = 'purchase') AS purchases,
+    count_if(event_type = 'search') AS searches,
     count(*) AS events,
     CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * CAST(price AS DECIMAL(22, 2)) END), 0) AS DECIMAL(38, 2)) AS revenue
 FROM events

@@ -1,0 +1,125 @@
+"""``shoplake status``: what a person or a monitor is told of a lake."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from shoplake import settings
+from shoplake.cli import options, output
+from shoplake.reports import json_value
+
+if TYPE_CHECKING:
+    from shoplake.status import Status
+
+_SHOWN_BATCHES = 5
+_SHOWN_GAPS = 5
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake status --lake lake",
+        "shoplake status --lake lake --source raw --check && echo all is well",
+        "shoplake status --lake lake --source raw --format json",
+        "shoplake status --lake lake --source raw --format openmetrics",
+    )
+)
+@options.lake
+@options.source
+@click.option("--check", is_flag=True, help="Exit with 1 when a check failed: for monitors.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice((*output.FORMATS, "openmetrics")),
+    default="table",
+    show_default=True,
+    help="How to print.",
+)
+def status(lake: str | None, source: str | None, check: bool, style: str) -> None:
+    """Say whether the lake is fresh and whole, what failed, what waits and what to do.
+
+    \b
+    fresh       the newest file arrived within freshness_minutes            else failed
+    whole       the tables' row counts are what the ledger counted          else failed
+    readable    no file was unreadable                                      failed for 24 hours, then a warning
+    waiting     the source (--source) has nothing that the lake has not     else a warning
+    gaps        no five-minute slot of the Hive layout is without a file    else a warning
+    quarantine  at most 5 % of the last day's lines break the contract      else a warning, over
+                                                                            max_quarantine_rate failed
+
+    It reads the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
+    """  # noqa: D301 - click wants the character itself
+    from shoplake import status as states
+    from shoplake.discover import LocalSource
+    from shoplake.lake import Lake
+
+    chosen = settings.load({"lake": lake, "source": source})
+    place = LocalSource(chosen.source) if chosen.source else None
+    state = states.read(Lake(chosen.need_lake()), place, chosen, datetime.now(UTC))
+    if style == "json":
+        output.as_json(state.as_json())
+    elif style == "openmetrics":
+        from shoplake import metrics
+
+        click.echo(metrics.text(metrics.of_status(state)), nl=False)
+    elif style == "csv":
+        output.as_csv(("table", "rows", "files", "bytes", "snapshots"), _tables(state))
+    else:
+        _show(state)
+    if check and state.failed:
+        sys.exit(1)
+
+
+def _tables(state: Status) -> list[tuple[str, int, int, int, int]]:
+    return [
+        (name, figures["rows"], figures["files"], figures["bytes"], figures["snapshots"])
+        for name, figures in state.tables.items()
+    ]
+
+
+def _show(state: Status) -> None:
+    output.say(f"Lake {state.lake}: {state.verdict}")
+    for check in state.checks:
+        output.say(f"  {check.verdict:<8} {check.check:<11} {check.sentence}")
+        if check.remedy:
+            output.say(f"{'':>23}-> {check.remedy}")
+    for failure in state.unreadable:
+        output.say(f"Set aside: {failure['file']}: {failure['error']}")
+    for gap in state.gaps[-_SHOWN_GAPS:]:
+        output.say(f"Gap: {json_value(gap.start)} to {json_value(gap.end)}, {output.count(gap.slots, 'slot')}")
+    if len(state.gaps) > _SHOWN_GAPS:
+        output.say(f"  and {output.count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}: see --format json")
+    output.as_table(
+        ("table", "rows", "files", "size", "snapshots"),
+        [
+            (name, many, files, output.size(amount), snapshots)
+            for name, many, files, amount, snapshots in _tables(state)
+        ],
+    )
+    total = state.ledger
+    output.say(
+        f"Ledger: {output.count(total['files'], 'source file')}, {total['lines']:,} lines ="
+        f" {total['accepted']:,} accepted + {output.count(total['duplicates'], 'duplicate')}"
+        f" + {total['quarantined']:,} quarantined"
+    )
+    if state.newest_event is not None:
+        output.say(f"Newest event: {json_value(state.newest_event)}")
+    if state.batches:
+        output.as_table(
+            ("last batches", "when", "files", "lines", "quarantined", "engine", "seconds of work"),
+            [
+                (
+                    one.batch,
+                    one.when.replace(microsecond=0),
+                    one.files,
+                    one.lines,
+                    one.quarantined,
+                    one.engine,
+                    one.seconds,
+                )
+                for one in state.batches[:_SHOWN_BATCHES]
+            ],
+        )

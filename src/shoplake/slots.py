@@ -1,0 +1,63 @@
+"""The five-minute slots of the Hive layout: which slot a source file is of, and which slots have no file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+SLOT = timedelta(minutes=5)
+_LAYOUT = re.compile(r"(?:^|/)year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/minute=(\d\d)/", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Slots in a row that have no file.
+
+    Attributes:
+        start: Start of the first one, UTC.
+        end: End of the last one.
+    """
+
+    start: datetime
+    end: datetime
+
+    @property
+    def slots(self) -> int:
+        """How many."""
+        return (self.end - self.start) // SLOT
+
+
+def minute(path: str) -> datetime | None:
+    """The minute that a source file's path names, UTC; None outside the Hive layout."""
+    found = _LAYOUT.search(path)
+    if not found:
+        return None
+    try:
+        return datetime(*map(int, found.groups()))  # type: ignore[arg-type] # noqa: DTZ001 - UTC without a zone
+    except ValueError:
+        return None
+
+
+def slot(path: str) -> datetime | None:
+    """The start of the slot that a source file is of, UTC; None outside the Hive layout."""
+    named = minute(path)
+    return named and _floor(named)
+
+
+def gaps(paths: Iterable[str]) -> list[Gap]:
+    """The slots without a file between the first and the last file, merged into ranges, in order.
+
+    An empty slot between two files less than two slots apart is no gap: a schedule that does not run on the full five
+    minutes has a little jitter, and nothing is missing.
+    """
+    minutes = sorted({found for path in paths if (found := minute(path))})
+    return [
+        Gap(_floor(before) + SLOT, _floor(after)) for before, after in pairwise(minutes) if after - before >= 2 * SLOT
+    ]
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=moment.minute - moment.minute % 5)
