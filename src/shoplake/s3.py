@@ -1,0 +1,428 @@
+"""The client of S3 and of everything that speaks its protocol: the only module that knows obstore.
+
+Endpoint, region and credentials come from the usual environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...). The
+client itself repeats what a server or the network broke, with growing pauses that vary at random; what it leaves alone
+although it is safe to repeat is repeated here.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError, UsageError
+
+try:
+    import obstore
+    from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+    from obstore.store import S3Store
+except ImportError as missing:
+    raise UsageError("S3 needs a further package", remedy="pip install 'shoplake[s3]'") from missing
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import ClientConfig, RetryConfig, S3CredentialProvider
+
+_T = TypeVar("_T")
+
+SCHEME = "s3://"
+STALLED_SECONDS = 20
+RETRIES = 6
+RETRY_SECONDS = 60
+ATTEMPTS = 3
+_PAUSE_SECONDS = 0.2
+_REQUEST_SECONDS = 120
+_CONNECT_SECONDS = 5
+_PART_BYTES = 8 * 1024 * 1024
+_METADATA_HOST = "169.254.169.254"
+_WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+_WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"}
+_OLD_KEYS = {"ExpiredToken", "ExpiredTokenException", "RequestTimeTooSkewed", "TokenRefreshRequired"}
+_BUSY = {"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "Throttling", "OperationAborted"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as a listing shows it.
+
+    Attributes:
+        key: Its full key in the bucket.
+        bytes: Its size.
+        tag: Its ETag, quotes included; empty where the server gives none.
+        modified: When it was written, as text.
+    """
+
+    key: str
+    bytes: int
+    tag: str
+    modified: str
+
+
+class ChangedError(Exception):
+    """The object has not the expected ETag any more: it was replaced."""
+
+
+def split(uri: str) -> tuple[str, str]:
+    """The bucket and the prefix (without a slash at its end) of ``s3://bucket/prefix``.
+
+    Raises:
+        UsageError: It names no bucket, or a prefix that no object can have.
+    """
+    name, _, prefix = uri.removeprefix(SCHEME).partition("/")
+    prefix = prefix.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name) or any(part in (".", "..", "") for part in prefix.split("/")[1:]):
+        raise UsageError(f"{uri!r} names no bucket and prefix", remedy="Give s3://BUCKET or s3://BUCKET/PREFIX.")
+    return name, prefix
+
+
+def bucket(name: str) -> Bucket:
+    """The client of a bucket, as the environment describes it now; made once.
+
+    Raises:
+        UsageError: The environment is not usable.
+    """
+    return _bucket(name, tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_"))))
+
+
+@lru_cache(maxsize=32)
+def _bucket(name: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
+    return Bucket(name, dict(settings))
+
+
+class Bucket:
+    """The objects of one bucket, by their keys. May be used by several threads.
+
+    Every method raises a ``UsageError`` for what a wrong call or setting explains (no such bucket, region, credentials), a
+    ``TransientError`` when the server did not answer well for about a minute, and a ``FatalError`` for the rest.
+    """
+
+    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+        """Make a client; nothing is asked yet.
+
+        Args:
+            name: The bucket.
+            settings: The ``AWS_`` variables of the environment.
+        """
+        self.name = name
+        self.endpoint = next(
+            (settings[key] for key in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if settings.get(key)), ""
+        )
+        provider = _credentials(settings)
+        more: dict[str, Any] = {"endpoint": self.endpoint} if self.endpoint else {}
+        region = getattr(provider, "config", {}).get("region")
+        if region and not (settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")):
+            more["region"] = region
+        try:
+            self._store = S3Store(
+                name,
+                client_options=_client_options(self.endpoint),
+                retry_config=_retries(),
+                credential_provider=provider,
+                **more,
+            )
+        except (BaseError, ValueError) as error:
+            raise UsageError(
+                f"the settings for S3 are not usable: {_first_line(error)}", remedy="Check the AWS_... variables."
+            ) from error
+
+    def get(self, key: str) -> bytes | None:
+        """An object's bytes, None if there is none."""
+        found = self.get_tagged(key)
+        return None if found is None else found[0]
+
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag, None if there is none."""
+
+        def once() -> tuple[bytes, str]:
+            answer = obstore.get(self._store, key)
+            return bytes(answer.bytes()), answer.meta["e_tag"] or ""
+
+        try:
+            return self._again(once, f"reading {self._uri(key)}")
+        except FileNotFoundError:
+            return None
+
+    def get_range(self, key: str, start: int, end: int, tag: str = "") -> bytes:
+        """The bytes of an object from ``start`` to before ``end``, as they are stored.
+
+        Args:
+            key: The object.
+            start: First byte.
+            end: Behind the last byte.
+            tag: The ETag that it must still have; empty to take it as it is.
+
+        Raises:
+            FileNotFoundError: It is gone.
+            ChangedError: It was replaced.
+        """
+        options: GetOptions = {"range": (start, end)}
+        if tag:
+            options["if_match"] = tag
+
+        def once() -> bytes:
+            content = bytes(obstore.get(self._store, key, options=options).bytes())
+            if len(content) != end - start:
+                raise ConnectionError(f"{len(content)} of {end - start} bytes came")
+            return content
+
+        try:
+            return self._again(once, f"reading {self._uri(key)}")
+        except PreconditionError as error:
+            raise ChangedError(f"{self._uri(key)} was replaced") from error
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            self._again(lambda: obstore.head(self._store, key), f"looking for {self._uri(key)}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def put(self, key: str, content: bytes | memoryview) -> None:
+        """Write an object, large ones in several parts at once."""
+        octets = memoryview(content).cast("B")
+
+        def once() -> None:
+            obstore.put(self._store, key, octets, chunk_size=_PART_BYTES)
+
+        self._again(once, f"writing {self._uri(key)}")
+
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """Replace an object, only if it still has the old content (None: only if there is none). Atomic.
+
+        The answer to a write that was done can get lost, and its repetition is then refused: what the object holds
+        afterwards decides who was first.
+
+        Returns:
+            Whether it holds the new content now, which must be different from every earlier one.
+
+        Raises:
+            UnknownOutcomeError: No answer came: it may have been replaced, or be replaced later still.
+        """
+        tried = False
+        for attempt in range(ATTEMPTS):
+            _pause(attempt)
+            try:
+                content, tag = self.get_tagged(key) or (None, "")
+                if content == new or content != old:
+                    return content == new
+                tried = True
+                obstore.put(self._store, key, new, mode="create" if old is None else {"e_tag": tag})
+            except (PreconditionError, AlreadyExistsError, FileNotFoundError):
+                continue
+            except (BaseError, OSError) as error:
+                clear = self._clear(error, f"writing {self._uri(key)}")
+                if not isinstance(clear, TransientError):
+                    raise clear from error
+            except ShoplakeError as error:
+                if not tried:
+                    raise
+                raise self._unknown(key) from error
+            else:
+                return True
+        raise self._unknown(key)
+
+    def refuses_what_it_should(self, key: str, content: bytes) -> bool:
+        """Whether the server heeds the conditions that :meth:`swap` rests on; ``key`` is an object with that content."""
+        for mode in ("create", {"e_tag": '"00000000000000000000000000000000"'}):
+            try:
+                obstore.put(self._store, key, content, mode=mode)  # type: ignore[arg-type]
+            except (PreconditionError, AlreadyExistsError):
+                continue
+            except (BaseError, OSError) as error:
+                raise self._clear(error, f"writing {self._uri(key)}") from error
+            return False
+        return True
+
+    def list(self, prefix: str) -> list[Found]:
+        """Every object below a prefix (a folder's name, without a slash at its end), page by page, in no given order."""
+
+        def once() -> list[Found]:
+            return [
+                Found(one["path"], one["size"], one["e_tag"] or "", one["last_modified"].isoformat())
+                for page in obstore.list(self._store, prefix or None, chunk_size=1000)
+                for one in page
+            ]
+
+        return self._again(once, f"listing {self._uri(prefix)}")
+
+    def any_below(self, prefix: str) -> bool:
+        """Whether there is any object below a prefix; asks for one page."""
+
+        def once() -> bool:
+            return any(len(page) > 0 for page in obstore.list(self._store, prefix or None, chunk_size=1))
+
+        return self._again(once, f"listing {self._uri(prefix)}")
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects, as far as they are there."""
+        gone = list(keys)
+        if gone:
+            self._again(lambda: obstore.delete(self._store, gone), f"deleting below {self._uri('')}")
+
+    def _uri(self, key: str) -> str:
+        return f"{SCHEME}{self.name}/{key}"
+
+    def _unknown(self, key: str) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            f"no answer came to the swap of {self._uri(key)}: it may have been done or not",
+            remedy="Run the same command again: it sees what is there, and nothing is counted twice.",
+        )
+
+    def _again(self, call: Callable[[], _T], doing: str) -> _T:
+        """Do something that may be repeated; a missing object and a changed one are the caller's to judge."""
+        end = time.monotonic() + RETRY_SECONDS
+        for attempt in range(ATTEMPTS):
+            _pause(attempt)
+            try:
+                return call()
+            except PreconditionError:
+                raise
+            except (BaseError, OSError, ValueError) as error:
+                if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+                    raise
+                clear = self._clear(error, doing)
+                exhausted = re.search(r", after \d+ retries", str(error)) or time.monotonic() >= end
+                if not isinstance(clear, TransientError) or exhausted or attempt == ATTEMPTS - 1:
+                    raise clear from error
+        raise AssertionError(doing)
+
+    def _clear(self, error: Exception, doing: str) -> ShoplakeError:
+        """What went wrong in plain words, with what to do."""
+        text = str(error).split("Debug source")[0]
+        found = re.search(r"<Code>(\w+)</Code>", text)
+        code = found[1] if found else ""
+        status = re.search(r"status code: (\d+)", text)
+        number = int(status[1]) if status else 0
+        place = self.endpoint or "AWS"
+        if code == "NoSuchBucket":
+            return UsageError(
+                f"there is no bucket {self.name} at {place}",
+                remedy="Check its name and AWS_ENDPOINT_URL; or make it: aws s3 mb s3://" + self.name,
+            )
+        if code in _WRONG_REGION or "incorrectly configured region" in text:
+            right = re.search(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'|s3[.-]([a-z]{2}-[a-z-]+-\d)", text)
+            region = next((part for part in right.groups() if part), "...") if right else "..."
+            return UsageError(
+                f"{doing}: the bucket {self.name} is in another region", remedy=f"Name it: export AWS_REGION={region}"
+            )
+        if _METADATA_HOST in text or "credentials" in text.lower():
+            return _no_credentials(doing)
+        if code in _WRONG_KEYS:
+            return UsageError(
+                f"{doing}: {place} does not know the credentials ({code})",
+                remedy="Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile.",
+            )
+        if code in _OLD_KEYS:
+            return FatalError(
+                f"{doing}: the credentials are not valid any more ({code})",
+                remedy="Sign in again, or check this machine's clock.",
+            )
+        if number in (401, 403):
+            return FatalError(
+                f"{doing}: access is denied{f' ({code})' if code else ''}",
+                remedy="The credentials need s3:ListBucket on the bucket, s3:GetObject on the source, and s3:GetObject,"
+                " s3:PutObject and s3:DeleteObject on the lake; an encrypted bucket needs its key's permissions, too.",
+            )
+        if number == 501:
+            return FatalError(
+                f"{doing}: the server at {place} does not support this ({code or number})",
+                remedy="A lake needs a server with conditional writes (If-Match and If-None-Match).",
+            )
+        if isinstance(error, ValueError) or "illegal" in text or "empty path segment" in text:
+            return UsageError(
+                f"{doing}: {_first_line(error)}",
+                remedy="Names with //, /./, /../ or control characters are not supported; rename those objects.",
+            )
+        if not number and not isinstance(error, OSError) and "HTTP error" not in text:
+            return FatalError(f"{doing}: {_first_line(error)}", remedy=f"Is {place} an S3 server, and AWS_REGION right?")
+        if number >= 500 or number in (408, 409, 425, 429) or code in _BUSY or not number:
+            what = f"{place} answers {number} {code}".rstrip() if number else f"{place} does not answer, or not to the end"
+            return TransientError(
+                f"{doing}: {what}",
+                remedy="Check AWS_ENDPOINT_URL and the network, then run the same command again.",
+            )
+        return FatalError(f"{doing}: {_first_line(error)}", remedy="Check the AWS_... variables and the server's log.")
+
+
+def _client_options(endpoint: str) -> ClientConfig:
+    options: ClientConfig = {
+        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+        "read_timeout": timedelta(seconds=STALLED_SECONDS),
+        "timeout": timedelta(seconds=_REQUEST_SECONDS),
+    }
+    if endpoint.startswith("http://"):
+        options["allow_http"] = True
+    return options
+
+
+def _retries() -> RetryConfig:
+    return {
+        "max_retries": RETRIES,
+        "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+        "backoff": {"init_backoff": timedelta(seconds=_PAUSE_SECONDS / 2), "max_backoff": timedelta(seconds=5), "base": 2},
+    }
+
+
+def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
+    """Where credentials come from when the environment does not hold them; None leaves it to the client.
+
+    The client itself knows web identities, containers and instance roles. Profiles and single sign-on need boto3.
+    """
+    if settings.get("AWS_ACCESS_KEY_ID") or settings.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1"):
+        return None
+    if find_spec("boto3") is not None:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        try:
+            return Boto3CredentialProvider()
+        except ValueError:
+            pass  # it found none
+        except Exception as error:  # botocore's own, such as an unknown profile; its classes are not ours to know
+            raise UsageError(f"no credentials for S3: {error}", remedy="Check AWS_PROFILE and ~/.aws.") from error
+    elif settings.get("AWS_PROFILE"):
+        raise UsageError("AWS_PROFILE is set, but profiles need boto3", remedy="pip install 'shoplake[aws]'")
+    others = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if not any(settings.get(name) for name in others) and not _on_an_instance(settings):
+        raise _no_credentials("opening the bucket")
+    return None
+
+
+def _on_an_instance(settings: Mapping[str, str]) -> bool:
+    """Whether the service that gives an instance its role can be reached; without this look its absence costs a minute."""
+    if settings.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return False
+    where = urlsplit(settings.get("AWS_METADATA_ENDPOINT") or f"http://{_METADATA_HOST}")
+    try:
+        socket.create_connection((where.hostname, where.port or 80), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _no_credentials(doing: str) -> UsageError:
+    return UsageError(
+        f"{doing}: there are no credentials for S3",
+        remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for profiles and single sign-on: pip install"
+        " 'shoplake[aws]'; for a public bucket: AWS_SKIP_SIGNATURE=true.",
+    )
+
+
+def _pause(attempt: int) -> None:
+    if attempt:
+        time.sleep(random.uniform(0.5, 1) * _PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads callers, hides nothing
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("Debug source", maxsplit=1)[0].strip().splitlines()[0][:400]
+
