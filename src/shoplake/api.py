@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,6 +12,7 @@ import duckdb
 from shoplake import queries
 from shoplake.errors import FatalError
 from shoplake.lake import Lake
+from shoplake.scans import Scans
 from shoplake.snapshots import TableSnapshot, View
 from shoplake.tables import TABLES, Table
 
@@ -35,7 +37,7 @@ def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: 
     seen by opening again, or by :meth:`OpenLake.refresh`.
 
     Args:
-        lake: The lake's folder.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
         threads: Cores to use; all by default.
 
     Raises:
@@ -59,6 +61,7 @@ class OpenLake:
         self._lake = lake
         self._connection = duckdb.connect(config={"threads": threads} if threads else {})
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._scans = Scans(self._connection)
         self.refresh()
 
     @property
@@ -85,7 +88,8 @@ class OpenLake:
         for table in TABLES:
             if table.name not in self._viewed and table.name in text.lower():
                 self._make_view(table)
-        return self._connection.sql(text)
+        with self.reading():
+            return self._connection.sql(text)
 
     def query(self, name: str | int) -> DuckDBPyRelation:
         """One of the five questions, by name or number.
@@ -95,16 +99,38 @@ class OpenLake:
         """
         return self.sql(queries.find(str(name))[0].sql)
 
+    def reading(self) -> AbstractContextManager[None]:
+        """A block in which the rows of a relation are fetched: what fails on S3 is told in our own words.
+
+        Without it DuckDB tells it, as the text of its own error.
+
+        Raises:
+            ShoplakeError: What went wrong on S3.
+        """
+        return self._scans.reading()
+
     def _make_view(self, table: Table) -> None:
         """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""
         try:
-            self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, self._view[table.name])}")
+            with self.reading():
+                rows = self._select(table, self._view[table.name])
+                self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {rows}")
         except duckdb.IOException as error:
             raise FatalError(
                 f"a data file of table {table.name} cannot be read: {error}",
                 remedy="Was the lake moved or partly deleted?",
             ) from error
         self._viewed.add(table.name)
+
+    def _select(self, table: Table, snapshot: TableSnapshot) -> str:
+        columns = ", ".join(column.name for column in table.columns)
+        if not snapshot.files:
+            nothing = ", ".join(
+                f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
+                for column in table.columns
+            )
+            return f"SELECT {nothing} WHERE FALSE"
+        return f"SELECT {columns} FROM {self._scans.parquet(snapshot.files)}"
 
     def close(self) -> None:
         """Let go of the lake."""
@@ -119,15 +145,3 @@ class OpenLake:
     ) -> None:
         """Let go of the lake."""
         self.close()
-
-
-def _select(table: Table, snapshot: TableSnapshot | None) -> str:
-    columns = ", ".join(column.name for column in table.columns)
-    if snapshot is None or not snapshot.files:
-        nothing = ", ".join(
-            f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
-            for column in table.columns
-        )
-        return f"SELECT {nothing} WHERE FALSE"
-    files = ", ".join("'" + file.path.replace("'", "''") + "'" for file in snapshot.files)
-    return f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)"

@@ -20,7 +20,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.s3_errors import METADATA_HOST, Failure, explain, no_credentials
 
 try:
     import obstore
@@ -30,7 +31,7 @@ except ImportError as missing:
     raise UsageError("S3 needs a further package", remedy="pip install 'shoplake[s3]'") from missing
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, PutMode
     from obstore.store import ClientConfig, RetryConfig, S3CredentialProvider
 
 _T = TypeVar("_T")
@@ -44,11 +45,6 @@ _PAUSE_SECONDS = 0.2
 _REQUEST_SECONDS = 120
 _CONNECT_SECONDS = 5
 _PART_BYTES = 8 * 1024 * 1024
-_METADATA_HOST = "169.254.169.254"
-_WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-_WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"}
-_OLD_KEYS = {"ExpiredToken", "ExpiredTokenException", "RequestTimeTooSkewed", "TokenRefreshRequired"}
-_BUSY = {"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "Throttling", "OperationAborted"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Found:
     Attributes:
         key: Its full key in the bucket.
         bytes: Its size.
-        tag: Its ETag, quotes included; empty where the server gives none.
+        tag: Its ETag without the quotes; empty where the server gives none.
         modified: When it was written, as text.
     """
 
@@ -80,7 +76,9 @@ def split(uri: str) -> tuple[str, str]:
     """
     name, _, prefix = uri.removeprefix(SCHEME).partition("/")
     prefix = prefix.strip("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name) or any(part in (".", "..", "") for part in prefix.split("/")[1:]):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name) or any(
+        part in (".", "..", "") for part in prefix.split("/")[1:]
+    ):
         raise UsageError(f"{uri!r} names no bucket and prefix", remedy="Give s3://BUCKET or s3://BUCKET/PREFIX.")
     return name, prefix
 
@@ -115,7 +113,8 @@ class Bucket:
         """
         self.name = name
         self.endpoint = next(
-            (settings[key] for key in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if settings.get(key)), ""
+            (settings[key] for key in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if settings.get(key)),
+            "",
         )
         provider = _credentials(settings)
         more: dict[str, Any] = {"endpoint": self.endpoint} if self.endpoint else {}
@@ -132,7 +131,8 @@ class Bucket:
             )
         except (BaseError, ValueError) as error:
             raise UsageError(
-                f"the settings for S3 are not usable: {_first_line(error)}", remedy="Check the AWS_... variables."
+                f"the settings for S3 are not usable: {Failure(error, '', name, '').line}",
+                remedy="Check the AWS_... variables.",
             ) from error
 
     def get(self, key: str) -> bytes | None:
@@ -232,24 +232,28 @@ class Bucket:
                 return True
         raise self._unknown(key)
 
-    def refuses_what_it_should(self, key: str, content: bytes) -> bool:
-        """Whether the server heeds the conditions that :meth:`swap` rests on; ``key`` is an object with that content."""
-        for mode in ("create", {"e_tag": '"00000000000000000000000000000000"'}):
-            try:
-                obstore.put(self._store, key, content, mode=mode)  # type: ignore[arg-type]
-            except (PreconditionError, AlreadyExistsError):
-                continue
-            except (BaseError, OSError) as error:
-                raise self._clear(error, f"writing {self._uri(key)}") from error
-            return False
-        return True
+    def heeds_conditions(self, key: str) -> bool:
+        """Whether the server refuses the writes that :meth:`swap` needs it to refuse; tried on an object that goes again."""
+        self.put(key, b"")
+        modes: tuple[PutMode, ...] = ("create", {"e_tag": '"00000000000000000000000000000000"'})
+        try:
+            return all(self._refuses(key, mode) for mode in modes)
+        finally:
+            self.delete([key])
+
+    def _refuses(self, key: str, mode: PutMode) -> bool:
+        try:
+            self._again(lambda: obstore.put(self._store, key, b"", mode=mode), f"writing {self._uri(key)}")
+        except (PreconditionError, AlreadyExistsError):
+            return True
+        return False
 
     def list(self, prefix: str) -> list[Found]:
         """Every object below a prefix (a folder's name, without a slash at its end), page by page, in no given order."""
 
         def once() -> list[Found]:
             return [
-                Found(one["path"], one["size"], one["e_tag"] or "", one["last_modified"].isoformat())
+                Found(one["path"], one["size"], (one["e_tag"] or "").strip('"'), one["last_modified"].isoformat())
                 for page in obstore.list(self._store, prefix or None, chunk_size=1000)
                 for one in page
             ]
@@ -286,7 +290,7 @@ class Bucket:
             _pause(attempt)
             try:
                 return call()
-            except PreconditionError:
+            except (PreconditionError, AlreadyExistsError):
                 raise
             except (BaseError, OSError, ValueError) as error:
                 if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
@@ -298,61 +302,7 @@ class Bucket:
         raise AssertionError(doing)
 
     def _clear(self, error: Exception, doing: str) -> ShoplakeError:
-        """What went wrong in plain words, with what to do."""
-        text = str(error).split("Debug source")[0]
-        found = re.search(r"<Code>(\w+)</Code>", text)
-        code = found[1] if found else ""
-        status = re.search(r"status code: (\d+)", text)
-        number = int(status[1]) if status else 0
-        place = self.endpoint or "AWS"
-        if code == "NoSuchBucket":
-            return UsageError(
-                f"there is no bucket {self.name} at {place}",
-                remedy="Check its name and AWS_ENDPOINT_URL; or make it: aws s3 mb s3://" + self.name,
-            )
-        if code in _WRONG_REGION or "incorrectly configured region" in text:
-            right = re.search(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'|s3[.-]([a-z]{2}-[a-z-]+-\d)", text)
-            region = next((part for part in right.groups() if part), "...") if right else "..."
-            return UsageError(
-                f"{doing}: the bucket {self.name} is in another region", remedy=f"Name it: export AWS_REGION={region}"
-            )
-        if _METADATA_HOST in text or "credentials" in text.lower():
-            return _no_credentials(doing)
-        if code in _WRONG_KEYS:
-            return UsageError(
-                f"{doing}: {place} does not know the credentials ({code})",
-                remedy="Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile.",
-            )
-        if code in _OLD_KEYS:
-            return FatalError(
-                f"{doing}: the credentials are not valid any more ({code})",
-                remedy="Sign in again, or check this machine's clock.",
-            )
-        if number in (401, 403):
-            return FatalError(
-                f"{doing}: access is denied{f' ({code})' if code else ''}",
-                remedy="The credentials need s3:ListBucket on the bucket, s3:GetObject on the source, and s3:GetObject,"
-                " s3:PutObject and s3:DeleteObject on the lake; an encrypted bucket needs its key's permissions, too.",
-            )
-        if number == 501:
-            return FatalError(
-                f"{doing}: the server at {place} does not support this ({code or number})",
-                remedy="A lake needs a server with conditional writes (If-Match and If-None-Match).",
-            )
-        if isinstance(error, ValueError) or "illegal" in text or "empty path segment" in text:
-            return UsageError(
-                f"{doing}: {_first_line(error)}",
-                remedy="Names with //, /./, /../ or control characters are not supported; rename those objects.",
-            )
-        if not number and not isinstance(error, OSError) and "HTTP error" not in text:
-            return FatalError(f"{doing}: {_first_line(error)}", remedy=f"Is {place} an S3 server, and AWS_REGION right?")
-        if number >= 500 or number in (408, 409, 425, 429) or code in _BUSY or not number:
-            what = f"{place} answers {number} {code}".rstrip() if number else f"{place} does not answer, or not to the end"
-            return TransientError(
-                f"{doing}: {what}",
-                remedy="Check AWS_ENDPOINT_URL and the network, then run the same command again.",
-            )
-        return FatalError(f"{doing}: {_first_line(error)}", remedy="Check the AWS_... variables and the server's log.")
+        return explain(Failure(error, doing, self.name, self.endpoint or "AWS"))
 
 
 def _client_options(endpoint: str) -> ClientConfig:
@@ -370,7 +320,11 @@ def _retries() -> RetryConfig:
     return {
         "max_retries": RETRIES,
         "retry_timeout": timedelta(seconds=RETRY_SECONDS),
-        "backoff": {"init_backoff": timedelta(seconds=_PAUSE_SECONDS / 2), "max_backoff": timedelta(seconds=5), "base": 2},
+        "backoff": {
+            "init_backoff": timedelta(seconds=_PAUSE_SECONDS / 2),
+            "max_backoff": timedelta(seconds=5),
+            "base": 2,
+        },
     }
 
 
@@ -392,9 +346,13 @@ def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
             raise UsageError(f"no credentials for S3: {error}", remedy="Check AWS_PROFILE and ~/.aws.") from error
     elif settings.get("AWS_PROFILE"):
         raise UsageError("AWS_PROFILE is set, but profiles need boto3", remedy="pip install 'shoplake[aws]'")
-    others = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    others = (
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    )
     if not any(settings.get(name) for name in others) and not _on_an_instance(settings):
-        raise _no_credentials("opening the bucket")
+        raise no_credentials("opening the bucket")
     return None
 
 
@@ -402,7 +360,7 @@ def _on_an_instance(settings: Mapping[str, str]) -> bool:
     """Whether the service that gives an instance its role can be reached; without this look its absence costs a minute."""
     if settings.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False
-    where = urlsplit(settings.get("AWS_METADATA_ENDPOINT") or f"http://{_METADATA_HOST}")
+    where = urlsplit(settings.get("AWS_METADATA_ENDPOINT") or f"http://{METADATA_HOST}")
     try:
         socket.create_connection((where.hostname, where.port or 80), timeout=1).close()
     except OSError:
@@ -410,19 +368,6 @@ def _on_an_instance(settings: Mapping[str, str]) -> bool:
     return True
 
 
-def _no_credentials(doing: str) -> UsageError:
-    return UsageError(
-        f"{doing}: there are no credentials for S3",
-        remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for profiles and single sign-on: pip install"
-        " 'shoplake[aws]'; for a public bucket: AWS_SKIP_SIGNATURE=true.",
-    )
-
-
 def _pause(attempt: int) -> None:
     if attempt:
         time.sleep(random.uniform(0.5, 1) * _PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads callers, hides nothing
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("Debug source", maxsplit=1)[0].strip().splitlines()[0][:400]
-

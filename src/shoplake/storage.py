@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
 from shoplake.errors import FatalError, UsageError
 
-_LOCK_FILE = ".swap"
+_SWAP_LOCK = ".swap"
+_RUN_LOCK = ".lock"
+_READERS = 16
 
 
 class Storage(Protocol):
@@ -38,6 +43,18 @@ class Storage(Protocol):
         """
         ...
 
+    def read_all(self, locations: Sequence[str]) -> list[bytes]:
+        """The bytes of several objects, in their order; at once where each has to be waited for.
+
+        Raises:
+            FatalError: One is not there or cannot be read.
+        """
+        ...
+
+    def any_below(self, location: str) -> bool:
+        """Whether there is an object below a folder."""
+        ...
+
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new object; safe from a loss of power once this returns.
 
@@ -49,14 +66,42 @@ class Storage(Protocol):
     def swap(self, location: str, old: bytes | None, new: bytes) -> bool:
         """Replace an object, only if it still has the old content (None: only if there is none). Atomic.
 
+        Args:
+            location: The object.
+            old: What it holds now.
+            new: What it is to hold; no earlier content may have been the same.
+
         Returns:
             Whether it was replaced; if not, somebody else was first.
+
+        Raises:
+            UnknownOutcomeError: No answer came; it may have been replaced, or be replaced later still.
         """
         ...
 
     def delete(self, locations: Iterable[str]) -> None:
         """Remove objects, as far as they are there."""
         ...
+
+    def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:
+        """Be the only run that writes here, where that can be arranged; nothing may rest on it.
+
+        Args:
+            waiting: Is told, once, who is being waited for.
+
+        Raises:
+            FatalError: The place cannot be written to.
+        """
+        ...
+
+
+def open_storage(root: str | Path) -> Storage:
+    """The storage that a folder's path or an ``s3://`` URI names; nothing is read or made yet.
+
+    Raises:
+        UsageError: It is a URI of another kind, or an existing file; or S3 is meant and its package or settings are missing.
+    """
+    return S3Storage(str(root)) if str(root).startswith("s3://") else LocalStorage(root)
 
 
 class LocalStorage:
@@ -70,7 +115,9 @@ class LocalStorage:
         """
         text = str(root)
         if "://" in text and not text.startswith("file://"):
-            raise UsageError(f"{text} is not a local folder", remedy="A lake is a folder of this machine, for now.")
+            raise UsageError(
+                f"{text} is neither a local folder nor on S3", remedy="A lake is a folder, or s3://BUCKET/PREFIX."
+            )
         self.folder = Path(text.removeprefix("file://")).expanduser().absolute()
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is made if missing.")
@@ -97,6 +144,14 @@ class LocalStorage:
             raise FatalError(
                 f"{location} cannot be read: {error.strerror}", remedy="Check the lake's permissions."
             ) from error
+
+    def read_all(self, locations: Sequence[str]) -> list[bytes]:
+        """The bytes of several files, one after the other: a disk does not keep one waiting."""
+        return [self.read(location) for location in locations]
+
+    def any_below(self, location: str) -> bool:
+        """Whether there is a file below a folder."""
+        return any(path.is_file() for path in local_path(location).rglob("*"))
 
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new file; a failed attempt leaves none."""
@@ -134,14 +189,124 @@ class LocalStorage:
                 local_path(location).unlink()
 
     @contextmanager
+    def alone(self, waiting: Callable[[str], None] | None) -> Iterator[None]:
+        """Be the only run of this machine that writes here.
+
+        The lock is the operating system's: it ends with the process that holds it, however that ends.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / _RUN_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise FatalError(
+                f"the lake {self.root} cannot be written to: {error.strerror}",
+                remedy="Check the folder's permissions and that its disk is not mounted read-only.",
+            ) from error
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting:
+                    holder = os.read(lock, 200).decode("utf-8", "replace") or "{}"
+                    waiting(f"another run{_who(holder)} is writing to this lake; waiting for it to end")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, json.dumps({"pid": os.getpid()}).encode(), 0)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
     def _swapping(self) -> Iterator[None]:
         """Between processes; the operating system lets go of it with the process that holds it."""
-        lock = os.open(self.folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(self.folder / _SWAP_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
+
+
+class S3Storage:
+    """A prefix of a bucket, on S3 or a server that speaks its protocol and heeds conditions on writes.
+
+    Every failure is a ShoplakeError that says what to do.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Name the prefix; nothing is read or made yet.
+
+        Raises:
+            UsageError: It is no such URI, or the package or the settings for S3 are missing.
+        """
+        from shoplake import s3
+
+        name, prefix = s3.split(root)
+        self._bucket = s3.bucket(name)
+        self._base = f"s3://{name}/"
+        self.root = f"{self._base}{prefix}".rstrip("/")
+
+    def read(self, location: str) -> bytes:
+        """The bytes of an object."""
+        content = self.read_if_there(location)
+        if content is None:
+            raise FatalError(f"{location} is missing", remedy="Was the lake moved or partly deleted?")
+        return content
+
+    def read_if_there(self, location: str) -> bytes | None:
+        """The bytes of an object, None if there is none."""
+        return self._bucket.get(self._key(location))
+
+    def read_all(self, locations: Sequence[str]) -> list[bytes]:
+        """The bytes of several objects, asked for at once."""
+        if len(locations) < 2:
+            return [self.read(location) for location in locations]
+        with ThreadPoolExecutor(min(_READERS, len(locations)), thread_name_prefix="shoplake-s3") as pool:
+            return list(pool.map(self.read, locations))
+
+    def any_below(self, location: str) -> bool:
+        """Whether there is an object below a prefix."""
+        return self._bucket.any_below(self._key(location))
+
+    def write(self, location: str, content: bytes | memoryview) -> None:
+        """Make a new object, in several parts at once if it is large."""
+        self._bucket.put(self._key(location), content)
+
+    def swap(self, location: str, old: bytes | None, new: bytes) -> bool:
+        """Replace an object, only if it still has the old content: by a conditional write.
+
+        Before an object's first one the server must refuse writes that it has to refuse: one that does not look at the
+        conditions would lose batches.
+        """
+        key = self._key(location)
+        if old is None and not self._bucket.heeds_conditions(f"{key}.{uuid.uuid4()}"):
+            raise FatalError(
+                f"the S3 server of {self.root} does not heed conditions on writes (If-Match, If-None-Match)",
+                remedy="A lake there would lose batches when two runs meet. Use a server that does, such as AWS S3.",
+            )
+        return self._bucket.swap(key, old, new)
+
+    def delete(self, locations: Iterable[str]) -> None:
+        """Remove objects, as far as they are there."""
+        self._bucket.delete(self._key(location) for location in locations)
+
+    def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:  # noqa: ARG002 - nobody to wait for
+        """Nobody is kept out: of several runs at once, the swap lets one win and the others plan anew."""
+        return nullcontext()
+
+    def _key(self, location: str) -> str:
+        if not location.startswith(self._base):
+            raise FatalError(
+                f"{location} is not in {self.root}", remedy="The lake was copied from another place; ingest it anew."
+            )
+        return location.removeprefix(self._base)
+
+
+def _who(holder: str) -> str:
+    try:
+        return f" (process {json.loads(holder)['pid']})"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def local_path(location: str) -> Path:
