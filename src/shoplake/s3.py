@@ -54,7 +54,7 @@ class Found:
     Attributes:
         key: Its full key in the bucket.
         bytes: Its size.
-        tag: Its ETag without the quotes; empty where the server gives none.
+        tag: Its ETag without the quotes; empty where the server gives none that can be relied on.
         modified: When it was written, as text.
     """
 
@@ -76,9 +76,8 @@ def split(uri: str) -> tuple[str, str]:
     """
     name, _, prefix = uri.removeprefix(SCHEME).partition("/")
     prefix = prefix.strip("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name) or any(
-        part in (".", "..", "") for part in prefix.split("/")[1:]
-    ):
+    wrong = prefix and any(part in (".", "..", "") for part in prefix.split("/"))
+    if wrong or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name):
         raise UsageError(f"{uri!r} names no bucket and prefix", remedy="Give s3://BUCKET or s3://BUCKET/PREFIX.")
     return name, prefix
 
@@ -209,28 +208,39 @@ class Bucket:
         Raises:
             UnknownOutcomeError: No answer came: it may have been replaced, or be replaced later still.
         """
-        tried = False
+        end = time.monotonic() + RETRY_SECONDS
+        in_doubt = False  # whether a write may have been done, or be done later still
         for attempt in range(ATTEMPTS):
+            if attempt and time.monotonic() >= end:
+                break
             _pause(attempt)
             try:
                 content, tag = self.get_tagged(key) or (None, "")
-                if content == new or content != old:
+                if content != old or content == new:
                     return content == new
-                tried = True
-                obstore.put(self._store, key, new, mode="create" if old is None else {"e_tag": tag})
-            except (PreconditionError, AlreadyExistsError, FileNotFoundError):
+                self._put_if(key, new, "create" if old is None else {"e_tag": tag})
+            except (PreconditionError, AlreadyExistsError):
                 continue
-            except (BaseError, OSError) as error:
-                clear = self._clear(error, f"writing {self._uri(key)}")
-                if not isinstance(clear, TransientError):
-                    raise clear from error
-            except ShoplakeError as error:
-                if not tried:
+            except TransientError as error:
+                if attempt == 0 and not isinstance(error, UnknownOutcomeError):
                     raise
-                raise self._unknown(key) from error
+                in_doubt = True
+            except ShoplakeError as error:
+                if in_doubt:
+                    raise self._unknown(key) from error
+                raise
             else:
                 return True
         raise self._unknown(key)
+
+    def _put_if(self, key: str, content: bytes, mode: PutMode) -> None:
+        try:
+            obstore.put(self._store, key, content, mode=mode)
+        except (PreconditionError, AlreadyExistsError):
+            raise
+        except (BaseError, OSError) as error:
+            clear = self._clear(error, f"writing {self._uri(key)}")
+            raise (self._unknown(key) if isinstance(clear, TransientError) else clear) from error
 
     def heeds_conditions(self, key: str) -> bool:
         """Whether the server refuses the writes that :meth:`swap` needs it to refuse; tried on an object that goes again."""
@@ -253,7 +263,7 @@ class Bucket:
 
         def once() -> list[Found]:
             return [
-                Found(one["path"], one["size"], (one["e_tag"] or "").strip('"'), one["last_modified"].isoformat())
+                Found(one["path"], one["size"], _strong(one["e_tag"]), one["last_modified"].isoformat())
                 for page in obstore.list(self._store, prefix or None, chunk_size=1000)
                 for one in page
             ]
@@ -366,6 +376,11 @@ def _on_an_instance(settings: Mapping[str, str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _strong(tag: str | None) -> str:
+    """An ETag without its quotes; empty for one that does not tell every two contents apart."""
+    return "" if tag is None or tag.startswith("W/") else tag.strip('"')
 
 
 def _pause(attempt: int) -> None:

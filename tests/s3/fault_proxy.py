@@ -60,8 +60,8 @@ class Proxy:
         self.seen: list[tuple[Request, str | None]] = []
         self.let_go = threading.Event()
         self._lock = threading.Lock()
-        self._target = server.removeprefix("http://")
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.target = server.removeprefix("http://")
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -84,82 +84,79 @@ class Proxy:
             self.seen.append((request, fault))
         return fault
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 30
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection's requests, one after the other."""
 
-            def log_message(self, *_: Any) -> None:
-                return
+    proxy: Proxy
+    protocol_version = "HTTP/1.1"
+    timeout = 30
 
-            def handle(self) -> None:
-                try:
-                    super().handle()
-                except ConnectionError:
-                    return  # the client gave up
+    def log_message(self, *_: Any) -> None:
+        return
 
-            def _one(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                fault = proxy.decide(self.command, self.path, self.headers)
-                if fault == "503":
-                    self._answer(503, [("Content-Type", "application/xml")], SLOW_DOWN)
-                elif fault == "reset":
-                    self._reset()
-                elif fault == "stalled":
-                    proxy.let_go.wait(30)
-                    self.close_connection = True
-                else:
-                    self._forward(body, fault)
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            return  # the client gave up
 
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _one  # noqa: N815 - the server's names
+    def _one(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        fault = self.proxy.decide(self.command, self.path, self.headers)
+        if fault == "503":
+            self._answer(503, [("Content-Type", "application/xml")], SLOW_DOWN)
+        elif fault == "reset":
+            self._reset()
+        elif fault == "stalled":
+            self.proxy.let_go.wait(30)
+            self.close_connection = True
+        else:
+            self._forward(body, fault)
 
-            def _forward(self, body: bytes, fault: str | None) -> None:
-                upstream = http.client.HTTPConnection(proxy._target, timeout=30)
-                try:
-                    upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                    for name, value in self.headers.items():
-                        upstream.putheader(name, value)
-                    upstream.endheaders(body or None)
-                    answer = upstream.getresponse()
-                    content = answer.read()
-                    headers = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP]
-                    length = answer.getheader("content-length")
-                finally:
-                    upstream.close()
-                if fault == "stale list":
-                    content = _without_last(content)
-                if fault == "reset after":
-                    self._reset()
-                elif fault in ("cut", "stalled body"):
-                    self._answer(answer.status, headers, content[: len(content) // 2], len(content))
-                    if fault == "stalled body":
-                        proxy.let_go.wait(30)
-                    self.close_connection = True
-                elif self.command == "HEAD":
-                    self._answer(answer.status, headers, b"", int(length or 0))
-                else:
-                    self._answer(answer.status, headers, content)
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _one  # noqa: N815 - the server's names
 
-            def _answer(
-                self, status: int, headers: list[tuple[str, str]], content: bytes, length: int | None = None
-            ) -> None:
-                self.send_response_only(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content) if length is None else length))
-                self.end_headers()
-                self.wfile.write(content)
-                self.wfile.flush()
+    def _forward(self, body: bytes, fault: str | None) -> None:
+        upstream = http.client.HTTPConnection(self.proxy.target, timeout=30)
+        try:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                upstream.putheader(name, value)
+            upstream.endheaders(body or None)
+            answer = upstream.getresponse()
+            content = answer.read()
+            headers = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP]
+            length = answer.getheader("content-length")
+        finally:
+            upstream.close()
+        if fault == "stale list":
+            content = _without_last(content)
+        if fault == "reset after":
+            self._reset()
+        elif fault in ("cut", "stalled body"):
+            self._answer(answer.status, headers, content[: len(content) // 2], len(content))
+            if fault == "stalled body":
+                self.proxy.let_go.wait(30)
+            self.close_connection = True
+        elif self.command == "HEAD":
+            self._answer(answer.status, headers, b"", int(length or 0))
+        else:
+            self._answer(answer.status, headers, content)
 
-            def _reset(self) -> None:
-                """Close with a RST, as a crashed peer does."""
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.shutdown(socket.SHUT_RD)
-                self.close_connection = True
+    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes, length: int | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
 
-        return Handler
+    def _reset(self) -> None:
+        """Close with a RST, as a crashed peer does."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RD)
+        self.close_connection = True
 
 
 def _without_last(listing: bytes) -> bytes:
