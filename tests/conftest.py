@@ -21,14 +21,15 @@ def s3_url():
 
 
 @pytest.fixture
-def s3_place(s3_url, monkeypatch):
+def s3_place(s3_url):
     """A prefix of its own on the server, which the environment describes."""
     from obstore.store import S3Store
 
-    for name, value in {**server.KEYS, "AWS_ENDPOINT_URL": s3_url}.items():
-        monkeypatch.setenv(name, value)
-    store = S3Store(server.BUCKET, endpoint=s3_url, client_options={"allow_http": True})
-    return S3Path(store, server.BUCKET, PurePosixPath(uuid.uuid4().hex[:12]))
+    with pytest.MonkeyPatch.context() as patch:  # of its own: a test may undo its changes before it ends
+        for name, value in {**server.KEYS, "AWS_ENDPOINT_URL": s3_url}.items():
+            patch.setenv(name, value)
+        store = S3Store(server.BUCKET, endpoint=s3_url, client_options={"allow_http": True})
+        yield S3Path(store, server.BUCKET, PurePosixPath(uuid.uuid4().hex[:12]))
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])

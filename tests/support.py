@@ -261,7 +261,8 @@ def judge_files(source: Place) -> dict[str, list[Verdict]]:
     """Judge every file of a source, in the order of the paths; unreadable files have no lines."""
     seen: set[Event] = set()
     found = {}
-    for path in sorted(source.rglob("*.jsonl.gz"), key=lambda file: file.relative_to(source).as_posix()):
+    files: list[Any] = list(source.rglob("*.jsonl.gz"))
+    for path in sorted(files, key=lambda file: file.relative_to(source).as_posix()):
         try:
             content = gzip.decompress(path.read_bytes())
         except (OSError, EOFError):

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from shoplake.errors import UsageError
+from shoplake.storage import is_uri
 
 if TYPE_CHECKING:
     from shoplake.s3 import Bucket
 
 SUFFIX = ".jsonl.gz"
-_RANGE_BYTES = 8 * 1024 * 1024
+RANGE_BYTES = 8 * 1024 * 1024
 _RANGES_AHEAD = 3
 
 
@@ -90,7 +91,7 @@ class LocalSource:
             UsageError: It is not there, or is no folder.
         """
         text = str(root)
-        if "://" in text and not text.startswith("file://"):
+        if is_uri(text):
             raise UsageError(
                 f"{text} is neither a local folder nor on S3", remedy="A source is a folder, or s3://BUCKET/PREFIX."
             )
@@ -194,7 +195,7 @@ class _Ranges(io.RawIOBase):
         tag = file.version.rpartition("-")[0]
         self._bucket, self._key, self._path = bucket, key, file.path
         self._tag = f'"{tag}"' if ":" not in tag else ""  # a time is no ETag
-        self._starts = iter(range(0, file.bytes, _RANGE_BYTES))
+        self._starts = iter(range(0, file.bytes, RANGE_BYTES))
         self._end = file.bytes
         self._pool = ThreadPoolExecutor(_RANGES_AHEAD, thread_name_prefix="shoplake-s3")
         self._coming: deque[Future[bytes]] = deque()
@@ -225,7 +226,7 @@ class _Ranges(io.RawIOBase):
         from shoplake.s3 import ChangedError
 
         try:
-            return self._bucket.get_range(self._key, start, min(start + _RANGE_BYTES, self._end), self._tag)
+            return self._bucket.get_range(self._key, start, min(start + RANGE_BYTES, self._end), self._tag)
         except ChangedError as error:
             raise ReplacedError(f"{self._path} was replaced") from error
 

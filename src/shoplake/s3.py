@@ -41,7 +41,7 @@ STALLED_SECONDS = 20
 RETRIES = 6
 RETRY_SECONDS = 60
 ATTEMPTS = 3
-_PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.2
 _REQUEST_SECONDS = 120
 _CONNECT_SECONDS = 5
 _PART_BYTES = 8 * 1024 * 1024
@@ -331,7 +331,7 @@ def _retries() -> RetryConfig:
         "max_retries": RETRIES,
         "retry_timeout": timedelta(seconds=RETRY_SECONDS),
         "backoff": {
-            "init_backoff": timedelta(seconds=_PAUSE_SECONDS / 2),
+            "init_backoff": timedelta(seconds=PAUSE_SECONDS / 2),
             "max_backoff": timedelta(seconds=5),
             "base": 2,
         },
@@ -385,4 +385,4 @@ def _strong(tag: str | None) -> str:
 
 def _pause(attempt: int) -> None:
     if attempt:
-        time.sleep(random.uniform(0.5, 1) * _PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads callers, hides nothing
+        time.sleep(random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads callers, hides nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -114,7 +115,7 @@ class LocalStorage:
             UsageError: It is a URI of a storage that is not supported, or an existing file.
         """
         text = str(root)
-        if "://" in text and not text.startswith("file://"):
+        if is_uri(text):
             raise UsageError(
                 f"{text} is neither a local folder nor on S3", remedy="A lake is a folder, or s3://BUCKET/PREFIX."
             )
@@ -307,6 +308,11 @@ def _who(holder: str) -> str:
         return f" (process {json.loads(holder)['pid']})"
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def is_uri(text: str) -> bool:
+    """Whether a place is named by a URI other than a file's; also one that lost a slash by way of ``pathlib``."""
+    return bool(re.match(r"[a-z][a-z0-9+]+:/", text)) and not text.startswith("file://")
 
 
 def local_path(location: str) -> Path:

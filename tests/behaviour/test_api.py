@@ -93,7 +93,7 @@ def test_missing_lake(tmp_path):
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/lake", "gs://bucket", "http://host/lake"])
+@pytest.mark.parametrize("place", ["gs://bucket", "http://host/lake", "s3:/bucket/lake"])
 def test_unsupported_place(place):
     """A place that is no folder is a usage error, not a folder of that name."""
     with pytest.raises(UsageError, match="local folder"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class S3Path:
     """A key, or a prefix of keys, of a bucket; as text it is its URI."""
 
-    store: S3Store
+    store: S3Store = field(compare=False)
     bucket: str
     path: PurePosixPath
 

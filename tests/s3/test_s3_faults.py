@@ -1,0 +1,274 @@
+"""Between shoplake and the S3 server something breaks: a run finishes or fails in plain words, and nothing is lost or doubled.
+
+Each fault strikes at chosen requests, and at random ones (seeded). More of the latter are tried by
+
+    SHOPLAKE_S3_FAULTS=20 make test ARGS=tests/s3/test_s3_faults.py
+"""
+
+import os
+import random
+
+import pytest
+
+import shoplake
+from shoplake import discover, s3
+from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError
+from shoplake.lake import Lake
+from tests.s3.fault_proxy import FAULTS, proxied
+from tests.support import (
+    accepted,
+    answers,
+    dump,
+    event,
+    events,
+    five_answers,
+    ingest,
+    judge_files,
+    key,
+    oracle,
+    put,
+    snapshots,
+)
+
+SEEDS = int(os.environ.get("SHOPLAKE_S3_FAULTS", "1"))
+LISTED = "stale list"
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Seconds instead of minutes, and small ranges, so that small files are read in many."""
+    monkeypatch.setattr(s3, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(s3, "RETRY_SECONDS", 6)
+    monkeypatch.setattr(s3, "RETRIES", 3)
+    monkeypatch.setattr(s3, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(discover, "RANGE_BYTES", 300)
+
+
+@pytest.fixture
+def proxy(s3_place, s3_url, monkeypatch):
+    """The way to the server; what spoils it is set later."""
+    with proxied(s3_url) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.url)
+        yield between
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """The tables after both steps, undisturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    begin(folder)
+    change(folder)
+    ingest(folder / "raw", folder / "lake")
+    return dump(folder / "lake")
+
+
+def begin(place):
+    """A lake of two files that share an event."""
+    put(place / "raw", 1, [*events(30, first=20), event(100, "purchase", price=1.25), b"broken"])
+    put(place / "raw", 2, [*events(30, first=60), event(100, "purchase", price=1.25)])
+    ingest(place / "raw", place / "lake")
+
+
+def change(place):
+    """What the disturbed run is about: a replaced file, and new ones, one of them earlier by name, with shared events."""
+    put(
+        place / "raw",
+        1,
+        [*events(25, first=20), event(101, "purchase", timestamp="2025-11-18T09:00:00Z"), b"broken, too"],
+    )
+    put(place / "raw", 0, [*events(30), event(60)])
+    put(place / "raw", 3, [*events(20, first=85), event(102, timestamp="2025-11-19T01:00:00Z")])
+
+
+def disturbed(place):
+    """A run that may fail, but only in plain words; readers see whole batches whatever comes."""
+    try:
+        ingest(place / "raw", place / "lake")
+    except ShoplakeError as error:
+        assert error.remedy
+        assert "Debug source" not in str(error)
+        return error
+    return None
+
+
+def recovered(place, proxy, truth):
+    """Readers see whole batches; the next run, undisturbed, brings the tables to the truth; the one after finds nothing."""
+    proxy.rule = lambda _: None
+    proxy.let_go.set()
+    lake = place / "lake"
+    assert answers(lake) == oracle(lake)
+    ingest(place / "raw", lake)
+    assert dump(lake) == truth
+    assert answers(lake) == oracle(lake) == five_answers(accepted(judge_files(place / "raw")))
+    before = snapshots(lake)
+    assert ingest(place / "raw", lake).batches == 0
+    assert snapshots(lake) == before
+
+
+def once(fault, which):
+    """A rule: the first request of a kind gets the fault."""
+    left = [fault]
+    return lambda request: left.pop() if left and which(request) else None
+
+
+def reads_source(request):
+    return request.method == "GET" and request.path.endswith(key(3))
+
+
+def reads_lake(request):
+    return request.method == "GET" and "/lake/" in request.path and request.path.endswith((".parquet", ".avro"))
+
+
+def writes_data(request):
+    return request.method == "PUT" and "/events/data/" in request.path
+
+
+def swaps(request):
+    return request.conditional and request.path.endswith("catalog.json")
+
+
+def lists(request):
+    return request.lists
+
+
+def deletes(request):
+    return request.method == "POST" and "delete" in request.query
+
+
+KINDS = {
+    "a source file": reads_source,
+    "a file of the lake": reads_lake,
+    "a write": writes_data,
+    "the swap": swaps,
+    "a listing": lists,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != LISTED])
+def test_one_fault_is_repaired(s3_place, proxy, truth, fault, kind):
+    """One broken answer, whatever is asked, costs a repetition and nothing else: the run finishes."""
+    begin(s3_place)
+    change(s3_place)
+    proxy.rule = once(fault, KINDS[kind])
+    assert disturbed(s3_place) is None
+    assert len(proxy.done_to(fault)) == 1
+    assert dump(s3_place / "lake") == truth
+    recovered(s3_place, proxy, truth)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_at_random(s3_place, proxy, truth, fault, seed):
+    """When every fifth answer is broken, a run finishes or fails cleanly, and the next one makes it good."""
+    begin(s3_place)
+    change(s3_place)
+    rng = random.Random(seed)
+    proxy.rule = lambda request: fault if rng.random() < 0.2 else None
+    disturbed(s3_place)
+    assert proxy.done_to(fault)
+    recovered(s3_place, proxy, truth)
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "stalled", "cut"])
+def test_no_answer_at_all(s3_place, proxy, truth, fault):
+    """When nothing works any more the run gives up in time, with what to do, and has changed nothing."""
+    begin(s3_place)
+    before = dump(s3_place / "lake")
+    change(s3_place)
+    proxy.rule = lambda request: fault if request.method == "GET" else None
+    error = disturbed(s3_place)
+    assert isinstance(error, TransientError)
+    assert "run the same command again" in error.remedy
+    proxy.rule = lambda _: None
+    assert dump(s3_place / "lake") == before
+    recovered(s3_place, proxy, truth)
+
+
+@pytest.mark.parametrize("missing", ["the new file", "everything"])
+def test_stale_listing(s3_place, proxy, truth, missing):
+    """An object that a listing does not show yet is taken in by a later run, and what is known of it stays."""
+    begin(s3_place)
+    change(s3_place)
+    proxy.rule = lambda request: LISTED if request.lists and (missing == "everything" or request.number % 2) else None
+    assert disturbed(s3_place) is None
+    assert proxy.done_to(LISTED)
+    recovered(s3_place, proxy, truth)
+
+
+def test_answer_to_the_swap_lost(s3_place, proxy, truth):
+    """A swap that was done, but whose answer got lost, is seen to have been done: nothing is planned anew or doubled."""
+    begin(s3_place)
+    change(s3_place)
+    version = Lake(str(s3_place / "lake")).view().version
+    proxy.rule = once("reset after", swaps)
+    assert disturbed(s3_place) is None
+    assert len(proxy.done_to("reset after")) == 1
+    assert Lake(str(s3_place / "lake")).view().version == version + 2, "one batch, and the files that it reopened"
+    recovered(s3_place, proxy, truth)
+
+
+def test_answer_to_the_swap_lost_and_overtaken(s3_place, proxy, truth):
+    """The swap was done, its answer lost, and another run built upon it before this one could look: its files stay."""
+    begin(s3_place)
+    change(s3_place)
+    left = ["reset after", "other run"]
+
+    def rule(request):
+        if swaps(request) and left[0] == "reset after":
+            return left.pop(0)
+        if left == ["other run"]:
+            left.pop()
+            ingest(s3_place / "raw", s3_place / "lake")  # takes up the reopened files
+        return None
+
+    proxy.rule = rule
+    assert disturbed(s3_place) is None
+    assert left == []
+    assert dump(s3_place / "lake") == truth
+    recovered(s3_place, proxy, truth)
+
+
+def test_swap_without_an_answer(s3_place, proxy, truth):
+    """When it cannot be known whether the swap was done, the run says so, and whatever the tables may need stays."""
+    begin(s3_place)
+    change(s3_place)
+    struck = []
+
+    def rule(request):
+        struck.extend([request] if swaps(request) else [])
+        return "reset after" if struck and not struck[1:] and swaps(request) else "stalled" if struck else None
+
+    proxy.rule = rule
+    error = disturbed(s3_place)
+    assert isinstance(error, UnknownOutcomeError)
+    recovered(s3_place, proxy, truth)
+
+
+def test_clean_up_fails(s3_place, proxy, truth):
+    """A run whose old files cannot be removed has done its work all the same."""
+    begin(s3_place)
+    change(s3_place)
+    proxy.rule = lambda request: "503" if deletes(request) else None
+    assert disturbed(s3_place) is None
+    recovered(s3_place, proxy, truth)
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "stalled body", "cut"])
+def test_readers(s3_place, proxy, fault):
+    """An analyst's query goes on after a broken answer, and fails in plain words when there are no others."""
+    begin(s3_place)
+    with shoplake.open(str(s3_place / "lake"), threads=2) as lake:
+        expected = lake.sql("SELECT sum(price), count(DISTINCT user_id) FROM events").fetchall()
+    with shoplake.open(str(s3_place / "lake"), threads=2) as lake:
+        proxy.rule = once(fault, reads_lake)
+        assert lake.sql("SELECT sum(price), count(DISTINCT user_id) FROM events").fetchall() == expected
+        assert proxy.done_to(fault)
+        proxy.rule = lambda request: fault if reads_lake(request) else None
+        with pytest.raises(TransientError, match="reading s3://"), lake.reading():
+            lake.sql("SELECT sum(events) FROM session_hourly").fetchall()
+        proxy.rule = lambda _: None
+        proxy.let_go.set()
+        assert lake.sql("SELECT sum(price), count(DISTINCT user_id) FROM events").fetchall() == expected
