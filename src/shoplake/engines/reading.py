@@ -220,13 +220,18 @@ def _is_explained(rows: pa.Table, size: int) -> bool:
     plain = sum(pc.sum(pc.binary_length(rows.column(name))).as_py() or 0 for name in _TEXTS)
     if size in explained_bytes(rows.num_rows, widths, plain, nulls):
         return True
-    return any(size in explained_bytes(rows.num_rows, widths, plain + escapes, nulls) for escapes in _escapes(rows))
+    # What people type has escapes; identifiers, of which there are many more, hardly ever.
+    return any(
+        size in explained_bytes(rows.num_rows, widths, plain + escapes, nulls)
+        for names in (("search_query",), _TEXTS)
+        for escapes in _escapes(rows, names)
+    )
 
 
-def _escapes(rows: pa.Table) -> tuple[int, int]:
-    """The bytes that escapes add to the texts: by libraries that write ASCII, by those that write UTF-8."""
+def _escapes(rows: pa.Table, names: Sequence[str]) -> tuple[int, int]:
+    """The bytes that escapes add to texts: by libraries that write ASCII, by those that write UTF-8."""
     in_ascii = in_utf8 = 0
-    for name in _TEXTS:
+    for name in names:
         found = pc.value_counts(rows.column(name))
         texts, counts = found.field("values"), found.field("counts")
         special = pc.match_substring_regex(texts, _ESCAPED)
