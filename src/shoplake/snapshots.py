@@ -5,7 +5,8 @@ Row-level delete files, which shoplake never writes, are refused rather than ign
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -38,6 +39,16 @@ class DataFile:
     lower: dict[str, Any]
     upper: dict[str, Any]
     manifest: str
+
+    def may_hold(self, column: str, values: Sequence[Any]) -> bool:
+        """Whether it can hold one of some values of the table's key or partitioned column, by its statistics.
+
+        Args:
+            column: The column.
+            values: Sorted, so that many files can be asked about many values.
+        """
+        position = bisect_left(values, self.lower[column])
+        return position < len(values) and bool(values[position] <= self.upper[column])
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ class TableSnapshot:
     @property
     def files(self) -> tuple[DataFile, ...]:
         """Every live data file."""
-        return tuple(file for manifest in self.manifests for file in self._files_of(manifest))
+        return tuple(file for manifest in self.manifests for file in self.files_of(manifest))
 
     def within(self, low: date, high: date) -> tuple[DataFile, ...]:
         """The data files whose range of the partitioned column meets the given one; both ends are meant included.
@@ -127,11 +138,12 @@ class TableSnapshot:
         for manifest in self.manifests:
             spread = iceberg.manifest_range(manifest)
             if spread is None or (spread[0] <= last and spread[1] >= first):
-                for file in self._files_of(manifest):
+                for file in self.files_of(manifest):
                     if file.lower[column] <= high and file.upper[column] >= low:
                         yield file
 
-    def _files_of(self, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+    def files_of(self, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+        """The live data files that one manifest of the list names."""
         path = manifest["manifest_path"]
         if path not in self.read:
             if manifest["content"] != 0:

@@ -13,6 +13,7 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import output
+from shoplake.cli.verifying import verify
 from shoplake.errors import FatalError, ShoplakeError, UsageError
 
 
@@ -232,6 +233,9 @@ def status(lake: str | None, source: str | None, style: str) -> None:
     chosen = settings.load({"lake": lake, "source": source})
     place = LocalSource(chosen.source) if chosen.source else None
     output.status(states.read(Lake(chosen.need_lake()), place, chosen, datetime.now(UTC)), style)
+
+
+cli.add_command(verify)
 
 
 def main() -> None:

@@ -1,0 +1,41 @@
+"""Options that several commands share, and how help shows examples."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from shoplake.cli import output
+from shoplake.errors import UsageError
+
+lake = click.option("--lake", metavar="DIR", help="The lake's folder.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]")
+source = click.option(
+    "--source", metavar="DIR", help="The folder of raw files.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]"
+)
+style = click.option(
+    "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."
+)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def moment(text: str, option: str) -> datetime:
+    """A time that an option gives, UTC with a zone; without an offset it is UTC.
+
+    Raises:
+        UsageError: It is no ISO 8601 time.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text!r} is no ISO 8601 time", remedy="For instance 2025-11-18T14:00:00Z."
+        ) from error
+    try:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError as error:
+        raise UsageError(f"{option} {text!r} is out of range", remedy="For instance 2025-11-18T14:00:00Z.") from error

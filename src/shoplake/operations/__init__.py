@@ -1,0 +1,1 @@
+"""What keeps a lake healthy, beside the runs that fill it."""
