@@ -107,12 +107,13 @@ def _show(report: Report) -> None:
     if report.share < 1:
         output.say(f"A random {report.share:.4g} of its hours, days and files was looked at (seed {report.seed}).")
     output.as_table(
-        ("check", "compared", "checked", "left out", "result"),
+        ("check", "compared", "checked", "", "left out", "result"),
         [
             (
                 check.name,
                 check.question,
-                f"{check.checked:,} {check.unit}",
+                check.checked,
+                check.unit,
                 check.skipped or None,
                 f"{len(check.differences):,} DIFFER" if check.differences else "OK" if check.checked else "-",
             )
