@@ -183,7 +183,7 @@ def judge(
     if not lines:
         return [], [], Counter()
     parsed = [parse_line(raw.removeprefix(BOM)) for _, raw in lines]
-    connection.register("doubtful", _as_table(parsed))
+    connection.register("doubtful", as_table(parsed))
     judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful', latest)}) ORDER BY position").to_arrow_table()
     accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
     quarantined = [
@@ -200,7 +200,8 @@ def no_events() -> pa.Table:
     return parquet.arrow_schema(EVENTS).remove_metadata().empty_table().select(list(ROW_COLUMNS))
 
 
-def _as_table(parsed: Sequence[Parsed]) -> pa.Table:
+def as_table(parsed: Sequence[Parsed]) -> pa.Table:
+    """Parsed lines as ``reasons.sql`` takes them."""
     columns: dict[str, Any] = {
         "position": pa.array(range(len(parsed)), pa.int64()),
         "problem": pa.array([line.problem for line in parsed], pa.string()),
