@@ -262,6 +262,25 @@ def test_unreadable_gold_file(shop, table, damage):
     assert dump(shop / "lake") == before
 
 
+def test_unreadable_gold_file_of_several_hours_and_days(shop):
+    """Files as maintenance merges them: all hours, or days, of a lost one are rebuilt together."""
+    before = dump(shop / "lake")
+    for table, keys in (("user_hourly", [HOUR, NEXT_HOUR]), ("activity_daily", [HOUR.date(), MIDNIGHT.date()])):
+        rows = rows_of(shop, table)
+        rewrite(shop, table, keys, rows.filter(pc.is_in(rows.column(BY_NAME[table].key), pa.array(keys))))
+        (file,) = [file for file in files_of(shop, table) if file.lower[BY_NAME[table].key] == keys[0]]
+        assert file.upper[BY_NAME[table].key] == keys[1]
+        Path(file.path).unlink()
+    assert {where for name, _, where in found(check(shop)) if name in GOLD} == {
+        "2025-11-18T14:00:00Z",
+        "2025-11-18T15:00:00Z",
+        "2025-11-18",
+        "2025-11-19",
+    }
+    assert {name for name, _, _ in found(check(shop, repair=True))} == {"history"}
+    assert dump(shop / "lake") == before
+
+
 def test_repair_plans_anew_after_a_lost_race(shop):
     """An event that another run adds between the repair's view and its commit is in the gold that is rebuilt."""
     rewrite(shop, "user_hourly", [HOUR], None)
@@ -316,6 +335,8 @@ def test_damaged_events_file(shop, damage):
     report = check(shop)
     kind = {"deleted": "missing", "fewer rows": "changed"}.get(damage, "unreadable")
     assert ("files", kind, below(shop, path)) in found(report)
+    if damage == "fewer rows":
+        assert "4 rows instead of 10" in only(report, "files").message
     assert ("accounts", "account", key(2)) in found(report)
     account = only(report, "accounts")
     assert (account.more["events"], account.more["accepted"]) == (4 if damage == "fewer rows" else 0, 10)
@@ -328,6 +349,24 @@ def test_damaged_events_file(shop, damage):
     healed = check(shop)
     assert {name for name, _, _ in found(healed)} <= {"history"}, "only time travel to before is lost"
     assert len(dump(shop / "lake")["events"]) == 41
+
+
+def test_damage_inside_a_file_is_blamed_on_it_alone(shop):
+    """The other files of the hour are still counted; the hour's gold is left alone, and the rest is compared."""
+    here = [one for one in files_of(shop, "events") if one.upper["event_time"] < NEXT_HOUR]
+    (path,) = [Path(one.path) for one in here if one.lower["source_file"] == key(0)]
+    assert len(here) == 2
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(200) + content[204:])
+    report = check(shop, lines=0)
+    assert found(report) == {("files", "unreadable", below(shop, path)), ("accounts", "account", key(0))}
+    counted = {one.name: (one.checked, one.skipped) for one in report.checks}
+    assert counted["user_hourly"] == (2, 1)
+    assert counted["activity_daily"] == (1, 1)
+    assert "not_compared" in [note.what for note in report.notes]
+    rewrite(shop, "user_hourly", [HOUR, NEXT_HOUR], None)
+    repaired = check(shop, lines=0, repair=True).repaired
+    assert repaired == {"hours": ["2025-11-18T15:00:00Z"], "days": ["2025-11-18"], "left": []}
 
 
 def test_doubled_rows(shop):
@@ -434,6 +473,17 @@ def test_changed_quarantine_text(shop):
     rows = rows_of(shop, "quarantine").filter(pc.equal(pc.field("source_file"), key(1)))
     rewrite(shop, "quarantine", [key(1)], with_value(rows, "raw", first_row(rows), "/g=="))
     assert found(check(shop)) == {("lines", "lines", key(1))}
+
+
+def test_quarantined_line_under_another_number(shop):
+    """A quarantined line that stands under the number of a good one."""
+    rows = rows_of(shop, "quarantine").filter(pc.equal(pc.field("source_file"), key(1)))
+    rewrite(shop, "quarantine", [key(1)], with_value(rows, "line_number", first_row(rows), 1))
+    problems = [one["problem"] for one in only(check(shop), "lines").more["first"]]
+    assert problems == [
+        "meets the contract, but is in quarantine",
+        "breaks the contract (invalid_utf8), but is not in quarantine",
+    ]
 
 
 def test_orphan_is_a_note(shop):

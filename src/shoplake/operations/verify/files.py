@@ -94,8 +94,8 @@ class Files:
             now: The time, UTC with a zone, to tell how old an orphan is.
         """
         self.inventory = Inventory(storage.root)
-        self.files = Check("files", "what the lake's view names is there, with its size, rows and bounds", "files")
-        self.history = Check("history", "what older snapshots that are kept name is there", "snapshots")
+        self.files = Check("files", "files are there and as recorded", "files")
+        self.history = Check("history", "files of older snapshots are there", "snapshots")
         self._view, self._storage, self._sample, self._threads, self._now = view, storage, sample, threads, now
         self._listing = {found.location: found for found in storage.list(storage.root)}
         self._named: set[str] = {f"{storage.root}/{CATALOG_FILE}"}

@@ -29,12 +29,9 @@ class Gold:
 
     def __init__(self, reader: Reader, inventory: Inventory, hours: Hours) -> None:
         """Begin."""
-        self.hourly = {
-            table.name: Check(table.name, f"{table.name} = the same recomputed from events", "hours")
-            for table in GOLD_HOURLY
-        }
-        self.daily = Check(ACTIVITY_DAILY.name, "activity_daily = the same recomputed from events", "days")
-        self.answers = Check("answers", "the five answers from gold = the oracle's from events", "answers of a day")
+        self.hourly = {table.name: Check(table.name, "gold = recomputed from events", "hours") for table in GOLD_HOURLY}
+        self.daily = Check(ACTIVITY_DAILY.name, "gold = recomputed from events", "days")
+        self.answers = Check("answers", "answers from gold = from events", "answers")
         self._reader, self._inventory, self._hours = reader, inventory, hours
 
     # -------------------------------------------------------------------------------------------------------------- hours

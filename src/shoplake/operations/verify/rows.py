@@ -49,8 +49,8 @@ class Accounts:
 
     def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files, sample: Sample) -> None:
         """Read the ledger and check its own sums."""
-        self.ledger = Check("ledger", "lines = accepted + duplicates + quarantined, of every file", "source files")
-        self.accounts = Check("accounts", "rows of each file in events and quarantine = the ledger's", "source files")
+        self.ledger = Check("ledger", "lines of each file add up", "source files")
+        self.accounts = Check("accounts", "rows of each file = the ledger's", "source files")
         self.notes: list[Note] = []
         self.entries: dict[str, Entry] = {}
         self._reader, self._files, self._sample = reader, files, sample
@@ -169,7 +169,7 @@ class Duplicates:
 
     def __init__(self, reader: Reader) -> None:
         """Begin."""
-        self.check = Check("duplicates", "no two events are equal in all nine fields", "hours")
+        self.check = Check("duplicates", "no event is there twice", "hours")
         self._reader = reader
 
     def look(self, hour: datetime, files: Sequence[DataFile]) -> None:

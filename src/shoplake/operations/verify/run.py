@@ -114,7 +114,7 @@ def _look(request: Request, source: Source | None, seed: int | None) -> _Look:
 def _unreadable(request: Request, source: Source | None, error: FatalError) -> _Look:
     """The look at a lake whose catalog or metadata cannot be read."""
     look = _Look(request, source, View({}, None, 0), request.seed)
-    check = Check("files", "what the lake's view names is there, with its size, rows and bounds", "files", 1)
+    check = Check("files", "files are there and as recorded", "files", 1)
     check.differs("unreadable", CATALOG_FILE, str(error), error.remedy)
     look.report.checks = [check]
     look.report.notes = [Note("not_compared", "no table can be read: nothing else was compared")]

@@ -69,8 +69,8 @@ class Raw:
             judge: How lines are judged anew.
             allow_gone: Whether an ingested object that is gone is no damage.
         """
-        self.check = Check("source", "each raw object has the lines that the ledger says", "raw objects")
-        self.lines = Check("lines", "lines judged anew are where they belong", "lines")
+        self.check = Check("source", "lines of each = the ledger's", "raw objects")
+        self.lines = Check("lines", "judged anew, they are in place", "lines")
         self.notes: list[Note] = []
         self._source, self._entries, self._judge, self._allow_gone = source, entries, judge, allow_gone
         listing = {file.path: file for file in source.list()}
