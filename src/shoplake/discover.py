@@ -170,7 +170,7 @@ class S3Source:
         for one in self._bucket.list(self._prefix):
             path = one.key.removeprefix(self._below)
             if path.endswith(SUFFIX) and not any(part.startswith(".") for part in path.split("/")):
-                found.append(SourceFile(path, f"{one.tag or one.modified}-{one.bytes}", one.bytes))
+                found.append(SourceFile(path, f"{one.tag or one.modified.isoformat()}-{one.bytes}", one.bytes))
         return sorted(found)
 
     def open(self, file: SourceFile) -> BinaryIO:
@@ -183,8 +183,8 @@ class S3Source:
             return set()
         ordered = sorted(paths)
         with ThreadPoolExecutor(min(16, len(ordered)), thread_name_prefix="shoplake-s3") as pool:
-            there = pool.map(lambda path: self._bucket.has(self._below + path), ordered)
-            return {path for path, found in zip(ordered, there, strict=True) if found}
+            there = pool.map(lambda path: self._bucket.look(self._below + path), ordered)
+            return {path for path, found in zip(ordered, there, strict=True) if found is not None}
 
 
 class _Ranges(io.RawIOBase):

@@ -95,7 +95,7 @@ class Lake:
         view = self.view()
         if view.catalog is not None:
             return view
-        data = any(self.storage.any_below(f"{self.root}/{table.name}/data") for table in TABLES)
+        data = any(True for table in TABLES for _ in self.storage.list(f"{self.root}/{table.name}/data"))
         if data and self.storage.read_if_there(self._catalog) is None:  # another run may just have made the lake
             raise FatalError(
                 f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."

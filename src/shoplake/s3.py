@@ -14,11 +14,10 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.s3_errors import METADATA_HOST, Failure, explain, no_credentials
@@ -31,7 +30,7 @@ except ImportError as missing:
     raise UsageError("S3 needs a further package", remedy="pip install 'shoplake[s3]'") from missing
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, PutMode
+    from obstore import GetOptions, ObjectMeta, PutMode
     from obstore.store import ClientConfig, RetryConfig, S3CredentialProvider
 
 _T = TypeVar("_T")
@@ -55,13 +54,13 @@ class Found:
         key: Its full key in the bucket.
         bytes: Its size.
         tag: Its ETag without the quotes; empty where the server gives none that can be relied on.
-        modified: When it was written, as text.
+        modified: When it was written, by the server's clock.
     """
 
     key: str
     bytes: int
     tag: str
-    modified: str
+    modified: datetime
 
 
 class ChangedError(Exception):
@@ -134,12 +133,7 @@ class Bucket:
                 remedy="Check the AWS_... variables.",
             ) from error
 
-    def get(self, key: str) -> bytes | None:
-        """An object's bytes, None if there is none."""
-        found = self.get_tagged(key)
-        return None if found is None else found[0]
-
-    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+    def get(self, key: str) -> tuple[bytes, str] | None:
         """An object's bytes and ETag, None if there is none."""
 
         def once() -> tuple[bytes, str]:
@@ -179,13 +173,12 @@ class Bucket:
         except PreconditionError as error:
             raise ChangedError(f"{self._uri(key)} was replaced") from error
 
-    def has(self, key: str) -> bool:
-        """Whether there is such an object."""
+    def look(self, key: str) -> Found | None:
+        """What a listing would show of an object, None if there is none."""
         try:
-            self._again(lambda: obstore.head(self._store, key), f"looking for {self._uri(key)}")
+            return self._again(lambda: _found(obstore.head(self._store, key)), f"looking for {self._uri(key)}")
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
     def put(self, key: str, content: bytes | memoryview) -> None:
         """Write an object, large ones in several parts at once."""
@@ -215,8 +208,8 @@ class Bucket:
                 break
             _pause(attempt)
             try:
-                content, tag = self.get_tagged(key) or (None, "")
-                if content != old or content == new:
+                content, tag = self.get(key) or (None, "")
+                if content != old:
                     return content == new
                 self._put_if(key, new, "create" if old is None else {"e_tag": tag})
             except (PreconditionError, AlreadyExistsError):
@@ -262,19 +255,8 @@ class Bucket:
         """Every object below a prefix (a folder's name, without a slash at its end), page by page, in no given order."""
 
         def once() -> list[Found]:
-            return [
-                Found(one["path"], one["size"], _strong(one["e_tag"]), one["last_modified"].isoformat())
-                for page in obstore.list(self._store, prefix or None, chunk_size=1000)
-                for one in page
-            ]
-
-        return self._again(once, f"listing {self._uri(prefix)}")
-
-    def any_below(self, prefix: str) -> bool:
-        """Whether there is any object below a prefix; asks for one page."""
-
-        def once() -> bool:
-            return any(len(page) > 0 for page in obstore.list(self._store, prefix or None, chunk_size=1))
+            pages = obstore.list(self._store, prefix or None, chunk_size=1000)
+            return [_found(one) for page in pages for one in page]
 
         return self._again(once, f"listing {self._uri(prefix)}")
 
@@ -370,17 +352,17 @@ def _on_an_instance(settings: Mapping[str, str]) -> bool:
     """Whether the service that gives an instance its role can be reached; without this look its absence costs a minute."""
     if settings.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False
-    where = urlsplit(settings.get("AWS_METADATA_ENDPOINT") or f"http://{METADATA_HOST}")
     try:
-        socket.create_connection((where.hostname, where.port or 80), timeout=1).close()
+        socket.create_connection((METADATA_HOST, 80), timeout=1).close()
     except OSError:
         return False
     return True
 
 
-def _strong(tag: str | None) -> str:
-    """An ETag without its quotes; empty for one that does not tell every two contents apart."""
-    return "" if tag is None or tag.startswith("W/") else tag.strip('"')
+def _found(one: ObjectMeta) -> Found:
+    tag = one["e_tag"]
+    strong = "" if tag is None or tag.startswith("W/") else tag.strip('"')  # a weak one may stand for two contents
+    return Found(one["path"], one["size"], strong, one["last_modified"])
 
 
 def _pause(attempt: int) -> None:

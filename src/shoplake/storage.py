@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import re
@@ -10,14 +11,34 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from shoplake.errors import FatalError, UsageError
+
+if TYPE_CHECKING:
+    from shoplake.s3 import Bucket
 
 _SWAP_LOCK = ".swap"
 _RUN_LOCK = ".lock"
 _READERS = 16
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One object as the storage lists it.
+
+    Attributes:
+        location: Its absolute location.
+        bytes: Its size.
+        modified: When it was written, by the storage's clock, UTC with a zone.
+    """
+
+    location: str
+    bytes: int
+    modified: datetime
 
 
 class Storage(Protocol):
@@ -52,8 +73,12 @@ class Storage(Protocol):
         """
         ...
 
-    def any_below(self, location: str) -> bool:
-        """Whether there is an object below a folder."""
+    def open(self, location: str) -> BinaryIO:
+        """An object to seek and read in, for those who need only parts of it.
+
+        Raises:
+            OSError: It is not there or cannot be read; also while it is being read, or a ShoplakeError then.
+        """
         ...
 
     def write(self, location: str, content: bytes | memoryview) -> None:
@@ -82,6 +107,14 @@ class Storage(Protocol):
 
     def delete(self, locations: Iterable[str]) -> None:
         """Remove objects, as far as they are there."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every object below a location, at any depth, or the object at it; in no order, and nothing if there is none.
+
+        Raises:
+            FatalError: It cannot be listed.
+        """
         ...
 
     def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:
@@ -150,9 +183,9 @@ class LocalStorage:
         """The bytes of several files, one after the other: a disk does not keep one waiting."""
         return [self.read(location) for location in locations]
 
-    def any_below(self, location: str) -> bool:
-        """Whether there is a file below a folder."""
-        return any(path.is_file() for path in local_path(location).rglob("*"))
+    def open(self, location: str) -> BinaryIO:
+        """A file to seek and read in."""
+        return local_path(location).open("rb")
 
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new file; a failed attempt leaves none."""
@@ -188,6 +221,18 @@ class LocalStorage:
         for location in locations:
             with suppress(FileNotFoundError):
                 local_path(location).unlink()
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every file below a folder, or the file of that name."""
+        path = local_path(prefix)
+        try:
+            if path.is_file():
+                yield from _stored(path)
+            for folder, _, names in os.walk(path, onerror=_refuse):
+                for name in names:
+                    yield from _stored(Path(folder, name))
+        except OSError as error:
+            raise FatalError(f"{prefix} cannot be listed: {error.strerror}", remedy="Check its permissions.") from error
 
     @contextmanager
     def alone(self, waiting: Callable[[str], None] | None) -> Iterator[None]:
@@ -256,7 +301,8 @@ class S3Storage:
 
     def read_if_there(self, location: str) -> bytes | None:
         """The bytes of an object, None if there is none."""
-        return self._bucket.get(self._key(location))
+        found = self._bucket.get(self._key(location))
+        return None if found is None else found[0]
 
     def read_all(self, locations: Sequence[str]) -> list[bytes]:
         """The bytes of several objects, asked for at once."""
@@ -265,9 +311,13 @@ class S3Storage:
         with ThreadPoolExecutor(min(_READERS, len(locations)), thread_name_prefix="shoplake-s3") as pool:
             return list(pool.map(self.read, locations))
 
-    def any_below(self, location: str) -> bool:
-        """Whether there is an object below a prefix."""
-        return self._bucket.any_below(self._key(location))
+    def open(self, location: str) -> BinaryIO:
+        """An object to seek and read in."""
+        key = self._key(location)
+        found = self._bucket.look(key)
+        if found is None:
+            raise FileNotFoundError(f"{location} is missing")
+        return cast("BinaryIO", io.BufferedReader(_Object(self._bucket, key, found.bytes), 1 << 16))
 
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new object, in several parts at once if it is large."""
@@ -291,6 +341,13 @@ class S3Storage:
         """Remove objects, as far as they are there."""
         self._bucket.delete(self._key(location) for location in locations)
 
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every object below a prefix, or the object of that name."""
+        key = self._key(prefix)
+        one = self._bucket.look(key) if key else None
+        for found in [*([one] if one else []), *self._bucket.list(key)]:
+            yield StoredFile(self._base + found.key, found.bytes, found.modified)
+
     def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:  # noqa: ARG002 - nobody to wait for
         """Nobody is kept out: of several runs at once, the swap lets one win and the others plan anew."""
         return nullcontext()
@@ -303,6 +360,36 @@ class S3Storage:
         return location.removeprefix(self._base)
 
 
+class _Object(io.RawIOBase):
+    """One object that does not change, read in ranges."""
+
+    def __init__(self, bucket: Bucket, key: str, size: int) -> None:
+        super().__init__()
+        self._bucket, self._key, self._size, self._position = bucket, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        end = min(self._position + len(buffer), self._size)
+        if end <= self._position:
+            return 0
+        content = self._bucket.get_range(self._key, self._position, end)
+        buffer[: len(content)] = content
+        self._position = end
+        return len(content)
+
+
 def _who(holder: str) -> str:
     try:
         return f" (process {json.loads(holder)['pid']})"
@@ -313,6 +400,17 @@ def _who(holder: str) -> str:
 def is_uri(text: str) -> bool:
     """Whether a place is named by a URI other than a file's; also one that lost a slash by way of ``pathlib``."""
     return bool(re.match(r"[a-z][a-z0-9+]+:/", text)) and not text.startswith("file://")
+
+
+def _stored(path: Path) -> Iterator[StoredFile]:
+    with suppress(FileNotFoundError):  # went meanwhile
+        status = path.stat()
+        yield StoredFile(str(path), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def local_path(location: str) -> Path:

@@ -15,6 +15,7 @@ from shoplake.cli import options, output
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
+from shoplake.cli.verifying import verify
 from shoplake.errors import FatalError, ShoplakeError, UsageError
 
 
@@ -242,6 +243,7 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 
 cli.add_command(status)
 cli.add_command(replay)
+cli.add_command(verify)
 
 
 def main() -> None:

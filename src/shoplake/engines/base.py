@@ -140,8 +140,11 @@ class Engine(Protocol):
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days, and write it.
 
+        Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone.
+        So what cannot be read can be written anew.
+
         Args:
-            checked: The batch, whose rows replace all stored ones of the same paths.
+            checked: The batch, whose rows replace all stored ones of the same paths; may be empty.
             hours: The hours to recompute, whole; at least one.
             base: What the lake holds.
             output: Where to write.
