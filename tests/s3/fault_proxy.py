@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-SLOW_DOWN = (
-    b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.'
-    b"</Message></Error>"
-)
+_ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>{}</Message>{}</Error>'
+REFUSALS = {  # as AWS words them
+    "503": (503, _ERROR.format("SlowDown", "Please reduce your request rate.", "")),
+    "denied": (403, _ERROR.format("AccessDenied", "Access Denied", "")),
+    "wrong region": (
+        400,
+        _ERROR.format(
+            "AuthorizationHeaderMalformed",
+            "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'",
+            "<Region>eu-west-1</Region>",
+        ),
+    ),
+}
 FAULTS = ("503", "reset", "reset after", "stalled", "stalled body", "cut", "stale list")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
@@ -104,8 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _one(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         fault = self.proxy.decide(self.command, self.path, self.headers)
-        if fault == "503":
-            self._answer(503, [("Content-Type", "application/xml")], SLOW_DOWN)
+        if fault in REFUSALS:
+            status, content = REFUSALS[fault]
+            self._answer(
+                status, [("Content-Type", "application/xml")], b"" if self.command == "HEAD" else content.encode()
+            )
         elif fault == "reset":
             self._reset()
         elif fault == "stalled":
@@ -133,6 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = _without_last(content)
         if fault == "reset after":
             self._reset()
+        elif fault == "overlook" and answer.status == http.client.PRECONDITION_FAILED:
+            self._answer(200, [("ETag", '"0"')], b"")
         elif fault in ("cut", "stalled body"):
             self._answer(answer.status, headers, content[: len(content) // 2], len(content))
             if fault == "stalled body":
