@@ -133,7 +133,8 @@ def test_values_are_those_of_the_raw_lines(planted, units):
 def test_intervals_agree_with_the_bootstrap(planted, units):
     """The delta method's intervals are as wide as those of drawing the users again and again."""
     rng = np.random.default_rng(3)
-    result = {one.metric: one for one in look(planted).comparisons}
+    views = Metric("view_share", "page_views", "events")
+    result = {one.metric: one for one in look(planted, metrics=[*METRICS["user"], views]).comparisons}
     ratios = {}
     for variant in VARIANTS:
         those = [unit for user, unit in units.items() if assign("button", user, VARIANTS) == variant]
@@ -143,10 +144,11 @@ def test_intervals_agree_with_the_bootstrap(planted, units):
             "revenue_per_user": ([unit.revenue for unit in those], [1] * len(those)),
             "purchases_per_view": ([unit.purchases for unit in those], [unit.views for unit in those]),
         }
+        sides["view_share"] = ([unit.views for unit in those], [unit.views + unit.purchases for unit in those])
         for name, (above, below) in sides.items():
             again = np.array(above, float)[drawn].sum(axis=1) / np.array(below, float)[drawn].sum(axis=1)
             ratios[name, variant] = again
-    for name in ("conversion", "revenue_per_user", "purchases_per_view"):
+    for name in ("conversion", "revenue_per_user", "purchases_per_view", "view_share"):
         control, treatment = ratios[name, "control"], ratios[name, "treatment"]
         for spread, low, high in (
             (treatment - control, result[name].low, result[name].high),
