@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from shoplake import __version__, settings, words
+from shoplake import settings, words
 from shoplake.errors import ShoplakeError
 from shoplake.settings import SETTINGS, Settings
 
@@ -66,7 +66,7 @@ def examine(overrides: Mapping[str, str | None], environment: Mapping[str, str] 
 
 
 def _installed() -> Iterator[Finding]:
-    yield Finding("shoplake", OK, f"{__version__} at {Path(__file__).parent}")
+    yield Finding("shoplake", OK, f"{importlib.metadata.version('shoplake')} at {Path(__file__).parent}")
     yield Finding("python", OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("duckdb", "pyarrow"))
     yield Finding("engine", OK, ", ".join(versions))
