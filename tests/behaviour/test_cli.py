@@ -288,6 +288,7 @@ def test_from_first_to_last(call, place):
     report = call("verify", *source, *at, *as_json)
     assert (report.code, report.json["ok"], report.json["source"]) == (0, True, str(raw))
     assert call("verify", *at, "--repair").code == 0
+    assert {one["what"]: one["verdict"] for one in call("doctor", *source, *at, *as_json).json}["source"] == "ok"
 
 
 # ---------------------------------------------------------------------------------------------------------------- query

@@ -12,6 +12,8 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.experiment import experiment
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
@@ -244,6 +246,9 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
+cli.add_command(experiment)
+cli.add_command(doctor)
+cli.add_command(completion)
 
 
 def main() -> None:
