@@ -240,6 +240,7 @@ def test_answer_to_the_swap_lost_and_overtaken(s3_place, proxy, truth, monkeypat
     assert disturbed(s3_place, proxy) is None
     assert [run.batches for run in others] == [1]
     assert dump(s3_place / "lake") == truth
+    assert shoplake.verify(str(s3_place / "lake"), threads=2).ok, "what earlier snapshots name is there, too"
 
 
 def test_overtaken_at_the_swap(s3_place, proxy, truth, monkeypatch):
