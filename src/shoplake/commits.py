@@ -9,6 +9,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake import iceberg, parquet
-from shoplake.errors import TransientError
+from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError
 from shoplake.iceberg import ADDED, DELETED, EXISTING, Record
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
@@ -37,7 +38,9 @@ class LostRaceError(TransientError):
 class Commit:
     """Changes to a lake that become visible together, or not at all.
 
-    As a context manager it removes what it wrote if it ends without having been published.
+    As a context manager it removes what it wrote if it ends without having been published. When it is not known whether it
+    was, because the storage did not answer or the process was interrupted, everything stays: what is not named by a table
+    is found later, what is named must be there.
     """
 
     def __init__(self, lake: Lake, base: View, now: datetime, properties: Mapping[str, str]) -> None:
@@ -55,7 +58,7 @@ class Commit:
         self._properties = dict(properties)
         self._staged: dict[str, _Staged] = {}
         self._written: list[str] = []
-        self._published = False
+        self._keep = False
 
     def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
         """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
@@ -120,6 +123,7 @@ class Commit:
 
         Raises:
             LostRaceError: The lake changed meanwhile; nothing was changed.
+            UnknownOutcomeError: The storage did not answer.
         """
         tables, forgotten = dict(self.base.tables), []
         for name, staged in self._staged.items():
@@ -131,14 +135,21 @@ class Commit:
             )
             tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, base.read)
             forgotten += staged.forgotten
-        catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        self._keep = True  # from here on the changes may be visible, whatever interrupts what follows
+        try:
+            catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        except UnknownOutcomeError:
+            raise
+        except (ShoplakeError, OSError):
+            self._keep = False
+            raise
         if catalog is None:
+            self._keep = False
             raise LostRaceError(
                 "another run changed the lake meanwhile; nothing of this one was kept",
                 remedy="Run the same command again: it plans anew from what is there now.",
             )
-        self._published = True
-        self._lake.storage.delete(forgotten)
+        self._clean_up(forgotten)
         return View(tables, catalog, self.base.version + 1)
 
     def __enter__(self) -> Self:
@@ -149,8 +160,13 @@ class Commit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove what was written for nothing."""
-        if not self._published:
-            self._lake.storage.delete(self._written)
+        if not self._keep:
+            self._clean_up(self._written)
+
+    def _clean_up(self, locations: Sequence[str]) -> None:
+        """Remove objects that no table names; those that cannot be removed now are found by maintenance."""
+        with suppress(ShoplakeError, OSError):
+            self._lake.storage.delete(locations)
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
