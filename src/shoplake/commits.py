@@ -28,6 +28,9 @@ from shoplake.tables import Table
 SNAPSHOTS_KEPT = 100
 METADATA_KEPT = 10
 MERGE_MANIFESTS = 16
+SAME_ROWS = {"operation": "replace"}
+"""Properties of a commit that stores the same rows otherwise. Of several of these in a row only the last keeps its snapshot,
+so that maintenance does not push the batches out of the history."""
 
 
 class LostRaceError(TransientError):
@@ -55,6 +58,8 @@ class Commit:
         self._properties = dict(properties)
         self._staged: dict[str, _Staged] = {}
         self._written: list[str] = []
+        self._held: dict[tuple[str, frozenset[Any]], list[DataFile]] = {}
+        self._history = True
         self._published = False
 
     def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
@@ -97,7 +102,7 @@ class Commit:
             table: The table; at most once in a commit.
             keys: Values of the table's key column whose rows go.
             new: Files with the rows that come.
-            merge: Paths of small files whose rows are part of ``new``: they go whole.
+            merge: Paths of files that go whole: as far as their rows stay, they are part of ``new``.
             properties: Recorded in the snapshot's summary, beside the commit's own.
         """
         base = self.base[table.name]
@@ -106,6 +111,43 @@ class Commit:
             removed += [file for file in base.files if file.path in merge]
         if removed or new or kept:
             self._staged[table.name] = self._stage(base, removed, [*kept, *new], properties or {})
+
+    def holding(self, table: Table, keys: Collection[Any]) -> list[DataFile]:
+        """The data files of the base that hold rows of the given keys; where statistics cannot tell, by a look at the key.
+
+        Args:
+            table: The table.
+            keys: Values of its key column.
+        """
+        asked = table.name, frozenset(keys)
+        if asked not in self._held:
+            base, column, wanted = self.base[table.name], table.key, sorted(keys)
+            found: list[DataFile] = []
+            if wanted:
+                candidates = base.within(wanted[0], wanted[-1]) if column == table.partition[0] else base.files
+                found = [file for file in candidates if file.may_hold(column, wanted) and self._holds(table, file, wanted)]
+            self._held[asked] = found
+        return self._held[asked]
+
+    def rebase(self, view: View) -> None:
+        """Go on from a newer view of the lake: what was staged is staged no more, what was written is still there."""
+        self.base = view
+        self._staged.clear()
+        self._held.clear()
+
+    def staged(self) -> View:
+        """The lake as it will be with what is staged so far; for reading, not to build a commit on."""
+        tables = {
+            name: TableSnapshot(base.table, base.storage, base.location, self._staged[name].metadata, base.read)
+            if name in self._staged
+            else base
+            for name, base in self.base.tables.items()
+        }
+        return View(tables, self.base.catalog, self.base.version)
+
+    def forget_history(self) -> None:
+        """Keep no earlier snapshot of any table: publishing leaves only the newest ones, and no trace of the others."""
+        self._history = False
 
     def snapshot_id(self, name: str) -> int | None:
         """The snapshot of a table that this commit makes, or the one that it leaves as it is."""
@@ -122,11 +164,15 @@ class Commit:
             LostRaceError: The lake changed meanwhile; nothing was changed.
         """
         tables, forgotten = dict(self.base.tables), []
+        if not self._history:
+            for name, base in self.base.tables.items():
+                if base.location is not None:
+                    self._staged.setdefault(name, _Staged(base.metadata)).forget(base.location)
         for name, staged in self._staged.items():
             base = self.base[name]
             location = self._write(
                 base,
-                f"metadata/{staged.sequence_number:05d}-{uuid.uuid4()}.metadata.json",
+                f"metadata/{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}.metadata.json",
                 json.dumps(staged.metadata).encode(),
             )
             tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, base.read)
@@ -245,26 +291,26 @@ class Commit:
     def _stale(
         self, base: TableSnapshot, keys: Collection[Any], merge: Collection[str]
     ) -> tuple[list[DataFile], list[NewFile]]:
-        if not keys:
-            return [], []
-        table = base.table
-        column = table.key
-        candidates = base.within(min(keys), max(keys)) if column == table.partition[0] else base.files
-        removed, kept, wanted = [], [], sorted(keys)
-        for file in candidates:
-            if file.path in merge or not file.may_hold(column, wanted):
+        table, column = base.table, base.table.key
+        removed, kept = [], []
+        for file in self.holding(table, keys):
+            if file.path in merge:
                 continue
+            removed.append(file)
             if file.lower[column] == file.upper[column]:
-                removed.append(file)
                 continue
             rows = parquet.read(table, self._lake.storage.read(file.path))
-            values = pa.array(wanted, rows.schema.field(column).type)
-            rest = rows.filter(pc.invert(pc.is_in(rows.column(column), values)))
-            if rest.num_rows < rows.num_rows:
-                removed.append(file)
-                if rest.num_rows:
-                    kept.append(self.write(table, file.lower[table.partition[0]], rest))
+            rest = rows.filter(pc.invert(_among(rows.column(column), keys)))
+            if rest.num_rows:
+                kept.append(self.write(table, file.lower[table.partition[0]], rest))
         return removed, kept
+
+    def _holds(self, table: Table, file: DataFile, keys: Collection[Any]) -> bool:
+        column = table.key
+        if file.lower[column] == file.upper[column]:
+            return True
+        values = parquet.read(table, self._lake.storage.read(file.path), [column]).column(column)
+        return bool(pc.any(_among(values, keys)).as_py())
 
     def _table_location(self, table: Table) -> str:
         return str(self.base[table.name].metadata.get("location") or f"{self._lake.root}/{table.name}")
@@ -272,17 +318,20 @@ class Commit:
 
 @dataclass
 class _Staged:
-    """A table's next metadata."""
+    """A table's next metadata; without a snapshot of its own it says less about the past."""
 
     metadata: Record
-    snapshot_id: int
-    sequence_number: int
+    snapshot_id: int | None = None
+    sequence_number: int = 0
     forgotten: list[str] = field(default_factory=list)
 
     def add(self, snapshot: Record, previous: str | None) -> None:
         """Make a snapshot the current one; let go of the oldest ones and of the oldest metadata documents."""
         old = self.metadata
-        snapshots = [*old["snapshots"], snapshot][-SNAPSHOTS_KEPT:]
+        earlier = old["snapshots"]
+        if earlier and all(one["summary"]["operation"] == SAME_ROWS["operation"] for one in (earlier[-1], snapshot)):
+            earlier = earlier[:-1]
+        snapshots = [*earlier, snapshot][-SNAPSHOTS_KEPT:]
         kept = {one["snapshot-id"] for one in snapshots}
         at = snapshot["timestamp-ms"]
         log = [*old["snapshot-log"], {"snapshot-id": self.snapshot_id, "timestamp-ms": at}]
@@ -299,6 +348,20 @@ class _Staged:
             "snapshot-log": [entry for entry in log if entry["snapshot-id"] in kept],
             "metadata-log": documents[-METADATA_KEPT:],
         }
+
+    def forget(self, previous: str) -> None:
+        """Let go of every snapshot but the current one, and of every earlier metadata document."""
+        current = self.metadata["current-snapshot-id"]
+        self.forgotten += [previous, *(document["metadata-file"] for document in self.metadata["metadata-log"])]
+        self.metadata = self.metadata | {
+            "snapshots": [one for one in self.metadata["snapshots"] if one["snapshot-id"] == current],
+            "snapshot-log": [one for one in self.metadata["snapshot-log"] if one["snapshot-id"] == current],
+            "metadata-log": [],
+        }
+
+
+def _among(column: pa.ChunkedArray, keys: Collection[Any]) -> pa.ChunkedArray:
+    return pc.is_in(column, pa.array(list(keys), column.type))
 
 
 def _live(manifest: Record) -> int:

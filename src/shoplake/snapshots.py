@@ -123,7 +123,7 @@ class TableSnapshot:
     @property
     def files(self) -> tuple[DataFile, ...]:
         """Every live data file."""
-        return tuple(file for manifest in self.manifests for file in self._files_of(manifest))
+        return tuple(file for manifest in self.manifests for file in self.files_of(manifest))
 
     def within(self, low: date, high: date) -> tuple[DataFile, ...]:
         """The data files whose range of the partitioned column meets the given one; both ends are meant included.
@@ -138,11 +138,12 @@ class TableSnapshot:
         for manifest in self.manifests:
             spread = iceberg.manifest_range(manifest)
             if spread is None or (spread[0] <= last and spread[1] >= first):
-                for file in self._files_of(manifest):
+                for file in self.files_of(manifest):
                     if file.lower[column] <= high and file.upper[column] >= low:
                         yield file
 
-    def _files_of(self, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+    def files_of(self, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+        """The live data files that one manifest of the list names."""
         path = manifest["manifest_path"]
         if path not in self.read:
             if manifest["content"] != 0:

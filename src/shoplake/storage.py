@@ -6,12 +6,29 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from shoplake.errors import FatalError, UsageError
 
 _LOCK_FILE = ".swap"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One object as the storage lists it.
+
+    Attributes:
+        location: Its absolute location.
+        bytes: Its size.
+        modified: When it was written, by the storage's clock, UTC with a zone.
+    """
+
+    location: str
+    bytes: int
+    modified: datetime
 
 
 class Storage(Protocol):
@@ -56,6 +73,14 @@ class Storage(Protocol):
 
     def delete(self, locations: Iterable[str]) -> None:
         """Remove objects, as far as they are there."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every object below a location, at any depth, or the object at it; in no order, and nothing if there is none.
+
+        Raises:
+            FatalError: It cannot be listed.
+        """
         ...
 
 
@@ -133,6 +158,18 @@ class LocalStorage:
             with suppress(FileNotFoundError):
                 local_path(location).unlink()
 
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every file below a folder, or the file of that name."""
+        path = local_path(prefix)
+        try:
+            if path.is_file():
+                yield from _stored(path)
+            for folder, _, names in os.walk(path, onerror=_refuse):
+                for name in names:
+                    yield from _stored(Path(folder, name))
+        except OSError as error:
+            raise FatalError(f"{prefix} cannot be listed: {error.strerror}", remedy="Check its permissions.") from error
+
     @contextmanager
     def _swapping(self) -> Iterator[None]:
         """Between processes; the operating system lets go of it with the process that holds it."""
@@ -142,6 +179,17 @@ class LocalStorage:
             yield
         finally:
             os.close(lock)
+
+
+def _stored(path: Path) -> Iterator[StoredFile]:
+    with suppress(FileNotFoundError):  # went meanwhile
+        status = path.stat()
+        yield StoredFile(str(path), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def local_path(location: str) -> Path:
