@@ -62,7 +62,9 @@ class Commit:
         self._history = True
         self._published = False
 
-    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
+    def write(
+        self, table: Table, partition: date, rows: pa.Table, order: Sequence[str] | None = None
+    ) -> NewFile:
         """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
 
         May be called from several threads.
@@ -71,9 +73,10 @@ class Commit:
             table: The table.
             partition: A value of the partitioned column: all rows lie in the partition that it lies in.
             rows: Its rows.
+            order: Columns to sort them by; the table's own order by default.
         """
         location = self.new_location(table, partition)
-        content, footer = parquet.encode(table, rows)
+        content, footer = parquet.encode(table, rows, order)
         self._lake.storage.write(location, content)
         return NewFile(location, footer, len(content))
 
@@ -321,7 +324,7 @@ class _Staged:
     """A table's next metadata; without a snapshot of its own it says less about the past."""
 
     metadata: Record
-    snapshot_id: int | None = None
+    snapshot_id: int = 0
     sequence_number: int = 0
     forgotten: list[str] = field(default_factory=list)
 

@@ -51,7 +51,7 @@ class Lake:
         Raises:
             UsageError: There is no lake at the place.
         """
-        if self.storage.read_if_there(self._catalog) is None:
+        if self.storage.read_if_there(self.catalog_location) is None:
             raise UsageError(
                 f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
             )
@@ -63,7 +63,7 @@ class Lake:
         Raises:
             FatalError: The catalog or a table's metadata is damaged or missing.
         """
-        content = self.storage.read_if_there(self._catalog)
+        content = self.storage.read_if_there(self.catalog_location)
         if content is None:
             return View({table.name: TableSnapshot(table, self.storage, None, {}) for table in TABLES}, None, 0)
         try:
@@ -71,11 +71,11 @@ class Lake:
             version, locations = int(catalog["version"]), dict(catalog["tables"])
         except (ValueError, KeyError, TypeError) as error:
             raise FatalError(
-                f"the catalog {self._catalog} is damaged: {error}", remedy="Restore it from a backup of the lake."
+                f"the catalog {self.catalog_location} is damaged: {error}", remedy="Restore it from a backup of the lake."
             ) from error
         if catalog["format"] != _FORMAT:
             raise FatalError(
-                f"the catalog {self._catalog} has format {catalog['format']}, this version reads {_FORMAT}",
+                f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
                 remedy="Use the version of shoplake that wrote it, or a newer one.",
             )
         tables = {}
@@ -123,7 +123,7 @@ class Lake:
             "tables": {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()},
         }
         content = json.dumps(catalog, indent=1).encode()
-        return content if self.storage.swap(self._catalog, base.catalog, content) else None
+        return content if self.storage.swap(self.catalog_location, base.catalog, content) else None
 
     @contextmanager
     def writing(self, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
@@ -161,7 +161,8 @@ class Lake:
             os.close(lock)
 
     @property
-    def _catalog(self) -> str:
+    def catalog_location(self) -> str:
+        """The location of the catalog, the one file that is ever replaced."""
         return f"{self.root}/{CATALOG_FILE}"
 
     def _metadata(self, location: str | None) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoplake.tables import Table
@@ -72,34 +73,32 @@ def arrow_type_of(name: str) -> pa.DataType:
     return _SIMPLE[name]
 
 
-def encode(table: Table, rows: pa.Table) -> tuple[pa.Buffer, pq.FileMetaData]:
+def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> tuple[pa.Buffer, pq.FileMetaData]:
     """The bytes of a data file, and its footer.
 
     Args:
         table: The table it is for.
-        rows: The rows, with the table's columns in any order; sorted here if the table is.
+        rows: The rows, with the table's columns in any order.
+        order: Columns to sort the rows by; the table's own order by default.
     """
     schema = arrow_schema(table)
-    rows = rows.select(schema.names)
-    if table.sort:
-        rows = rows.sort_by([(name, "ascending") for name in table.sort])
+    rows = _sorted(rows.select(schema.names), table.sort if order is None else order)
     rows = _with_schema(rows, schema)
+    dictionaries = _dictionaries(rows)
     footers: list[Any] = []
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        rows.schema,
+        _decoded(rows.slice(0, 0), dictionaries).schema,
         compression="zstd",
         compression_level=_COMPRESSION_LEVEL,
         use_dictionary=[column.name for column in table.columns if column.type == "string"],
-        # Statistics of what rows are found by; on the others they cost more than they ever save.
-        write_statistics=[table.key, table.partition[0], *table.sort],
-        # Times in order, or nearly so, take a fraction of the space and of the time to compress.
-        column_encoding={column.name: "DELTA_BINARY_PACKED" for column in table.columns if column.type == "timestamp"},
         store_schema=False,
         metadata_collector=footers,
     ) as writer:
-        writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
+        for first in range(0, max(rows.num_rows, 1), _ROW_GROUP_ROWS):
+            part = _decoded(rows.slice(first, _ROW_GROUP_ROWS), dictionaries)
+            writer.write_table(part, row_group_size=_ROW_GROUP_ROWS)
     return sink.getvalue(), footers[0]
 
 
@@ -112,6 +111,17 @@ def read(table: Table, content: bytes, columns: Sequence[str] | None = None) -> 
     return rows.select(names).cast(pa.schema([schema.field(name) for name in names]))
 
 
+def read_together(table: Table, contents: Iterable[bytes]) -> pa.Table:
+    """The rows of several data files; each text is in memory once, however many rows hold it."""
+    texts = [column.name for column in table.columns if column.type == "string"]
+    names = list(table.column_names)
+    parts = [
+        pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read(columns=names).select(names)
+        for content in contents
+    ]
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
 def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
     """Smallest and largest value of a table's key and of its partitioned column in a data file, by name."""
     found = {}
@@ -120,6 +130,39 @@ def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
         statistics = [footer.row_group(group).column(position).statistics for group in range(footer.num_row_groups)]
         found[name] = (min(one.min for one in statistics), max(one.max for one in statistics))
     return found
+
+
+def _sorted(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    if not names:
+        return rows
+    keys = pa.table({name: _sortable(rows.column(name)) for name in names})
+    return rows.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names]))
+
+
+def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column that sorts like the given one; of texts in a dictionary their places in its order."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    codes = column.unify_dictionaries().chunks
+    places = pc.rank(codes[0].dictionary, tiebreaker="dense") if codes else pa.array([], pa.uint64())
+    return pa.chunked_array([pc.take(places, chunk.indices) for chunk in codes], pa.uint64())
+
+
+def _dictionaries(rows: pa.Table) -> list[str]:
+    """Columns held as dictionaries of several texts: written as such, every row group would hold all of the texts."""
+    return [
+        name
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+        if pa.types.is_dictionary(column.type) and any(len(chunk.dictionary) != 1 for chunk in column.chunks)
+    ]
+
+
+def _decoded(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    for name in names:
+        position = rows.schema.get_field_index(name)
+        field = rows.schema.field(position).with_type(pa.string())
+        rows = rows.set_column(position, field, rows.column(position).cast(pa.string()))
+    return rows
 
 
 def _with_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -56,6 +56,7 @@ class Checked:
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
         seconds: Time that reading and checking took.
+        erased: Lines of erased people; nothing else is kept of them.
         duplicates: Lines equal to an event that comes first; set by :meth:`Engine.dedupe`.
         duplicates_of: The other source files that hold those events.
         accepted: Rows that remain.
@@ -72,6 +73,7 @@ class Checked:
     error: str | None = None
     gone: bool = False
     seconds: float = 0.0
+    erased: int = 0
     duplicates: int = 0
     duplicates_of: frozenset[str] = frozenset()
     accepted: int = 0
