@@ -62,9 +62,7 @@ class Commit:
         self._history = True
         self._published = False
 
-    def write(
-        self, table: Table, partition: date, rows: pa.Table, order: Sequence[str] | None = None
-    ) -> NewFile:
+    def write(self, table: Table, partition: date, rows: pa.Table, order: Sequence[str] | None = None) -> NewFile:
         """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
 
         May be called from several threads.
@@ -128,7 +126,9 @@ class Commit:
             found: list[DataFile] = []
             if wanted:
                 candidates = base.within(wanted[0], wanted[-1]) if column == table.partition[0] else base.files
-                found = [file for file in candidates if file.may_hold(column, wanted) and self._holds(table, file, wanted)]
+                found = [
+                    file for file in candidates if file.may_hold(column, wanted) and self._holds(table, file, wanted)
+                ]
             self._held[asked] = found
         return self._held[asked]
 

@@ -71,7 +71,8 @@ class Lake:
             version, locations = int(catalog["version"]), dict(catalog["tables"])
         except (ValueError, KeyError, TypeError) as error:
             raise FatalError(
-                f"the catalog {self.catalog_location} is damaged: {error}", remedy="Restore it from a backup of the lake."
+                f"the catalog {self.catalog_location} is damaged: {error}",
+                remedy="Restore it from a backup of the lake.",
             ) from error
         if catalog["format"] != _FORMAT:
             raise FatalError(

@@ -53,7 +53,9 @@ class Group:
         return sum(file.bytes for file in self.files)
 
 
-def plan(view: View, now: datetime, closed_after: timedelta, tables: Collection[Table] = TABLES) -> dict[date, list[Group]]:
+def plan(
+    view: View, now: datetime, closed_after: timedelta, tables: Collection[Table] = TABLES
+) -> dict[date, list[Group]]:
     """The groups that are worth merging, by the day of their partition's first row.
 
     Args:

@@ -55,7 +55,9 @@ def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
     Raises:
         FatalError: A file that the newest snapshots need is missing; nothing should be removed from such a lake.
     """
-    catalog = next(lake.storage.list(lake.catalog_location), None)  # before the view: never younger than what the view shows
+    catalog = next(
+        lake.storage.list(lake.catalog_location), None
+    )  # before the view: never younger than what the view shows
     view = lake.view()
     if catalog is None:
         return Garbage({}, ())
