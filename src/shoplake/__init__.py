@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "open"]
+__all__ = ["__version__", "open", "verify"]
 
 if TYPE_CHECKING:
-    from shoplake.api import open  # noqa: A004 - shoplake.open(lake) is the interface
+    from shoplake.api import open, verify  # noqa: A004 - shoplake.open(lake) is the interface
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from shoplake.api import open  # noqa: A004 - shoplake.open(lake) is the interface
 
         return open
+    if name == "verify":
+        from shoplake.api import verify
+
+        return verify
     raise AttributeError(f"module 'shoplake' has no attribute {name!r}")

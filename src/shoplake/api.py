@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 
 from shoplake import queries
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, UsageError
 from shoplake.lake import Lake
 from shoplake.snapshots import TableSnapshot, View
 from shoplake.tables import TABLES, Table
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
+
+    from shoplake.operations.verify import Report
 
 _SQL_TYPES = {
     "string": "VARCHAR",
@@ -49,6 +52,46 @@ def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: 
         >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
     """
     return OpenLake(Lake(lake), threads)
+
+
+def verify(
+    lake: str | Path,
+    source: str | Path | None = None,
+    *,
+    sample: float = 1.0,
+    repair: bool = False,
+    threads: int | None = None,
+) -> Report:
+    """Recount a lake from its raw objects and from every table, and compare all with the ledger.
+
+    Args:
+        lake: The lake's folder.
+        source: The folder of its raw objects; without it they are left out.
+        sample: The share of hours, days and files to look at, above 0, and 1 for all.
+        repair: Whether hours and days of gold that differ from the events are rebuilt.
+        threads: Cores to use; all by default.
+
+    Returns:
+        ``.ok``, ``.differences`` (each with ``where``, ``message`` and ``remedy``), ``.checks``, ``.notes``, ``.as_json()``.
+
+    Raises:
+        UsageError: There is no lake, or no source, at that place.
+
+    Example:
+        >>> import shoplake
+        >>> shoplake.verify("lake", "raw").ok
+        True
+    """
+    from shoplake.discover import LocalSource
+    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.operations import verify as operation
+
+    if not 0 < sample <= 1:
+        raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
+    cores = threads or os.cpu_count() or 1
+    place = None if source is None else LocalSource(source)
+    request = operation.Request(Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair)
+    return operation.verify(request)
 
 
 class OpenLake:

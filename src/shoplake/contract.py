@@ -7,7 +7,6 @@ A line is judged on its nine fields read as text; every rule is one SQL conditio
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -346,18 +345,20 @@ def _as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def explained_bytes(lines: int, widths: int, texts: Mapping[str, tuple[int, int]]) -> frozenset[int]:
+def explained_bytes(lines: int, widths: int, texts: int, nulls: int) -> frozenset[int]:
     """How many bytes lines take that hold the nine fields and nothing else, as JSON libraries write them.
 
-    A file of another size holds something else: unknown keys, white space, escapes. One of these sizes says that it does
-    not, unless deviations cancel to the byte.
+    A file of another size holds something else: unknown keys, white space. One of these sizes says that it does not, unless
+    deviations cancel to the byte.
 
     Args:
         lines: Number of lines, each ended by a newline.
         widths: Sum over the lines of the lengths of timestamp, quantity and price as text, 4 where there is none.
-        texts: For each other field the sum of its lengths in UTF-8, and how many are null.
+        texts: Sum of the lengths of the other fields between their quotes.
+        nulls: How many of those are null.
     """
-    values = widths + 2 * lines + sum(octets + 2 * (lines - nulls) + 4 * nulls for octets, nulls in texts.values())
+    quoted = sum(field.cast is None for field in FIELDS)
+    values = widths + 2 * lines + texts + 2 * (quoted * lines - nulls) + 4 * nulls
     keys = sum(len(name) + 2 for name in FIELD_NAMES)
     compact = keys + 2 * len(FIELD_NAMES) + 2  # a colon or comma behind each key and value, braces, newline
     spaced = compact + 2 * len(FIELD_NAMES) - 1

@@ -32,7 +32,6 @@ class Entry:
     accepted: int
     duplicates: int
     quarantined: int
-    erased: int
     unknown_keys: str | None
     duplicates_of: tuple[str, ...]
     min_event_time: datetime | None
@@ -48,9 +47,9 @@ class Entry:
         return Known(self.version, self.status, self.duplicates_of)
 
     @property
-    def figures(self) -> tuple[int, int, int, int, int, datetime | None, datetime | None]:
+    def figures(self) -> tuple[int, int, int, int, datetime | None, datetime | None]:
         """What became of the lines."""
-        counts = (self.lines, self.accepted, self.duplicates, self.quarantined, self.erased)
+        counts = (self.lines, self.accepted, self.duplicates, self.quarantined)
         return (*counts, self.min_event_time, self.max_event_time)
 
 

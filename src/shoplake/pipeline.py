@@ -266,7 +266,6 @@ def _entry(result: Checked, arrived: datetime, batch_id: str, engine: str) -> En
         accepted=result.accepted,
         duplicates=result.duplicates,
         quarantined=len(result.quarantined),
-        erased=result.erased,
         unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,
@@ -336,7 +335,6 @@ def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int
         report.accepted += result.accepted
         report.duplicates += result.duplicates
         report.quarantined += len(result.quarantined)
-        report.erased += result.erased
         if result.error:
             report.failures.append({"file": result.file.path, "error": result.error})
         for key, number in result.unknown_keys.items():

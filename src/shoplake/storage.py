@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from shoplake.errors import FatalError, UsageError
 
@@ -52,6 +52,14 @@ class Storage(Protocol):
 
         Raises:
             FatalError: It cannot be read.
+        """
+        ...
+
+    def open(self, location: str) -> BinaryIO:
+        """An object to seek and read in, for those who need only parts of it.
+
+        Raises:
+            OSError: It is not there or cannot be read.
         """
         ...
 
@@ -122,6 +130,10 @@ class LocalStorage:
             raise FatalError(
                 f"{location} cannot be read: {error.strerror}", remedy="Check the lake's permissions."
             ) from error
+
+    def open(self, location: str) -> BinaryIO:
+        """A file to seek and read in."""
+        return local_path(location).open("rb")
 
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new file; a failed attempt leaves none."""

@@ -97,11 +97,10 @@ LEDGER = Table(
         Column("bytes", "long", "Its size, compressed."),
         Column("status", "string", "ingested, unreadable, or reopened (to be done again by the next batch)."),
         Column("error", "string", "Why an unreadable file could not be read."),
-        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined + erased."),
+        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined."),
         Column("accepted", "long", "Its lines that are rows of events."),
         Column("duplicates", "long", "Its lines that are equal to an event counted already."),
         Column("quarantined", "long", "Its lines that are rows of quarantine."),
-        Column("erased", "long", "Its lines of erased people, of which the lake keeps nothing else."),
         Column(
             "unknown_keys", "string", "Keys that the contract does not know, each with its lines, as a JSON object."
         ),
@@ -116,18 +115,6 @@ LEDGER = Table(
     ("arrived_at", "month"),
     "source_file",
     merged_sort=("source_file",),
-)
-ERASURES = Table(
-    "erasures",
-    "one erased person",
-    (
-        Column("salt", "string", "Random text, the same in all rows of a lake."),
-        Column("user_hash", "string", "SHA-256 of the salt followed by the user_id, in hexadecimal digits."),
-        Column("erased_at", "timestamp", "When the person was first erased, UTC."),
-    ),
-    ("erased_at", "month"),
-    "user_hash",
-    merged_sort=("user_hash",),
 )
 PRODUCT_HOURLY = Table(
     "product_hourly",
@@ -190,5 +177,5 @@ ACTIVITY_DAILY = Table(
 )
 
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
-TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER, ERASURES)
+TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER)
 BY_NAME = {table.name: table for table in TABLES}

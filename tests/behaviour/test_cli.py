@@ -15,7 +15,7 @@ import pytest
 from shoplake.cli.main import cli, main
 from tests.support import QUESTIONS, START, accepted, answers, dump, event, events, five_answers, judge_files, key, put
 
-COMMANDS = ("demo", "generate", "ingest", "query", "status", "replay")
+COMMANDS = ("demo", "generate", "ingest", "query", "status", "replay", "verify")
 
 
 class Result:

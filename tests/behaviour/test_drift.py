@@ -98,11 +98,27 @@ def test_counted_by_file(tmp_path):
     assert found == {key(0): '{"coupon": 3}', key(1): None}
 
 
+ESCAPED = (
+    'the "big" atlas',
+    "crème brûlée",
+    "\U0001f600",
+    "back\\slash",
+    "a\tb\nc\x01\x7f",
+    "\u2028",
+    "plain",
+    "plain",
+    "",
+)
+
+
 def test_an_ordinary_file_is_not_searched(tmp_path, searches):
     """A file whose size the nine fields explain, broken lines set aside, costs no search; another one does."""
     compact = [json.dumps(one, separators=(",", ":")).encode() for one in events(20, first=100)]
     put(tmp_path / "raw", 0, [*events(20), b"broken", event(7, user_id="")])
     put(tmp_path / "raw", 1, compact)
+    texts = [event(number, "search", search_query=text) for number, text in enumerate(ESCAPED, 400)]
+    put(tmp_path / "raw", 4, texts)
+    put(tmp_path / "raw", 5, [json.dumps(one | {"user_id": "é"}, ensure_ascii=False).encode() for one in texts])
     ingest(tmp_path / "raw", tmp_path / "lake")
     assert searches == []
     put(tmp_path / "raw", 2, [*events(20, first=200), event(300, x=1)])

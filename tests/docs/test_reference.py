@@ -32,3 +32,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         target for target in targets if "://" not in target and not (ROOT / page.parent / target).resolve().exists()
     ]
     assert not missing
+
+
+def test_page_of_verify_lists_what_it_finds() -> None:
+    """``docs/verify.md`` names every check, every kind of difference and every kind of note."""
+    import re
+
+    page = (ROOT / "docs/verify.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in ROOT.glob("src/shoplake/operations/verify/*.py"))
+    found = set(re.findall(r'(?:Check|Note|differs|_note)\(\s*"(\w+)"', code))
+    assert {"files", "orphans", "gold", "raw_gone", "waiting"} <= found
+    assert {name for name in found if f"`{name}`" not in page} == set()

@@ -16,6 +16,7 @@ from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
+from shoplake.cli.verifying import verify
 from shoplake.errors import FatalError, ShoplakeError, UsageError
 
 
@@ -243,6 +244,7 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 
 cli.add_command(status)
 cli.add_command(replay)
+cli.add_command(verify)
 cli.add_command(maintain)
 
 

@@ -56,7 +56,6 @@ class Checked:
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
         seconds: Time that reading and checking took.
-        erased: Lines of erased people; nothing else is kept of them.
         duplicates: Lines equal to an event that comes first; set by :meth:`Engine.dedupe`.
         duplicates_of: The other source files that hold those events.
         accepted: Rows that remain.
@@ -73,7 +72,6 @@ class Checked:
     error: str | None = None
     gone: bool = False
     seconds: float = 0.0
-    erased: int = 0
     duplicates: int = 0
     duplicates_of: frozenset[str] = frozenset()
     accepted: int = 0
@@ -142,8 +140,11 @@ class Engine(Protocol):
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days, and write it.
 
+        Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone.
+        So what cannot be read can be written anew.
+
         Args:
-            checked: The batch, whose rows replace all stored ones of the same paths.
+            checked: The batch, whose rows replace all stored ones of the same paths; may be empty.
             hours: The hours to recompute, whole; at least one.
             base: What the lake holds.
             output: Where to write.

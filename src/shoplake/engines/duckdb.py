@@ -31,7 +31,8 @@ from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY,
 _Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
-_TO_END_OF_HOUR = timedelta(hours=1, microseconds=-1)
+_ONE_HOUR = timedelta(hours=1)
+_TO_END_OF_HOUR = _ONE_HOUR - timedelta(microseconds=1)
 _FEW = 50_000
 _EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
 
@@ -110,7 +111,12 @@ class DuckDBEngine:
         connection.register("fresh", pa.concat_tables(fresh) if fresh else no_events())
         connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
-        if touched := _distinct(base["events"].within(hour, hour + _TO_END_OF_HOUR) for hour in hours):
+        paths = {result.file.path for result in checked}
+        stored = [
+            [file for file in base["events"].within(hour, hour + _TO_END_OF_HOUR) if not _only_of(file, paths)]
+            for hour in hours
+        ]
+        if touched := _distinct(stored):
             events += (
                 f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
@@ -139,7 +145,11 @@ class DuckDBEngine:
             (SESSION_HOURLY, "event_hour, session_id"),
         ):
             union = f"SELECT {columns} FROM new_{table.name}"
-            if files := _distinct(base[table.name].within(*_ends(day)) for day in days):
+            stored = [
+                [file for file in base[table.name].within(*_ends(day)) if not _hours_of(file) <= set(hours)]
+                for day in days
+            ]
+            if files := _distinct(stored):
                 union += (
                     f" UNION ALL SELECT {columns} FROM {_parquet(files)} WHERE event_hour NOT IN ({_literals(hours)})"
                     f" AND CAST(event_hour AS DATE) IN ({_literals(days)})"
@@ -193,11 +203,7 @@ class DuckDBEngine:
         files: set[str] = set()
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
-                overlapping = {
-                    file.path
-                    for file in stored(*_range(rows))
-                    if not (_only_source(file) and file.lower["source_file"] in paths)
-                }
+                overlapping = {file.path for file in stored(*_range(rows)) if not _only_of(file, paths)}
                 if overlapping:
                     files |= overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
@@ -311,8 +317,15 @@ def _ends(day: date) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1, microseconds=-1)
 
 
-def _only_source(file: DataFile) -> bool:
-    return bool(file.lower["source_file"] == file.upper["source_file"])
+def _only_of(file: DataFile, paths: Collection[str]) -> bool:
+    """Whether all rows of a data file are of one source file, one of these."""
+    return file.lower["source_file"] == file.upper["source_file"] and file.lower["source_file"] in paths
+
+
+def _hours_of(file: DataFile) -> set[datetime]:
+    """The hours that a data file of an hourly table may hold."""
+    first, last = (_hour(ends["event_hour"]) for ends in (file.lower, file.upper))
+    return {first + number * _ONE_HOUR for number in range((last - first) // _ONE_HOUR + 1)}
 
 
 def _parquet(paths: Sequence[str]) -> str:

@@ -91,18 +91,28 @@ def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, byte
         UnreadableError: The file is not whole.
         GoneError: The file was deleted.
     """
+    for first, lines in line_blocks(source, file):
+        for number, line in enumerate(lines, first):
+            if line.strip():
+                yield number, line
+
+
+def line_blocks(source: Source, file: SourceFile) -> Iterator[tuple[int, list[bytes]]]:
+    """Every line, blank ones too, in blocks of lines that follow each other: the number of a block's first, and its lines.
+
+    Raises:
+        UnreadableError: The file is not whole.
+        GoneError: The file was deleted.
+    """
     with _inflated(source, file) as stream:
         rest = b""
-        number = 0
-        while chunk := stream.read(1 << 20):
+        number = 1
+        while chunk := stream.read(_CHUNK):
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            for line in lines:
-                number += 1
-                if line.strip():
-                    yield number, line
-        if rest.strip():
-            yield number + 1, rest
+            yield number, lines
+            number += len(lines)
+        yield number, [rest]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ fields do not explain is looked through for keys that the contract does not know
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ _LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
 _MOST_UNKNOWN_KEYS = 50
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ESCAPED = r"[^ !#-\[\]-~]"
 _TEXTS = tuple(field.column for field in FIELDS if field.type == "string")
 ROW_COLUMNS = (*EVENT_COLUMNS, "extra")
 
@@ -87,7 +89,7 @@ class Reading:
         if doubtful is None:
             return None
         unknown: dict[str, int] = {}
-        if size - sum(len(raw) + 1 for _, raw in doubtful) not in _explained(rows):
+        if not _is_explained(rows, size - sum(len(raw) + 1 for _, raw in doubtful)):
             unknown = self._unknown_keys(path)
             if unknown and not _are_columns(unknown):
                 return None
@@ -181,7 +183,7 @@ def judge(
     if not lines:
         return [], [], Counter()
     parsed = [parse_line(raw.removeprefix(BOM)) for _, raw in lines]
-    connection.register("doubtful", _as_table(parsed))
+    connection.register("doubtful", as_table(parsed))
     judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful', latest)}) ORDER BY position").to_arrow_table()
     accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
     quarantined = [
@@ -198,7 +200,8 @@ def no_events() -> pa.Table:
     return parquet.arrow_schema(EVENTS).remove_metadata().empty_table().select(list(ROW_COLUMNS))
 
 
-def _as_table(parsed: Sequence[Parsed]) -> pa.Table:
+def as_table(parsed: Sequence[Parsed]) -> pa.Table:
+    """Parsed lines as ``reasons.sql`` takes them."""
     columns: dict[str, Any] = {
         "position": pa.array(range(len(parsed)), pa.int64()),
         "problem": pa.array([line.problem for line in parsed], pa.string()),
@@ -209,16 +212,35 @@ def _as_table(parsed: Sequence[Parsed]) -> pa.Table:
     return pa.table(columns)
 
 
-def _explained(rows: pa.Table) -> frozenset[int]:
-    """The sizes that the accepted lines can have if they hold nothing but the nine fields."""
+def _is_explained(rows: pa.Table, size: int) -> bool:
+    """Whether the accepted lines take as many bytes as they do if they hold nothing but the nine fields."""
     if pc.all(rows.column("accepted")).as_py() is False:
         rows = rows.filter(rows.column("accepted"))
-    texts = {}
-    for name in _TEXTS:
-        column = rows.column(name)
-        octets = pc.sum(pc.binary_length(column)).as_py() or 0
-        texts[name] = octets, column.null_count
-    return explained_bytes(rows.num_rows, pc.sum(rows.column("width")).as_py() or 0, texts)
+    widths = pc.sum(rows.column("width")).as_py() or 0
+    nulls = sum(rows.column(name).null_count for name in _TEXTS)
+    plain = sum(pc.sum(pc.binary_length(rows.column(name))).as_py() or 0 for name in _TEXTS)
+    if size in explained_bytes(rows.num_rows, widths, plain, nulls):
+        return True
+    # What people type has escapes; identifiers, of which there are many more, hardly ever.
+    return any(
+        size in explained_bytes(rows.num_rows, widths, plain + escapes, nulls)
+        for names in (("search_query",), _TEXTS)
+        for escapes in _escapes(rows, names)
+    )
+
+
+def _escapes(rows: pa.Table, names: Sequence[str]) -> tuple[int, int]:
+    """The bytes that escapes add to texts: by libraries that write ASCII, by those that write UTF-8."""
+    in_ascii = in_utf8 = 0
+    for name in names:
+        found = pc.value_counts(rows.column(name))
+        texts, counts = found.field("values"), found.field("counts")
+        special = pc.match_substring_regex(texts, _ESCAPED)
+        for text, count in zip(texts.filter(special).to_pylist(), counts.filter(special).to_pylist(), strict=True):
+            octets = len(text.encode()) + 2
+            in_ascii += count * (len(json.dumps(text)) - octets)
+            in_utf8 += count * (len(json.dumps(text, ensure_ascii=False).encode()) - octets)
+    return in_ascii, in_utf8
 
 
 def _are_columns(names: Iterable[str]) -> bool:

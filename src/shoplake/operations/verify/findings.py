@@ -1,0 +1,151 @@
+"""What a verification finds: checks with their differences, and notes that are no damage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoplake.reports import json_value
+
+FIRST = 5
+
+FROM_BACKUP = "Restore it from a backup of the lake, or ingest the source into a new lake."
+REBUILD = "Rebuild it from events: shoplake verify --repair"
+
+
+def replay(paths: Sequence[str]) -> str:
+    """The remedy for source files whose rows in the lake are not what they should be."""
+    more = f" (and {len(paths) - FIRST:,} more)" if len(paths) > FIRST else ""
+    return f"Ingest it again from the raw object: shoplake replay --files {' '.join(paths[:FIRST])}{more}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as it should be.
+
+    Attributes:
+        what: A stable word for its kind.
+        where: Exactly one place: a data file (below the lake), a source file, an hour or a day.
+        message: What was found and what should be.
+        remedy: What mends it.
+        more: Figures for scripts, by stable names.
+    """
+
+    what: str
+    where: str
+    message: str
+    remedy: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The difference as the fixed JSON interface names it."""
+        basics = {"what": self.what, "where": self.where, "message": self.message, "remedy": self.remedy}
+        return basics | {key: json_value(value) for key, value in self.more.items()}
+
+
+@dataclass
+class Check:
+    """One question put to the lake.
+
+    Attributes:
+        name: Stable.
+        question: What was compared.
+        unit: What is counted in ``checked``, in the plural.
+        checked: How many were looked at.
+        skipped: How many were not: outside the sample, or not readable.
+        differences: What is not as it should be.
+    """
+
+    name: str
+    question: str
+    unit: str
+    checked: int = 0
+    skipped: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def differs(self, what: str, where: str, message: str, remedy: str, **more: Any) -> None:
+        """Note a difference."""
+        self.differences.append(Difference(what, where, message, remedy, more))
+
+    def as_json(self) -> dict[str, Any]:
+        """The check as the fixed JSON interface names it."""
+        return {
+            "name": self.name,
+            "question": self.question,
+            "ok": not self.differences,
+            "unit": self.unit,
+            "checked": self.checked,
+            "skipped": self.skipped,
+            "differences": [difference.as_json() for difference in self.differences],
+        }
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something worth knowing that is no damage.
+
+    Attributes:
+        what: A stable word for its kind.
+        message: In words.
+        more: Figures for scripts, by stable names.
+    """
+
+    what: str
+    message: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The note as the fixed JSON interface names it."""
+        return {"what": self.what, "message": self.message} | {key: json_value(v) for key, v in self.more.items()}
+
+
+@dataclass
+class Report:
+    """The result of a verification.
+
+    Attributes:
+        lake: The lake's place.
+        source: The source's place, None without one.
+        version: The version of the lake's catalog that was looked at.
+        share: The share of hours, days and files that was looked at, 1 for all.
+        seed: What chose them.
+        checks: In the order they were made.
+        notes: What is worth knowing.
+        repaired: What ``--repair`` rebuilt (hours, days), None if it was not asked for.
+        seconds: Wall time.
+    """
+
+    lake: str
+    source: str | None
+    version: int
+    share: float
+    seed: int
+    checks: list[Check] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    repaired: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not any(check.differences for check in self.checks)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Every difference of every check."""
+        return [difference for check in self.checks for difference in check.differences]
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as the fixed JSON interface names it."""
+        return {
+            "ok": self.ok,
+            "lake": self.lake,
+            "source": self.source,
+            "version": self.version,
+            "sample": None if self.share >= 1 else {"share": self.share, "seed": self.seed},
+            "checks": [check.as_json() for check in self.checks],
+            "notes": [note.as_json() for note in self.notes],
+            "repaired": json_value(self.repaired),
+            "seconds": round(self.seconds, 3),
+        }

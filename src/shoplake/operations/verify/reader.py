@@ -1,0 +1,124 @@
+"""Reads the data files of a lake in DuckDB, hour by hour."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from shoplake import parquet
+from shoplake.operations.verify.files import Files, Inventory, hours_of
+from shoplake.operations.verify.findings import Note
+from shoplake.snapshots import DataFile
+from shoplake.storage import local_path
+from shoplake.tables import EVENTS, GOLD_HOURLY, Table
+
+Progress = Callable[[int, int], None]
+"""Is told of finished work: bytes, and rows or lines."""
+
+
+class Reader:
+    """DuckDB over chosen data files of a lake."""
+
+    def __init__(self, threads: int) -> None:
+        """Start it; what does not fit into memory goes to a folder of its own."""
+        self._folder = tempfile.TemporaryDirectory(prefix="shoplake-")
+        config = {"threads": threads, "temp_directory": self._folder.name, "preserve_insertion_order": False}
+        self.connection = duckdb.connect(config=config)  # type: ignore[arg-type]
+        self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self.connection.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
+
+    def view(self, name: str, table: Table, files: Sequence[DataFile], where: str = "TRUE") -> None:
+        """Let a name stand for the rows of some data files of a table."""
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {self.relation(table, files)} WHERE {where}"
+        )
+
+    def relation(self, table: Table, files: Sequence[DataFile]) -> str:
+        """The SQL of the rows of some data files of a table."""
+        if not files:
+            self.connection.register(f"no_{table.name}", parquet.arrow_schema(table).empty_table())
+            return f"no_{table.name}"
+        paths = ", ".join(quoted(str(local_path(file.path))) for file in files)
+        return f"(SELECT {', '.join(table.column_names)} FROM read_parquet([{paths}], hive_partitioning = false))"
+
+    def rows(self, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def why_unreadable(self, table: Table, file: DataFile) -> str:
+        """Why a data file cannot be read whole; empty if it can."""
+        try:
+            self.rows(f"SELECT bit_xor(hash(held)) FROM {self.relation(table, [file])} AS held")
+        except duckdb.Error as error:
+            return str(error).splitlines()[0]
+        return ""
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.connection.close()
+        self._folder.cleanup()
+
+
+class Hours:
+    """Which data files hold each hour, as far as they can be read.
+
+    Attributes:
+        events: Data files of ``events`` by hour.
+        gold: Data files of the hourly tables by table name and hour.
+        lacking: Hours of which a data file of ``events`` cannot be read: nothing can be recomputed from them.
+        notes: What could not be compared whole.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        """Sort the data files by hour."""
+        self.events = _by_hour(inventory.usable(EVENTS), EVENTS)
+        self.lacking = set(_by_hour(inventory.broken(EVENTS), EVENTS))
+        self.gold = {table.name: _by_hour(inventory.usable(table), table) for table in GOLD_HOURLY}
+        self.notes: list[Note] = []
+        broken = [_by_hour(inventory.broken(table), table) for table in GOLD_HOURLY]
+        self.all = sorted(
+            {*self.events, *self.lacking, *(hour for one in (*self.gold.values(), *broken) for hour in one)}
+        )
+
+    def not_compared(self, where: str, why: str) -> None:
+        """Note that something was left out."""
+        self.notes.append(Note("not_compared", f"{where} could not be compared whole: {why}", {"where": where}))
+
+    def find_unreadable(self, hour: datetime, reader: Reader, files: Files) -> None:
+        """After the reader failed: note which data files of the hour cannot be read, and leave them out from now on."""
+        for table, by_hour in ((EVENTS, self.events), *((table, self.gold[table.name]) for table in GOLD_HOURLY)):
+            for file in list(by_hour.get(hour, [])):
+                if why := reader.why_unreadable(table, file):
+                    files.unreadable(table, file, why)
+                    for held in by_hour.values():
+                        if file in held:
+                            held.remove(file)
+                    if table is EVENTS:
+                        self.lacking.add(hour)
+
+
+def _by_hour(files: Collection[DataFile], table: Table) -> dict[datetime, list[DataFile]]:
+    """The data files that hold rows of each hour; one of events lies in the hour that its first event lies in."""
+    column = table.partition[0]
+    found: dict[datetime, list[DataFile]] = defaultdict(list)
+    for file in files:
+        if column in file.lower and column in file.upper:
+            hours = hours_of(file, column)
+            for hour in hours[:1] if table is EVENTS else hours:
+                found[hour].append(file)
+    return dict(found)
+
+
+def iso(hour: datetime) -> str:
+    """An hour as reports name it."""
+    return f"{hour.isoformat()}Z"
+
+
+def quoted(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"

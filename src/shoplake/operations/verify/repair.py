@@ -1,0 +1,150 @@
+"""Rebuilds the hours and days of gold that differ from the events. Nothing else is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+
+from shoplake.commits import Commit, LostRaceError
+from shoplake.engines.base import Engine
+from shoplake.errors import FatalError, TransientError
+from shoplake.lake import Lake
+from shoplake.operations.verify.files import GOLD, Inventory, hours_of
+from shoplake.operations.verify.findings import Check
+from shoplake.operations.verify.gold import days_of
+from shoplake.operations.verify.reader import Hours, iso
+from shoplake.tables import ACTIVITY_DAILY, GOLD_HOURLY
+
+MAX_TRIES = 20
+REPAIR = "repair"
+
+
+@dataclass
+class Repaired:
+    """What was rebuilt.
+
+    Attributes:
+        hours: Hours of the hourly tables.
+        days: Days of the daily table.
+        left: What could not be rebuilt, with the reason.
+    """
+
+    hours: list[datetime] = field(default_factory=list)
+    days: list[date] = field(default_factory=list)
+    left: list[dict[str, str]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, list[str] | list[dict[str, str]]]:
+        """What was rebuilt, as reports show it."""
+        return {"hours": [iso(hour) for hour in self.hours], "days": [str(day) for day in self.days], "left": self.left}
+
+
+@dataclass
+class _Group:
+    """Hours that are rebuilt by one commit, with their days."""
+
+    hours: set[datetime]
+    broken: set[str]
+
+
+def rebuild(
+    lake: Lake,
+    engine: Engine,
+    checks: Collection[Check],
+    inventory: Inventory,
+    hours: Hours,
+    now: Callable[[], datetime],
+) -> Repaired:
+    """Rebuild what the checks found to differ, a day at a time.
+
+    Args:
+        lake: The lake.
+        engine: What recomputes.
+        checks: The checks of gold; the hours and days of their differences are rebuilt.
+        inventory: Which gold files cannot be read: all that they hold is rebuilt.
+        hours: Which hours hold events, and of which the events cannot be read.
+        now: The time, UTC with a zone.
+
+    Raises:
+        TransientError: Other runs changed the lake faster than this could.
+    """
+    repaired = Repaired()
+    for group in _groups(checks, inventory, hours):
+        lost = sorted(group.hours & hours.lacking)
+        if lost and (group.broken or group.hours == set(lost)):
+            repaired.left += [_left(hour) for hour in lost]
+            continue
+        repaired.left += [_left(hour) for hour in lost]
+        group.hours -= set(lost)
+        try:
+            _publish(lake, engine, group, now)
+        except FatalError as error:
+            days = ", ".join(str(day) for day in sorted({hour.date() for hour in group.hours}))
+            repaired.left.append({"where": days, "why": str(error)})
+            continue
+        repaired.hours += sorted(group.hours)
+        repaired.days += sorted({hour.date() for hour in group.hours})
+    return repaired
+
+
+def _left(hour: datetime) -> dict[str, str]:
+    return {"where": iso(hour), "why": "a data file of its events cannot be read"}
+
+
+def _groups(checks: Collection[Check], inventory: Inventory, hours: Hours) -> list[_Group]:
+    """What is to be rebuilt: a group for each day, days that share an unreadable file together."""
+    groups: dict[date, _Group] = {}
+    for some, broken in _wanted(checks, inventory, hours):
+        merged = _Group(set(some), set(broken))
+        for day in {hour.date() for hour in some} & set(groups):
+            merged.hours |= groups[day].hours
+            merged.broken |= groups[day].broken
+        for hour in merged.hours:
+            groups[hour.date()] = merged
+    return list({id(group): group for _, group in sorted(groups.items())}.values())
+
+
+def _wanted(
+    checks: Collection[Check], inventory: Inventory, hours: Hours
+) -> Iterator[tuple[Collection[datetime], Collection[str]]]:
+    """Hours to be rebuilt together, and the unreadable file that they are in; a day is rebuilt by one of its hours."""
+
+    def an_hour_of(day: date) -> datetime:
+        good = (hour for hour in hours.events if hour.date() == day and hour not in hours.lacking)
+        return min(good, default=datetime.combine(day, time()))
+
+    for check in checks:
+        for difference in check.differences:
+            if "hour" in difference.more:
+                yield [difference.more["hour"]], ()
+            elif "day" in difference.more:
+                yield [an_hour_of(difference.more["day"])], ()
+    for table in GOLD_HOURLY:
+        for file in inventory.broken(table):
+            yield hours_of(file, "event_hour"), [file.path]
+    for file in inventory.broken(ACTIVITY_DAILY):
+        yield [an_hour_of(day) for day in days_of(file)], [file.path]
+
+
+def _publish(lake: Lake, engine: Engine, group: _Group, now: Callable[[], datetime]) -> None:
+    hours = frozenset(group.hours)
+    for _ in range(MAX_TRIES):
+        base = lake.view()
+        properties = {"shoplake.operation": REPAIR, "shoplake.engine": engine.name}
+        with Commit(lake, base, now().replace(tzinfo=None), properties) as commit:
+            gold = engine.gold([], hours, base, commit)
+            computed_from = {"shoplake.events-snapshot": str(base["events"].snapshot_id)}
+            for table in GOLD:
+                keys = gold.days if table is ACTIVITY_DAILY else hours
+                new = gold.daily if table is ACTIVITY_DAILY else gold.hourly[table.name]
+                broken = {file.path for file in base[table.name].files} & group.broken
+                commit.replace(table, keys, new, merge=broken, properties=computed_from)
+            try:
+                commit.publish()
+            except LostRaceError:
+                continue
+            return
+    raise TransientError(
+        f"after {MAX_TRIES} tries gold was still not rebuilt",
+        remedy="Other runs change the lake all the time. Repair it again later.",
+    )

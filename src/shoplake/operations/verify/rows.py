@@ -1,0 +1,213 @@
+"""Rows: those of every source file against the ledger, and no event twice."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shoplake import ledger
+from shoplake.contract import EVENT_COLUMNS
+from shoplake.ledger import Entry
+from shoplake.operations.verify.files import Files
+from shoplake.operations.verify.findings import FIRST, Check, Note, replay
+from shoplake.operations.verify.reader import Reader, iso
+from shoplake.operations.verify.sample import Sample
+from shoplake.snapshots import DataFile, TableSnapshot
+from shoplake.tables import EVENTS, LEDGER, QUARANTINE
+
+_FILES_AT_ONCE = 500
+_NINE = ", ".join(EVENT_COLUMNS)
+
+
+@dataclass
+class _Account:
+    """What the tables hold of one source file."""
+
+    accepted: int = 0
+    quarantined: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def add(self, rows: int, first: datetime, last: datetime) -> None:
+        """Add the rows that one hour holds of it."""
+        self.accepted += rows
+        self.first = min(self.first or first, first)
+        self.last = max(self.last or last, last)
+
+
+class Accounts:
+    """Compares every source file's account in the ledger with the rows of the tables.
+
+    Attributes:
+        entries: The ledger, empty if it cannot be read.
+        chosen: The source files that are looked at.
+        readable: Whether the ledger could be read whole.
+        notes: What is worth knowing.
+    """
+
+    def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files, sample: Sample) -> None:
+        """Read the ledger and check its own sums."""
+        self.ledger = Check("ledger", "lines of each file add up", "source files")
+        self.accounts = Check("accounts", "rows of each file = the ledger's", "source files")
+        self.notes: list[Note] = []
+        self.entries: dict[str, Entry] = {}
+        self._reader, self._files, self._sample = reader, files, sample
+        self._found: dict[str, _Account] = defaultdict(_Account)
+        self.readable = not any(one.more.get("table") == LEDGER.name for one in files.files.differences)
+        if self.readable:
+            rows = ledger.table(snapshot).column("source_file").to_pylist()
+            self.entries = ledger.read(snapshot)
+            self._twice = sorted(path for path, times in Counter(rows).items() if times > 1)
+        else:
+            self.notes.append(Note("not_compared", "the ledger is damaged: nothing was compared with it"))
+        self.chosen = sample.of("source files", self.entries)
+        self._wanted = sorted(self.chosen)
+        for check in (self.ledger, self.accounts):
+            check.checked, check.skipped = len(self.chosen), len(self.entries) - len(self.chosen)
+        if self.readable:
+            self._check_ledger()
+
+    def _check_ledger(self) -> None:
+        for path in self._twice:
+            self.ledger.differs("ledger_twice", path, f"{path} is in the ledger more than once", replay([path]))
+        for path in self._wanted:
+            entry = self.entries[path]
+            sums = entry.accepted + entry.duplicates + entry.quarantined
+            if entry.lines != sums:
+                message = (
+                    f"{path}: the ledger has {entry.lines:,} lines, but {entry.accepted:,} accepted +"
+                    f" {entry.duplicates:,} duplicates + {entry.quarantined:,} quarantined are {sums:,}"
+                )
+                self.ledger.differs("ledger_sum", path, message, replay([path]), lines=entry.lines, sum=sums)
+            if unknown := set(entry.duplicates_of) - set(self.entries):
+                message = f"{path}: its duplicates are of {', '.join(sorted(unknown))}, which the ledger does not know"
+                self.ledger.differs("ledger_link", path, message, replay([path]))
+        reopened = sorted(path for path, entry in self.entries.items() if entry.status == ledger.REOPENED)
+        if reopened:
+            message = f"{len(reopened):,} source files are done again by the next run: {', '.join(reopened[:FIRST])}"
+            self.notes.append(Note("reopened", message, {"files": reopened}))
+
+    def count_hour(self, hour: datetime, files: Sequence[DataFile]) -> None:
+        """Count the rows of each source file in an hour; those that belong to another hour are a difference."""
+        if not self.readable:
+            return
+        files = self._candidates(files)
+        if not files:
+            return
+        found = self._reader.rows(
+            "SELECT source_file, count(*), min(event_time), max(event_time),"
+            f" count(*) FILTER (date_trunc('hour', event_time) <> ?) FROM {self._reader.relation(EVENTS, files)}"
+            " GROUP BY source_file",
+            [hour],
+        )
+        for path, rows, first, last, elsewhere in found:
+            self._found[path].add(rows, first, last)
+            if elsewhere:
+                message = (
+                    f"{elsewhere:,} events of {path} lie in the partition of {iso(hour)}, another hour than theirs"
+                )
+                self.accounts.differs("misplaced", path, message, replay([path]), hour=hour, rows=elsewhere)
+
+    def compare(self) -> None:
+        """After all hours: count the quarantine, and compare what was found with the ledger."""
+        if not self.readable:
+            return
+        files = self._candidates(self._files.inventory.usable(QUARANTINE))
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            relation = self._reader.relation(QUARANTINE, files[start : start + _FILES_AT_ONCE])
+            for path, rows in self._reader.rows(f"SELECT source_file, count(*) FROM {relation} GROUP BY source_file"):
+                self._found[path].quarantined += rows
+        for path in sorted({*self._found, *self.chosen}):
+            found, entry = self._found[path], self.entries.get(path)
+            if entry is None:
+                message = (
+                    f"{path}: {found.accepted:,} rows of events and {found.quarantined:,} of quarantine, but the ledger"
+                    " does not know the file"
+                )
+                more = {"events": found.accepted, "quarantine": found.quarantined}
+                self.accounts.differs("unknown_file", path, message, replay([path]), **more)
+            elif path in self.chosen:
+                self._compare(entry, found)
+
+    def _candidates(self, files: Sequence[DataFile]) -> Sequence[DataFile]:
+        return files if self._sample.whole else [file for file in files if file.may_hold("source_file", self._wanted)]
+
+    def _compare(self, entry: Entry, found: _Account) -> None:
+        wrong = [
+            f"{table} holds {have:,} rows, the ledger says {due:,}"
+            for table, have, due in (
+                ("events", found.accepted, entry.accepted),
+                ("quarantine", found.quarantined, entry.quarantined),
+            )
+            if have != due
+        ]
+        times = [
+            f"its {which} event is of {have}, the ledger says {due}"
+            for which, have, due in (
+                ("earliest", found.first, entry.min_event_time),
+                ("latest", found.last, entry.max_event_time),
+            )
+            if have != due
+        ]
+        if wrong or times:
+            self.accounts.differs(
+                "account" if wrong else "event_times",
+                entry.source_file,
+                f"{entry.source_file}: {'; '.join([*wrong, *times])}",
+                replay([entry.source_file]),
+                events=found.accepted,
+                accepted=entry.accepted,
+                quarantine=found.quarantined,
+                quarantined=entry.quarantined,
+            )
+
+
+class Duplicates:
+    """Looks for events that are there twice. Equal events have equal times, so an hour is enough to look at."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Begin."""
+        self.check = Check("duplicates", "no event is there twice", "hours")
+        self._reader = reader
+
+    def look(self, hour: datetime, files: Sequence[DataFile]) -> None:
+        """Look at the events of an hour, in these data files."""
+        self._look(hour, files)
+        self.check.checked += 1
+
+    def _look(self, hour: datetime, files: Sequence[DataFile]) -> None:
+        self._reader.view("events", EVENTS, files)
+        run = self._reader.connection.execute
+        run(
+            "CREATE OR REPLACE TEMP TABLE suspects AS"
+            f" SELECT hash({_NINE}) AS h FROM events GROUP BY h HAVING count(*) > 1"
+        )
+        if self._reader.rows("SELECT count(*) FROM suspects") == [(0,)]:
+            return
+        run(
+            "CREATE OR REPLACE TEMP TABLE twice AS"
+            f" SELECT count(*) AS times, list(DISTINCT source_file) AS source_files, {_NINE} FROM events"
+            f" WHERE hash({_NINE}) IN (SELECT h FROM suspects) GROUP BY {_NINE} HAVING count(*) > 1"
+        )
+        events, surplus = self._reader.rows("SELECT count(*), coalesce(sum(times - 1), 0) FROM twice")[0]
+        if not events:
+            return
+        paths = sorted(row[0] for row in self._reader.rows("SELECT DISTINCT unnest(source_files) FROM twice"))
+        first = self._reader.rows(f"SELECT times, {_NINE} FROM twice ORDER BY {_NINE} LIMIT {FIRST}")
+        message = (
+            f"{events:,} events of {iso(hour)} are there more than once ({int(surplus):,} rows too many), from"
+            f" {', '.join(paths[:FIRST])}"
+        )
+        self.check.differs(
+            "duplicates",
+            iso(hour),
+            message,
+            replay(paths),
+            hour=hour,
+            events=events,
+            surplus=int(surplus),
+            source_files=paths,
+            first=[dict(zip(("times", *EVENT_COLUMNS), row, strict=True)) for row in first],
+        )

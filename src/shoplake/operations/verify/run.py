@@ -1,0 +1,241 @@
+"""One verification, top to bottom: files, ledger, hours, source files, days, raw objects; then the repair, if asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import duckdb
+
+from shoplake.discover import Source
+from shoplake.engines.base import Engine
+from shoplake.errors import FatalError
+from shoplake.lake import CATALOG_FILE, Lake
+from shoplake.operations.verify.files import Files, Inventory
+from shoplake.operations.verify.findings import Check, Note, Report
+from shoplake.operations.verify.gold import Gold
+from shoplake.operations.verify.reader import Hours, Progress, Reader, iso
+from shoplake.operations.verify.repair import rebuild
+from shoplake.operations.verify.rows import Accounts, Duplicates
+from shoplake.operations.verify.sample import Sample
+from shoplake.operations.verify.source import Judge, Raw
+from shoplake.snapshots import DataFile, View
+from shoplake.tables import GOLD_HOURLY
+
+MAX_LOOKS = 3
+
+
+def _silent(*_: object) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be verified, and how.
+
+    Attributes:
+        lake: The lake.
+        source: Where its raw objects are; None leaves them out.
+        engine: What rebuilds gold, for the repair.
+        threads: How many cores may be used.
+        share: The share of hours, days and files to look at, 1 for all.
+        seed: What chooses them; by default the version of the lake's catalog, so that it moves on with the lake.
+        lines: How many lines of each raw object are judged anew.
+        allow_gone: Whether ingested raw objects may be gone.
+        repair: Whether gold that differs is rebuilt.
+        planned: Is told, once, the bytes to read.
+        progress: Is told of bytes that were read, and rows.
+        note: Is told a sentence worth showing, such as who is being waited for.
+        now: The time, UTC with a zone.
+    """
+
+    lake: Lake
+    source: Source | None
+    engine: Callable[[], Engine]
+    threads: int
+    share: float = 1.0
+    seed: int | None = None
+    lines: int = 1000
+    allow_gone: bool = False
+    repair: bool = False
+    planned: Callable[[int], None] = _silent
+    progress: Progress = _silent
+    note: Callable[[str], None] = _silent
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def verify(request: Request) -> Report:
+    """Recount a lake, compare all of it, and rebuild gold that differs if that was asked for.
+
+    Raises:
+        UsageError: There is no lake.
+        TransientError: Other runs changed the lake faster than the repair could.
+    """
+    started = time.perf_counter()
+    request.lake.need()
+    look = _look(request, request.source, request.seed)
+    report = look.report
+    if request.repair:
+        report.repaired = {"hours": [], "days": [], "left": []}
+        if look.gold_differs:
+            with request.lake.writing(request.note):
+                done = rebuild(
+                    request.lake, request.engine(), look.gold_checks, look.inventory, look.hours, request.now
+                )
+            again = _look(request, None, report.seed).report
+            again.checks += [check for check in report.checks if check.name in {"source", "lines"}]
+            again.notes += [note for note in report.notes if note not in again.notes and note.what in _OF_THE_SOURCE]
+            again.source, again.repaired = report.source, done.as_json()
+            report = again
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+_OF_THE_SOURCE = {"waiting", "replaced", "gone"}
+
+
+def _look(request: Request, source: Source | None, seed: int | None) -> _Look:
+    """Look at the lake as it is. Files may go meanwhile, if others change the lake: then look again."""
+    for left in reversed(range(MAX_LOOKS)):
+        try:
+            view = request.lake.view()
+        except FatalError as error:
+            return _unreadable(request, source, error)
+        look = _Look(request, source, view, seed)
+        look.run()
+        if not left or not look.lost or request.lake.view().catalog == view.catalog:
+            break
+    return look
+
+
+def _unreadable(request: Request, source: Source | None, error: FatalError) -> _Look:
+    """The look at a lake whose catalog or metadata cannot be read."""
+    look = _Look(request, source, View({}, None, 0), request.seed)
+    check = Check("files", "files are there and as recorded", "files", 1)
+    check.differs("unreadable", CATALOG_FILE, str(error), error.remedy)
+    look.report.checks = [check]
+    look.report.notes = [Note("not_compared", "no table can be read: nothing else was compared")]
+    return look
+
+
+class _Look:
+    """One look at one view of a lake.
+
+    Attributes:
+        report: What was found.
+        lost: Whether files are missing.
+        gold_checks: The checks of gold.
+        inventory: The data files.
+        hours: By hour.
+    """
+
+    def __init__(self, request: Request, source: Source | None, view: View, seed: int | None) -> None:
+        sample = Sample(request.share, view.version if seed is None else seed)
+        name = source.name if source else None
+        self.report = Report(request.lake.root, name, view.version, request.share, sample.seed)
+        self.lost = False
+        self.gold_checks: list[Check] = []
+        self.inventory = Inventory(request.lake.root)
+        self.hours = Hours(self.inventory)
+        self._request, self._source, self._view, self._sample = request, source, view, sample
+
+    @property
+    def gold_differs(self) -> bool:
+        """Whether any hour or day of gold is to be rebuilt."""
+        return any(check.differences for check in self.gold_checks)
+
+    def run(self) -> None:
+        """Make all checks, in order."""
+        request = self._request
+        files = Files(self._view, request.lake.storage, self._sample, request.threads, request.now())
+        notes = files.look()
+        self.inventory, self.hours = files.inventory, Hours(files.inventory)
+        with closing(Reader(request.threads)) as reader:
+            accounts = Accounts(self._view["ledger"], reader, files, self._sample)
+            gold = Gold(reader, files.inventory, self.hours)
+            raw = None
+            if self._source and accounts.readable:
+                judge = Judge(request.lines, self._sample.seed)
+                raw = Raw(self._source, accounts.entries, judge, allow_gone=request.allow_gone)
+            walk = _Walk(reader, files, self.hours, request.progress)
+            hours, days = self._sample.of("hours", self.hours.all), self._sample.of("days", gold.days())
+            request.planned(walk.size(hours, days) + (raw.size(accounts.chosen) if raw else 0))
+            duplicates = Duplicates(reader)
+            for hour in self.hours.all:
+                walk.hour(hour, accounts, (duplicates, gold), chosen=hour in hours)
+            accounts.compare()
+            for day in gold.days():
+                walk.day(day, gold, chosen=day in days)
+            if raw:
+                raw.look(accounts.chosen, reader, files.inventory, request.threads, request.progress)
+        self.gold_checks = [*gold.hourly.values(), gold.daily]
+        checks = [files.files, files.history, accounts.ledger, accounts.accounts, duplicates.check]
+        self.report.checks = [*checks, *self.gold_checks, gold.answers, *((raw.check, raw.lines) if raw else ())]
+        self.report.notes = [*notes, *accounts.notes, *self.hours.notes, *(raw.notes if raw else ())]
+        self.lost = files.lost()
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Goes through hours and days; a data file that turns out to be unreadable is noted, and the rest is looked at."""
+
+    reader: Reader
+    files: Files
+    hours: Hours
+    progress: Progress
+
+    def size(self, hours: Collection[datetime], days: Collection[date]) -> int:
+        """The bytes of the data files that will be read."""
+        of_day = [file for hour, files in self.hours.events.items() if hour.date() in days for file in files]
+        return sum(file.bytes for file in [*of_day, *(file for hour in hours for file in self._events(hour))])
+
+    def hour(self, hour: datetime, accounts: Accounts, of_hours: tuple[Duplicates, Gold], *, chosen: bool) -> None:
+        """Look at an hour; its accounts are counted also where the hour is not chosen."""
+        duplicates, gold = of_hours
+        tables = [*gold.hourly.values()]
+        self._try(hour, lambda: accounts.count_hour(hour, self._events(hour)))
+        if not chosen:
+            for check in (duplicates.check, *tables):
+                check.skipped += 1
+            return
+        self._try(hour, lambda: duplicates.look(hour, self._events(hour)))
+        for table in GOLD_HOURLY:
+            self._try(hour, lambda table=table: gold.look_at_hour(table, hour, self._events(hour)))  # type: ignore[misc]
+        if hour in self.hours.lacking:
+            self.hours.not_compared(iso(hour), "a data file of its events cannot be read")
+        self._advance(self._events(hour))
+
+    def day(self, day: date, gold: Gold, *, chosen: bool) -> None:
+        """Look at a day, if all of its events can be read."""
+        hours = [hour for hour in self.hours.all if hour.date() == day]
+        if not chosen or self.hours.lacking.intersection(hours):
+            gold.skip_day()
+            return
+        files = [file for hour in hours for file in self._events(hour)]
+        try:
+            gold.look_at_day(day, files)
+        except duckdb.Error as error:
+            for hour in hours:
+                self.hours.find_unreadable(hour, self.reader, self.files)
+            gold.skip_day()
+            self.hours.not_compared(str(day), str(error).splitlines()[0])
+        self._advance(files)
+
+    def _events(self, hour: datetime) -> list[DataFile]:
+        return self.hours.events.get(hour, [])
+
+    def _advance(self, files: Sequence[DataFile]) -> None:
+        self.progress(sum(file.bytes for file in files), sum(file.rows for file in files))
+
+    def _try(self, hour: datetime, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except duckdb.Error as error:
+            self.hours.find_unreadable(hour, self.reader, self.files)
+            try:
+                step()
+            except duckdb.Error:
+                self.hours.not_compared(iso(hour), str(error).splitlines()[0])
