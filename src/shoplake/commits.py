@@ -71,7 +71,7 @@ class Commit:
             table: The table.
             partition: A value of the partitioned column: all rows lie in the partition that it lies in.
             rows: Its rows.
-            order: Columns to sort them by; the table's own order by default.
+            order: Columns to sort them by, if not by the table's own order; with none they stay as they are.
         """
         location = self.new_location(table, partition)
         content, footer = parquet.encode(table, rows, order)
@@ -133,23 +133,23 @@ class Commit:
         return self._held[asked]
 
     def rebase(self, view: View) -> None:
-        """Go on from a newer view of the lake: what was staged is staged no more, what was written is still there."""
+        """Go on from a newer view of the lake: nothing is staged any more, files that were written can still be used.
+
+        Raises:
+            LostRaceError: The lake has let go of the state that this commit began from, and with it, maybe, of its files.
+        """
+        for name, base in self.base.tables.items():
+            if base.snapshot_id not in (None, *(one["snapshot-id"] for one in view[name].metadata["snapshots"])):
+                raise _lost()
         self.base = view
         self._staged.clear()
         self._held.clear()
 
-    def staged(self) -> View:
-        """The lake as it will be with what is staged so far; for reading, not to build a commit on."""
-        tables = {
-            name: TableSnapshot(base.table, base.storage, base.location, self._staged[name].metadata, base.read)
-            if name in self._staged
-            else base
-            for name, base in self.base.tables.items()
-        }
-        return View(tables, self.base.catalog, self.base.version)
-
     def forget_history(self) -> None:
-        """Keep no earlier snapshot of any table: publishing leaves only the newest ones, and no trace of the others."""
+        """Keep no earlier snapshot of any table: publishing leaves only the newest ones.
+
+        What the others named can then be removed at once: :func:`shoplake.operations.sweep.find` without a grace period.
+        """
         self._history = False
 
     def snapshot_id(self, name: str) -> int | None:
@@ -182,10 +182,7 @@ class Commit:
             forgotten += staged.forgotten
         catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
         if catalog is None:
-            raise LostRaceError(
-                "another run changed the lake meanwhile; nothing of this one was kept",
-                remedy="Run the same command again: it plans anew from what is there now.",
-            )
+            raise _lost()
         self._published = True
         self._lake.storage.delete(forgotten)
         return View(tables, catalog, self.base.version + 1)
@@ -302,18 +299,19 @@ class Commit:
             removed.append(file)
             if file.lower[column] == file.upper[column]:
                 continue
-            rows = parquet.read(table, self._lake.storage.read(file.path))
-            rest = rows.filter(pc.invert(_among(rows.column(column), keys)))
+            rows = parquet.read_together(table, [self._lake.storage.read(file.path)])
+            rest = rows.filter(pc.invert(parquet.among(rows.column(column), keys)))
             if rest.num_rows:
-                kept.append(self.write(table, file.lower[table.partition[0]], rest))
+                kept.append(self.write(table, file.lower[table.partition[0]], rest, ()))
         return removed, kept
 
     def _holds(self, table: Table, file: DataFile, keys: Collection[Any]) -> bool:
         column = table.key
         if file.lower[column] == file.upper[column]:
             return True
-        values = parquet.read(table, self._lake.storage.read(file.path), [column]).column(column)
-        return bool(pc.any(_among(values, keys)).as_py())
+        with self._lake.storage.open(file.path) as stream:
+            values = parquet.read_together(table, [stream], [column]).column(column)
+        return bool(pc.any(parquet.among(values, keys)).as_py())
 
     def _table_location(self, table: Table) -> str:
         return str(self.base[table.name].metadata.get("location") or f"{self._lake.root}/{table.name}")
@@ -363,8 +361,11 @@ class _Staged:
         }
 
 
-def _among(column: pa.ChunkedArray, keys: Collection[Any]) -> pa.ChunkedArray:
-    return pc.is_in(column, pa.array(list(keys), column.type))
+def _lost() -> LostRaceError:
+    return LostRaceError(
+        "another run changed the lake meanwhile; nothing of this one was kept",
+        remedy="Run the same command again: it plans anew from what is there now.",
+    )
 
 
 def _live(manifest: Record) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,9 @@ _SIMPLE = {
 }
 # zstd's fastest ordinary level: on an hour of events, level 3 gave no smaller files.
 _COMPRESSION_LEVEL = 1
+# Of files as they come, one for each source file; of sorted ones, so that a search reads little.
 _ROW_GROUP_ROWS = 1 << 20
+_SORTED_ROW_GROUP_ROWS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,12 @@ def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> 
     Args:
         table: The table it is for.
         rows: The rows, with the table's columns in any order.
-        order: Columns to sort the rows by; the table's own order by default.
+        order: Columns to sort the rows by, if not by the table's own order; with none they stay as they are.
     """
     schema = arrow_schema(table)
     rows = _sorted(rows.select(schema.names), table.sort if order is None else order)
     rows = _with_schema(rows, schema)
+    at_once = _ROW_GROUP_ROWS if order is None else _SORTED_ROW_GROUP_ROWS
     dictionaries = _dictionaries(rows)
     footers: list[Any] = []
     sink = pa.BufferOutputStream()
@@ -96,9 +99,8 @@ def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> 
         store_schema=False,
         metadata_collector=footers,
     ) as writer:
-        for first in range(0, max(rows.num_rows, 1), _ROW_GROUP_ROWS):
-            part = _decoded(rows.slice(first, _ROW_GROUP_ROWS), dictionaries)
-            writer.write_table(part, row_group_size=_ROW_GROUP_ROWS)
+        for first in range(0, max(rows.num_rows, 1), at_once):
+            writer.write_table(_decoded(rows.slice(first, at_once), dictionaries), row_group_size=at_once)
     return sink.getvalue(), footers[0]
 
 
@@ -111,15 +113,29 @@ def read(table: Table, content: bytes, columns: Sequence[str] | None = None) -> 
     return rows.select(names).cast(pa.schema([schema.field(name) for name in names]))
 
 
-def read_together(table: Table, contents: Iterable[bytes]) -> pa.Table:
-    """The rows of several data files; each text is in memory once, however many rows hold it."""
+def read_together(table: Table, files: Iterable[bytes | BinaryIO], columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of several data files, or some columns of them.
+
+    Texts come as dictionaries: each is in memory once, however many rows hold it.
+    """
     texts = [column.name for column in table.columns if column.type == "string"]
-    names = list(table.column_names)
+    names = list(table.column_names if columns is None else columns)
     parts = [
-        pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read(columns=names).select(names)
-        for content in contents
+        pq.ParquetFile(pa.BufferReader(file) if isinstance(file, bytes) else file, read_dictionary=texts)
+        .read(columns=names)
+        .select(names)
+        for file in files
     ]
     return pa.concat_tables(parts).unify_dictionaries()
+
+
+def among(column: pa.ChunkedArray, values: Collection[Any]) -> pa.ChunkedArray:
+    """Which rows of a column, with or without a dictionary, have one of the given values."""
+    if not pa.types.is_dictionary(column.type):
+        return pc.is_in(column, pa.array(list(values), column.type))
+    wanted = pa.array(list(values), column.type.value_type)
+    masks = [pc.take(pc.is_in(chunk.dictionary, wanted), chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array(masks, pa.bool_())
 
 
 def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:

@@ -24,7 +24,6 @@ from shoplake.tables import TABLES
 
 MAX_PASSES = 5
 _PUBLISH_TRIES = 5
-_DELETE_AT_ONCE = 500
 
 
 def _silent(*_: object) -> None:
@@ -131,7 +130,7 @@ def maintain(request: Request) -> Report:
     try:
         # First, so that nothing goes at once that this very run makes superfluous.
         garbage = sweep.find(request.lake.need(), request.now(), request.older_than)
-        remove(request.lake, garbage)
+        sweep.remove(request.lake, garbage)
         report.removed, report.spared = garbage.all, garbage.spared
         _merge_all(request, report)
     except OSError as error:
@@ -140,13 +139,6 @@ def maintain(request: Request) -> Report:
             remedy="Check disk space and permissions. Whatever was published is right; run the same command again.",
         ) from error
     return report
-
-
-def remove(lake: Lake, garbage: Garbage) -> None:
-    """Remove files that nothing needs."""
-    locations = [file.location for file in garbage.all]
-    for first in range(0, len(locations), _DELETE_AT_ONCE):
-        lake.storage.delete(locations[first : first + _DELETE_AT_ONCE])
 
 
 def _plan(request: Request) -> dict[Any, list[Group]]:
@@ -174,27 +166,37 @@ def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
     """Merge the groups of one day in one commit; returns how many of them were changed by others meanwhile."""
     lake = request.lake
     with Commit(lake, lake.view(), request.now().replace(tzinfo=None), SAME_ROWS) as commit:
-        new = {}
-        for group in groups:
-            if merging.live(group, commit.base):
-                new[group] = merging.merge(group, lake.storage, commit)
-            request.progress(group.bytes, len(group.files))
+        new = _write(request, groups, commit)
         for _ in range(_PUBLISH_TRIES):
             with lake.writing(request.note):
-                commit.rebase(lake.view())
-                kept = _stage(commit, new)
-                if not kept:
-                    break
                 try:
+                    commit.rebase(lake.view())
+                    kept = _stage(commit, new)
+                    if not kept:
+                        break
                     commit.publish()
-                except LostRaceError:
-                    continue  # a storage without locks: the merged files are still good
+                except LostRaceError:  # where there is no lock between runs, or after an erasure
+                    continue
             lake.storage.delete(file.path for group, file in new.items() if group not in kept)
             for group in kept:
                 report.add(group, new[group])
             report.commits += 1
             return len(groups) - len(kept)
     return len(groups)
+
+
+def _write(request: Request, groups: Sequence[Group], commit: Commit) -> dict[Group, NewFile]:
+    new = {}
+    for group in groups:
+        try:
+            if merging.live(group, commit.base):
+                new[group] = merging.merge(group, request.lake.storage, commit)
+        except FatalError:
+            if merging.live(group, request.lake.view()):
+                raise
+            # The file that could not be read is not part of the lake any more.
+        request.progress(group.bytes, len(group.files))
+    return new
 
 
 def _stage(commit: Commit, new: dict[Group, NewFile]) -> list[Group]:

@@ -50,7 +50,8 @@ def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
     Args:
         lake: The lake; it exists.
         now: The time, UTC with a zone.
-        grace: Files that were written later than this ago stay.
+        grace: Files that were written later than this ago stay. Less than an hour, or none, only after a commit that
+            forgot the history: runs that merge files beside this one then know that theirs may be gone.
 
     Raises:
         FatalError: A file that the newest snapshots need is missing; nothing should be removed from such a lake.
@@ -75,6 +76,11 @@ def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
         elif found:
             files[table.name] = sorted(found, key=lambda file: file.location)
     return Garbage(files, tuple(spared))
+
+
+def remove(lake: Lake, garbage: Garbage) -> None:
+    """Remove files that nothing needs."""
+    lake.storage.delete(file.location for file in garbage.all)
 
 
 def _too_short(snapshot: TableSnapshot, now: datetime, reach: timedelta) -> bool:
