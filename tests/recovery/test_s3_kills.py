@@ -81,7 +81,7 @@ def test_killed_at_a_random_moment(s3_place, truth, seconds, seed, record_proper
     changes(s3_place / "raw")
     process = start(s3_place, "never", rng.choice((MANY_BATCHES, str(10**9))))
     try:
-        process.wait(rng.uniform(0.3, 1.3) * seconds)
+        process.wait(rng.uniform(0.3, 1.1) * seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
     end = ended(process)
