@@ -104,7 +104,7 @@ class LocalStorage:
         text = str(root)
         if "://" in text and not text.startswith("file://"):
             raise UsageError(f"{text} is not a local folder", remedy="A lake is a folder of this machine, for now.")
-        self.folder = Path(text.removeprefix("file://")).expanduser().absolute()
+        self.folder = Path(text.removeprefix("file://")).expanduser().resolve()
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is made if missing.")
 
