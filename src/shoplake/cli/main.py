@@ -12,6 +12,8 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.experiment import experiment
 from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
@@ -245,6 +247,9 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
+cli.add_command(experiment)
+cli.add_command(doctor)
+cli.add_command(completion)
 cli.add_command(maintain)
 
 
