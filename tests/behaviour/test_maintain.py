@@ -350,6 +350,15 @@ def test_always_overtaken(shop, monkeypatch):
     assert stored(shop / "lake") == before
 
 
+def test_slow_merge(shop):
+    """Merged files that are so old that another maintenance may have removed them are not published."""
+    times = iter(LATER + number * timedelta(minutes=20) for number in range(1000))
+    before = stored(shop / "lake")
+    with pytest.raises(TransientError, match="still something to merge"):
+        maintain(Request(Lake(shop / "lake"), now=lambda: next(times), progress=lambda *_: next(times)))
+    assert stored(shop / "lake") == before
+
+
 def test_erasure_in_between(shop, monkeypatch):
     """Once another run forgot the history and removed all the rest at once, files merged before are not published."""
 
