@@ -22,6 +22,8 @@ from shoplake.tables import TABLES
 
 MAX_PASSES = 5
 _PUBLISH_TRIES = 5
+# Half of the shortest time after which another maintenance removes files that no table names yet.
+_LONGEST = timedelta(minutes=30)
 
 
 def _silent(*_: object) -> None:
@@ -165,11 +167,13 @@ def _merge_all(request: Request, report: Report) -> None:
 
 def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
     """Merge the groups of one day in one commit; returns how many of them were changed by others meanwhile."""
-    lake = request.lake
-    with Commit(lake, lake.view(), request.now().replace(tzinfo=None), SAME_ROWS) as commit:
+    lake, started = request.lake, request.now()
+    with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:
         new = _write(request, groups, commit)
         for _ in range(_PUBLISH_TRIES):
             with lake.writing(request.note):
+                if request.now() - started > _LONGEST:
+                    break
                 try:
                     commit.rebase(lake.view())
                     kept = _stage(commit, new)
