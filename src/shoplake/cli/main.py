@@ -14,6 +14,7 @@ from shoplake import __version__, settings
 from shoplake.cli import options, output
 from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.experiment import experiment
+from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
@@ -249,6 +250,7 @@ cli.add_command(verify)
 cli.add_command(experiment)
 cli.add_command(doctor)
 cli.add_command(completion)
+cli.add_command(maintain)
 
 
 def main() -> None:
