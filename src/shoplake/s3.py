@@ -204,7 +204,7 @@ class Bucket:
         end = time.monotonic() + RETRY_SECONDS
         in_doubt = False  # whether a write may have been done, or be done later still
         for attempt in range(ATTEMPTS):
-            if attempt and time.monotonic() >= end:
+            if in_doubt and time.monotonic() >= end:
                 break
             _pause(attempt)
             try:
