@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -80,21 +81,27 @@ def _touched_hours(checked: Sequence[Checked], base: View, known: Collection[str
 
 
 def _quarantine(commit: Commit, outcome: Outcome) -> None:
-    rows = [
-        {
-            "source_file": result.file.path,
-            "line_number": line.line_number,
-            **raw_text(line.raw),
-            "reasons": list(line.reasons),
-            "arrived_at": outcome.now,
-            "batch": outcome.batch,
-        }
-        for result in outcome.checked
-        for line in result.quarantined
+    """Replace the files' quarantined lines. They arrived when their file did, also when it is done again."""
+    days: dict[date, list[dict[str, Any]]] = {}
+    for result in outcome.checked:
+        arrived = outcome.entries[result.file.path].arrived_at
+        days.setdefault(arrived.date(), []).extend(
+            {
+                "source_file": result.file.path,
+                "line_number": line.line_number,
+                **raw_text(line.raw),
+                "reasons": list(line.reasons),
+                "arrived_at": arrived,
+                "batch": outcome.batch,
+            }
+            for line in result.quarantined
+        )
+    schema = arrow_schema(QUARANTINE)
+    new = [
+        commit.write(QUARANTINE, rows[0]["arrived_at"], pa.Table.from_pylist(rows, schema=schema))
+        for rows in days.values()
+        if rows
     ]
-    new = []
-    if rows:
-        new.append(commit.write(QUARANTINE, outcome.now, pa.Table.from_pylist(rows, schema=arrow_schema(QUARANTINE))))
     commit.replace(QUARANTINE, outcome.known, new)
 
 
