@@ -17,11 +17,11 @@ from shoplake import ledger, plan
 from shoplake.commits import LostRaceError
 from shoplake.discover import Source
 from shoplake.engines.base import Checked, Engine, Progress
-from shoplake.errors import ContractError, FatalError, TransientError
+from shoplake.errors import ContractError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
 from shoplake.plan import Batch, Plan
-from shoplake.publishing import Outcome, publish
+from shoplake.publishing import Outcome, publish, writing
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
 from shoplake.snapshots import View
@@ -93,15 +93,9 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     """
     started = time.perf_counter()
     report = RunReport()
-    try:
-        if run.lake.view().catalog or run.source.list():
-            with run.lake.writing(run.watchers.note):
-                _ingest(run, report, None if only is None else set(only))
-    except OSError as error:
-        raise FatalError(
-            f"the lake {run.lake.root} cannot be written to: {error.strerror or error}",
-            remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
-        ) from error
+    if run.lake.view().catalog or run.source.list():
+        with writing(run.lake, run.watchers.note):
+            _ingest(run, report, None if only is None else set(only))
     report.seconds = time.perf_counter() - started
     return report
 
