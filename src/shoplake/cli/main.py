@@ -12,6 +12,8 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.experiment import experiment
 from shoplake.cli.options import examples
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.replay import replay
@@ -238,6 +240,9 @@ cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
 cli.add_command(quarantine)
+cli.add_command(experiment)
+cli.add_command(doctor)
+cli.add_command(completion)
 
 
 def main() -> None:
