@@ -26,7 +26,15 @@ _files = click.option(
 )
 
 
-@click.group(cls=options.Group)
+@click.group(
+    cls=options.Group,
+    epilog=options.examples(
+        "shoplake quarantine list --lake lake",
+        "shoplake quarantine show --lake lake --reason bad_price",
+        "shoplake quarantine replay --lake lake --dry-run",
+        "shoplake quarantine export --lake lake --out quarantine.jsonl",
+    ),
+)
 def quarantine() -> None:
     """Lines that break the contract: count them, look at them, judge them anew, take them out."""
 
