@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shoplake.snapshots import View
 
 _FILES_SHOWN = 20
+_REASONS_SHOWN = 5
 _WIDTH_SHOWN = 1000
 
 _reason = click.option("--reason", metavar="CODE", help="Only lines that break this rule, whatever else they break.")
@@ -235,37 +236,24 @@ def _show_counts(counts: Counts, by: str | None) -> None:
         f"{output.count(counts.lines, 'quarantined line')} of {output.count(len(counts.by_file), 'file')},"
         f" {output.count(len(counts.unreadable), 'unreadable file')}"
     )
-    if counts.by_reason and by != "file":
-        output.as_table(
-            ("reason", "lines", "files", "first arrival", "last arrival", "for instance"),
-            [
-                (
-                    one.reason,
-                    one.lines,
-                    one.files,
-                    one.first_arrival.replace(microsecond=0),
-                    one.last_arrival.replace(microsecond=0),
-                    f"{output.visible(one.source_file.rpartition('/')[2])}:{one.line_number}",
-                )
-                for one in counts.by_reason
-            ],
+    for reason in counts.by_reason if by != "file" else ():
+        arrived = f"{reason.first_arrival:%Y-%m-%d %H:%M} to {reason.last_arrival:%Y-%m-%d %H:%M}"
+        output.say(
+            f"{reason.reason}: {output.count(reason.lines, 'line')} of {output.count(reason.files, 'file')}, arrived {arrived}"
         )
-    if counts.by_file and by != "reason":
-        output.as_table(
-            ("source file", "arrived", "lines", "first line", "reasons"),
-            [
-                (
-                    output.visible(one.source_file),
-                    one.arrived_at.replace(microsecond=0),
-                    one.lines,
-                    one.line_number,
-                    ", ".join(f"{code} {number:,}" for code, number in one.reasons.most_common()),
-                )
-                for one in counts.by_file[:_FILES_SHOWN]
-            ],
+        output.say(f"    for instance line {reason.line_number:,} of {output.visible(reason.source_file)}")
+    if by is None and counts.lines:
+        output.say()
+    for file in counts.by_file[:_FILES_SHOWN] if by != "reason" else ():
+        output.say(output.visible(file.source_file))
+        ranked = [f"{code} {number:,}" for code, number in file.reasons.most_common()]
+        more = f" and {len(ranked) - _REASONS_SHOWN} more reasons" if len(ranked) > _REASONS_SHOWN else ""
+        output.say(
+            f"    {output.count(file.lines, 'line')}, the first is {file.line_number:,};"
+            f" arrived {file.arrived_at:%Y-%m-%d %H:%M}; {', '.join(ranked[:_REASONS_SHOWN])}{more}"
         )
-        if len(counts.by_file) > _FILES_SHOWN:
-            output.say(f"and {len(counts.by_file) - _FILES_SHOWN:,} more files; all of them with --format json")
+    if by != "reason" and len(counts.by_file) > _FILES_SHOWN:
+        output.say(f"and {len(counts.by_file) - _FILES_SHOWN:,} more files; all of them with --format json")
     for one in counts.unreadable:
         output.say(f"Unreadable: {output.visible(one.source_file)}: {output.visible(one.error)}")
     if counts.unreadable:
