@@ -173,6 +173,23 @@ def test_batches_of_one_file(shop):
     truth(source, lake)
 
 
+def test_merged_data_files(shop):
+    """Where a data file holds the events of several source files, each keeps its own."""
+    source, lake = shop
+    view = Lake(lake).view()
+    table = view["events"].table
+    rows = pa.concat_tables(
+        [parquet.read(table, view["events"].storage.read(file.path)) for file in view["events"].files]
+    )
+    with Commit(Lake(lake), view, EARLY, {}) as commit:
+        commit.replace(table, [key(slot) for slot in range(4)], [commit.write(table, EARLY, rows)])
+        commit.publish()
+    assert list(data_files(lake, "events").values()) == [(key(0), key(2))]
+    assert replay_at(LATE, lake).accepted == 7
+    truth(source, lake)
+    verified(source, lake)
+
+
 @pytest.mark.parametrize(
     ("choice", "moved", "judged"),
     [
