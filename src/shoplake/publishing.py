@@ -18,7 +18,7 @@ from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
 from shoplake.parquet import arrow_schema
-from shoplake.snapshots import BATCH, View
+from shoplake.snapshots import BATCH, DataFile, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE
 
 
@@ -79,7 +79,7 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
     """
     checked, known = outcome.checked, outcome.known
     with Commit(lake, base, outcome.now, {BATCH: outcome.batch, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(checked, base, known)
+        hours = _touched_hours(checked, commit.holding(EVENTS, known))
         gold = engine.gold(checked, hours, base, commit) if hours else None
         commit.replace(EVENTS, known, engine.write_events(checked, commit))
         _quarantine(commit, outcome)
@@ -90,17 +90,10 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
         return commit.publish(), len(hours)
 
 
-def _touched_hours(checked: Sequence[Checked], base: View, known: Collection[str]) -> frozenset[datetime]:
-    """Hours that gain rows, and hours that lose the rows that the lake holds of files it knows."""
+def _touched_hours(checked: Sequence[Checked], losing: Sequence[DataFile]) -> frozenset[datetime]:
+    """Hours that gain rows, and hours of the data files that lose the rows that the lake holds of files it knows."""
     hours = {hour for result in checked for hour in result.hours}
-    if known:
-        paths = sorted(known)
-        hours |= {
-            file.lower["event_time"].replace(minute=0, second=0, microsecond=0)
-            for file in base["events"].files
-            if file.may_hold("source_file", paths)
-        }
-    return frozenset(hours)
+    return frozenset(hours | {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in losing})
 
 
 def _quarantine(commit: Commit, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from shoplake import __version__, settings
 from shoplake.cli import options, output
 from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.experiment import experiment
+from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.replay import replay
@@ -178,14 +179,14 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
     from shoplake import pipeline
     from shoplake.cli import telling
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
 
     chosen = settings.load({"source": source, "lake": lake, "max_quarantine_rate": max_quarantine_rate})
     targets = telling.Targets(metrics, metrics_json, lineage)
     run = pipeline.Run(
-        Lake(chosen.need_lake()), LocalSource(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
+        Lake(chosen.need_lake()), open_source(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
     )
     if dry_run:
         output.plan(pipeline.preview(run), style)
@@ -243,6 +244,7 @@ cli.add_command(quarantine)
 cli.add_command(experiment)
 cli.add_command(doctor)
 cli.add_command(completion)
+cli.add_command(maintain)
 
 
 def main() -> None:
