@@ -214,11 +214,15 @@ def test_thirty_batches(tmp_path):
 
 def test_late_events(shop):
     """Events that come for a merged hour are counted; the few small files wait until it is worth to merge again."""
+    put(shop / "raw", 11, [at(0, number) for number in range(20, 3500)])
+    ingest(shop / "raw", shop / "lake")
     tidy(shop / "lake")
     put(shop / "raw", 30, [at(1, 200, "purchase"), at(30, 0)])
     report = ingest(shop / "raw", shop / "lake")
     assert (report.accepted, report.hours) == (2, 2)
     assert right(shop)
+    tidy(shop / "lake")
+    assert hours(shop / "lake") == [2, 1, 1, 1]
     for slot in range(31, 40):
         put(shop / "raw", slot, [at(2, slot, "purchase", price=slot), *some(slot)])
     ingest(shop / "raw", shop / "lake", batch_bytes=1)

@@ -39,7 +39,7 @@ class Request:
         closed_after: An hour, day or month is closed when it ended this long ago.
         older_than: Files that nothing needs are removed when they were written this long ago.
         now: The time, UTC with a zone.
-        progress: Is told of files and bytes that are done with.
+        progress: Is told of bytes and files that are done with.
         planned: Is told how many bytes are to be merged, and again when it turns out to be more.
         note: A sentence worth showing.
     """
