@@ -190,7 +190,7 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if not result.gone and not (result.error and path in batch.again):
         return False
     why = (
-        "was deleted before it could be read"
+        f"{result.error} before it could be read"
         if result.gone
         else f"could be read before and cannot now ({result.error})"
     )
@@ -297,9 +297,10 @@ def _reopened(
     }
     if not changed and not conflicts:
         return {}
-    there = {file.path for file in run.source.list()}
     entries = earlier | fresh
     again = ledger.dependents(entries, set(changed)) - set(fresh)
+    paired: set[str] = set().union(*conflicts)
+    there = run.source.still_there(again | paired | ledger.dependents(entries, paired))
     for pair in conflicts:
         if there.issuperset(pair):
             again.update(pair)

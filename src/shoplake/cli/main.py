@@ -186,14 +186,14 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
     from shoplake import pipeline
     from shoplake.cli import telling
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
 
     chosen = settings.load({"source": source, "lake": lake, "max_quarantine_rate": max_quarantine_rate})
     targets = telling.Targets(metrics, metrics_json, lineage)
     run = pipeline.Run(
-        Lake(chosen.need_lake()), LocalSource(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
+        Lake(chosen.need_lake()), open_source(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
     )
     if dry_run:
         output.plan(pipeline.preview(run), style)
