@@ -25,6 +25,7 @@ from tests.support import (
     data_files,
     dump,
     event,
+    everywhere,
     five_answers,
     ingest,
     judge_files,
@@ -42,7 +43,7 @@ NEXT_DAY = 12 * 24
 
 def tidy(lake, now=LATER, **options):
     """Maintain the lake forty days from now, when every hour, day and month of it is closed."""
-    return maintain(Request(Lake(lake), now=lambda: now, **options))
+    return maintain(Request(Lake(str(lake)), now=lambda: now, **options))
 
 
 def at(slot, number, event_type="page_view", **changes):
@@ -94,7 +95,7 @@ def right(shop):
 def hours(lake):
     """How many data files each hour of events has."""
     found: dict[datetime, int] = {}
-    for file in Lake(lake).view()["events"].files:
+    for file in Lake(str(lake)).view()["events"].files:
         hour = file.lower["event_time"].replace(minute=0, second=0, microsecond=0)
         found[hour] = found.get(hour, 0) + 1
     return [found[hour] for hour in sorted(found)]
@@ -207,6 +208,30 @@ def test_thirty_batches(tmp_path):
         tidy(tmp_path / "lake")
     assert hours(tmp_path / "lake") == [1] * 10
     assert right(tmp_path)
+
+
+@everywhere
+def test_on_every_storage(place):
+    """Merging, replacing rows of a merged file and removing what a killed run left work on S3 as in a folder."""
+    raw, lake = place / "raw", place / "lake"
+    for slot in range(3):
+        put(raw, slot, some(slot))
+    ingest(raw, lake, batch_bytes=1)
+    storage, orphan = Lake(str(lake)).storage, f"{lake}/events/data/orphan.parquet"
+    storage.write(orphan, b"left behind")
+    while next(storage.list(Lake(str(lake)).catalog_location)).modified <= next(storage.list(orphan)).modified:
+        slot += 1
+        put(raw, slot % 12, some(slot % 12) if slot < 12 else [at(slot % 12, slot)])
+        ingest(raw, lake)
+    before = dump(lake)
+    assert [file.location for file in tidy(lake).removed] == [orphan]
+    assert dump(lake) == before
+    put(raw, 1, [at(1, 299, "purchase")])
+    ingest(raw, lake)
+    tidy(lake)
+    assert hours(lake) == [1]
+    assert answers(lake) == oracle(lake) == five_answers(accepted(judge_files(raw)))
+    assert shoplake.verify(str(lake), str(raw)).ok
 
 
 # --------------------------------------------------------------------------------------------- changes to what was merged
