@@ -482,7 +482,9 @@ def test_missing_places(call, tmp_path):
     tells(call("query", "--lake", tmp_path / "no"), 2, "there is no lake at", "shoplake ingest")
     tells(call("status", "--lake", tmp_path / "no"), 2, "there is no lake at")
     tells(call("ingest", "--lake", tmp_path / "no", "--source", tmp_path / "nowhere"), 2, "shoplake generate")
-    tells(call("ingest", "--lake", tmp_path / "no", "--source", "gs://bucket/raw"), 2, "neither a local folder nor on S3")
+    tells(
+        call("ingest", "--lake", tmp_path / "no", "--source", "gs://bucket/raw"), 2, "neither a local folder nor on S3"
+    )
     assert not (tmp_path / "no").exists()
 
 
