@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,15 @@ class Source(Protocol):
         """
         ...
 
+    def replace(self, file: SourceFile, content: bytes) -> None:
+        """Put other bytes in the place of a file, all of them or none, if it is still in the version that was listed.
+
+        Raises:
+            FileNotFoundError: It is not there in that version any more.
+            OSError: It cannot be written.
+        """
+        ...
+
 
 class LocalSource:
     """Source files in a folder of this machine, at any depth.
@@ -85,6 +96,22 @@ class LocalSource:
         """The raw bytes of a file."""
         return (self.root / file.path).open("rb")
 
+    def replace(self, file: SourceFile, content: bytes) -> None:
+        """Put other bytes in the place of a file; who reads it meanwhile sees the old ones to their end."""
+        path = self.root / file.path
+        fresh = path.with_name(f".{path.name}.new")
+        try:
+            with fresh.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            shutil.copymode(path, fresh)
+            if _version(path.stat()) != file.version:
+                raise FileNotFoundError(errno.ENOENT, "it was replaced", str(path))
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
     def _walk(self, folder: str, prefix: str) -> Iterator[SourceFile]:
         try:
             entries = list(os.scandir(folder))
@@ -103,7 +130,11 @@ class LocalSource:
                 except FileNotFoundError:
                     continue  # went between the listing and the look: the next run sees what is there then
                 path = f"{prefix}{entry.name}"
-                yield SourceFile(_printable(path), f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
+                yield SourceFile(_printable(path), _version(status), status.st_size)
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _printable(path: str) -> str:

@@ -19,7 +19,7 @@ from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
 _LOCK_FILE = ".lock"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Lake:
@@ -77,7 +77,7 @@ class Lake:
         if catalog["format"] != _FORMAT:
             raise FatalError(
                 f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
-                remedy="Use the version of shoplake that wrote it, or a newer one.",
+                remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
             )
         tables = {}
         for table in TABLES:

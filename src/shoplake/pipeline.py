@@ -7,7 +7,6 @@ it leaves the lake as it was, and the same files to be done again; whoever comes
 from __future__ import annotations
 
 import base64
-import json
 import time
 import uuid
 from collections import Counter
@@ -16,12 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from shoplake import ledger, plan
+from shoplake import erasures, ledger, plan
 from shoplake.commits import Commit, LostRaceError
+from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
 from shoplake.engines.base import Checked, Engine, Gold, Progress
+from shoplake.erasures import Erased
 from shoplake.errors import ContractError, FatalError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
@@ -30,10 +30,9 @@ from shoplake.plan import Batch, Plan
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
 from shoplake.snapshots import BATCH, DataFile, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE
 
 BREAKER_LINES = 1000
-LEDGER_FILES = 32
 MAX_PASSES = 20
 
 
@@ -152,6 +151,8 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     if not checked:
         return base, False
     batch = batch.only(result.file for result in checked)
+    if erased := erasures.read(base["erasures"]):
+        _erase(engine, checked, erased)
     _breaker(checked, run.settings)
     conflicts = engine.dedupe(checked, base["events"].within)
     batch_id = run.new_id()
@@ -165,11 +166,11 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
         earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
         arrived = {path: earlier[path].arrived_at for path in batch.again}
         entries = {
-            result.file.path: _entry(result, arrived.get(result.file.path, now), batch_id, engine.name)
+            result.file.path: ledger.entry(result, arrived.get(result.file.path, now), batch_id, engine.name)
             for result in checked
         }
         reopened = _reopened(run, batch, conflicts, earlier, entries)
-        _record(commit, base, batch.known | set(reopened), entries | reopened, now)
+        ledger.write(commit, batch.known | set(reopened), entries | reopened, now)
         view = commit.publish()
     _add(report, checked, batch, len(hours))
     run.watchers.committed(report, view)
@@ -198,6 +199,18 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if path in batch.again:
         report.failures.append({"file": path, "error": why})
     return True
+
+
+def _erase(engine: Engine, checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the lines about erased people."""
+    engine.erase(checked, erased)
+    for result in checked:
+        of_them = [line for line in result.quarantined if erased.named_in(line.raw)]
+        if of_them:
+            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
+            result.unknown_keys = erasures.without_keys(result.unknown_keys, extras)
+            result.quarantined = tuple(line for line in result.quarantined if line not in of_them)
+            result.erased += len(of_them)
 
 
 def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
@@ -255,28 +268,6 @@ def _publish_gold(commit: Commit, gold: Gold, hours: frozenset[datetime]) -> Non
     commit.replace(ACTIVITY_DAILY, gold.days, gold.daily, properties=computed_from)
 
 
-def _entry(result: Checked, arrived: datetime, batch_id: str, engine: str) -> Entry:
-    return Entry(
-        source_file=result.file.path,
-        version=result.file.version,
-        bytes=result.file.bytes,
-        status=ledger.UNREADABLE if result.error else ledger.INGESTED,
-        error=result.error,
-        lines=result.lines,
-        accepted=result.accepted,
-        duplicates=result.duplicates,
-        quarantined=len(result.quarantined),
-        unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
-        duplicates_of=tuple(sorted(result.duplicates_of)),
-        min_event_time=result.min_event_time,
-        max_event_time=result.max_event_time,
-        arrived_at=arrived,
-        batch=batch_id,
-        engine=engine,
-        seconds=round(result.seconds, 3),
-    )
-
-
 def _reopened(
     run: Run,
     batch: Batch,
@@ -307,23 +298,6 @@ def _reopened(
     return {path: replace(entries[path], status=ledger.REOPENED) for path in again & set(entries) & there}
 
 
-def _record(commit: Commit, base: View, known: Collection[str], entries: dict[str, Entry], now: datetime) -> None:
-    """Write the ledger: entries of new files, and new entries of known ones.
-
-    Now and then the month's small files are merged into one on the way, so that reading the ledger stays cheap.
-    """
-    rows = ledger.as_rows(entries.values())
-    month = [file for file in base["ledger"].files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
-    merge = month if len(month) >= LEDGER_FILES else []
-    if merge:
-        earlier = ledger.rows_of(base["ledger"], merge)
-        keep = pc.invert(pc.is_in(earlier.column("source_file"), pa.array(list(entries))))
-        rows = pa.concat_tables([earlier.filter(keep), rows])
-    months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
-    new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
-    commit.replace(LEDGER, known, new, merge={file.path for file in merge})
-
-
 def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:
     report.batches += 1
     report.files += sum(1 for result in checked if not result.error)
@@ -335,6 +309,7 @@ def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int
         report.accepted += result.accepted
         report.duplicates += result.duplicates
         report.quarantined += len(result.quarantined)
+        report.erased += result.erased
         if result.error:
             report.failures.append({"file": result.file.path, "error": result.error})
         for key, number in result.unknown_keys.items():

@@ -74,17 +74,18 @@ class Accounts:
             self.ledger.differs("ledger_twice", path, f"{path} is in the ledger more than once", replay([path]))
         for path in self._wanted:
             entry = self.entries[path]
-            sums = entry.accepted + entry.duplicates + entry.quarantined
+            sums = entry.accepted + entry.duplicates + entry.quarantined + entry.erased
             if entry.lines != sums:
                 message = (
                     f"{path}: the ledger has {entry.lines:,} lines, but {entry.accepted:,} accepted +"
-                    f" {entry.duplicates:,} duplicates + {entry.quarantined:,} quarantined are {sums:,}"
+                    f" {entry.duplicates:,} duplicates + {entry.quarantined:,} quarantined +"
+                    f" {entry.erased:,} erased are {sums:,}"
                 )
                 self.ledger.differs("ledger_sum", path, message, replay([path]), lines=entry.lines, sum=sums)
             if unknown := set(entry.duplicates_of) - set(self.entries):
                 message = f"{path}: its duplicates are of {', '.join(sorted(unknown))}, which the ledger does not know"
                 self.ledger.differs("ledger_link", path, message, replay([path]))
-        reopened = sorted(path for path, entry in self.entries.items() if entry.status == ledger.REOPENED)
+        reopened = sorted(path for path, entry in self.entries.items() if entry.status in ledger.TO_DO)
         if reopened:
             message = f"{len(reopened):,} source files are done again by the next run: {', '.join(reopened[:FIRST])}"
             self.notes.append(Note("reopened", message, {"files": reopened}))

@@ -17,9 +17,9 @@ from datetime import datetime
 import pyarrow as pa
 
 from shoplake import ledger
-from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql
+from shoplake.contract import BOM, EVENT_COLUMNS, FUTURE, parse_line, reasons_sql
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.raw import BOM, GoneError, UnreadableError, line_blocks
+from shoplake.engines.raw import GoneError, UnreadableError, line_blocks
 from shoplake.engines.reading import as_table
 from shoplake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
