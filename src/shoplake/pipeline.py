@@ -6,7 +6,6 @@ it leaves the lake as it was, and the same files to be done again; whoever comes
 
 from __future__ import annotations
 
-import base64
 import time
 import uuid
 from collections import Counter
@@ -14,23 +13,20 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
-
 from shoplake import erasures, ledger, plan
-from shoplake.commits import Commit, LostRaceError
+from shoplake.commits import LostRaceError
 from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
-from shoplake.engines.base import Checked, Engine, Gold, Progress
+from shoplake.engines.base import Checked, Engine, Progress
 from shoplake.erasures import Erased
 from shoplake.errors import ContractError, FatalError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
-from shoplake.parquet import arrow_schema
 from shoplake.plan import Batch, Plan
+from shoplake.publishing import Outcome, publish
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
-from shoplake.snapshots import BATCH, DataFile, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE
+from shoplake.snapshots import View
 
 BREAKER_LINES = 1000
 MAX_PASSES = 20
@@ -146,7 +142,7 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
 def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -> tuple[View, bool]:
     """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
     now = run.now().replace(tzinfo=None)
-    checked = engine.check(run.source, batch.files, _latest(run, now), run.watchers.progress)
+    checked = engine.check(run.source, batch.files, latest_event(run.settings, now), run.watchers.progress)
     checked = [result for result in checked if not _left_alone(run, batch, result, report)]
     if not checked:
         return base, False
@@ -155,32 +151,25 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
         _erase(engine, checked, erased)
     _breaker(checked, run.settings)
     conflicts = engine.dedupe(checked, base["events"].within)
+    earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
     batch_id = run.new_id()
-    with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(checked, commit.holding(EVENTS, batch.known))
-        gold = engine.gold(checked, hours, base, commit) if hours else None
-        commit.replace(EVENTS, batch.known, engine.write_events(checked, commit))
-        _quarantine(commit, checked, batch, now, batch_id)
-        if gold:
-            _publish_gold(commit, gold, hours)
-        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
-        arrived = {path: earlier[path].arrived_at for path in batch.again}
-        entries = {
-            result.file.path: ledger.entry(result, arrived.get(result.file.path, now), batch_id, engine.name)
-            for result in checked
-        }
-        reopened = _reopened(run, batch, conflicts, earlier, entries)
-        ledger.write(commit, batch.known | set(reopened), entries | reopened, now)
-        view = commit.publish()
-    _add(report, checked, batch, len(hours))
+    entries = {}
+    for result in checked:
+        path = result.file.path
+        arrived = earlier[path].arrived_at if path in batch.again else now
+        entries[path] = ledger.entry(result, arrived, batch_id, engine.name)
+    reopened = _reopened(run, batch, conflicts, earlier, entries)
+    outcome = Outcome(batch_id, now, checked, batch.known, entries | reopened)
+    view, hours = publish(run.lake, engine, base, outcome)
+    _add(report, checked, batch, hours)
     run.watchers.committed(report, view)
     return view, bool(reopened)
 
 
-def _latest(run: Run, now: datetime) -> datetime:
+def latest_event(settings: Settings, now: datetime) -> datetime:
     """The latest time that an event may have."""
     try:
-        return now + timedelta(hours=run.settings.max_future_hours)
+        return now + timedelta(hours=settings.max_future_hours)
     except OverflowError:
         return datetime.max  # noqa: DTZ901 - times of the lake are UTC without a zone
 
@@ -229,43 +218,6 @@ def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
 
 def _reasons(checked: Sequence[Checked]) -> Counter[str]:
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
-
-
-def _touched_hours(checked: Sequence[Checked], losing: Sequence[DataFile]) -> frozenset[datetime]:
-    """Hours that gain rows, and hours of the data files that lose the rows that the lake holds of files it knows."""
-    hours = {hour for result in checked for hour in result.hours}
-    return frozenset(hours | {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in losing})
-
-
-def _quarantine(commit: Commit, checked: Sequence[Checked], batch: Batch, now: datetime, batch_id: str) -> None:
-    rows = [
-        {
-            "source_file": result.file.path,
-            "line_number": line.line_number,
-            **_raw_text(line.raw),
-            "reasons": list(line.reasons),
-            "arrived_at": now,
-            "batch": batch_id,
-        }
-        for result in checked
-        for line in result.quarantined
-    ]
-    new = [commit.write(QUARANTINE, now, pa.Table.from_pylist(rows, schema=arrow_schema(QUARANTINE)))] if rows else []
-    commit.replace(QUARANTINE, batch.known, new)
-
-
-def _raw_text(raw: bytes) -> dict[str, str]:
-    try:
-        return {"raw": raw.decode("utf-8"), "encoding": "utf-8"}
-    except UnicodeDecodeError:
-        return {"raw": base64.b64encode(raw).decode("ascii"), "encoding": "base64"}
-
-
-def _publish_gold(commit: Commit, gold: Gold, hours: frozenset[datetime]) -> None:
-    computed_from = {"shoplake.events-snapshot": str(commit.snapshot_id("events"))}
-    for table in GOLD_HOURLY:
-        commit.replace(table, hours, gold.hourly[table.name], properties=computed_from)
-    commit.replace(ACTIVITY_DAILY, gold.days, gold.daily, properties=computed_from)
 
 
 def _reopened(

@@ -183,7 +183,7 @@ def judge(
     """
     if not lines:
         return [], [], Counter()
-    parsed = [parse_line(raw.removeprefix(BOM)) for _, raw in lines]
+    parsed = [parse_line(raw.removeprefix(BOM) if number == 1 else raw) for number, raw in lines]
     connection.register("doubtful", as_table(parsed))
     judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful', latest)}) ORDER BY position").to_arrow_table()
     accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
