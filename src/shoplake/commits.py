@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake import iceberg, parquet
-from shoplake.errors import TransientError
+from shoplake.errors import FatalError, TransientError
 from shoplake.iceberg import ADDED, DELETED, EXISTING, Record
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
@@ -58,7 +58,7 @@ class Commit:
         self._properties = dict(properties)
         self._staged: dict[str, _Staged] = {}
         self._written: list[str] = []
-        self._held: dict[tuple[str, frozenset[Any]], list[DataFile]] = {}
+        self._held: dict[tuple[str, tuple[Any, ...]], bool] = {}
         self._history = True
         self._published = False
 
@@ -113,24 +113,23 @@ class Commit:
         if removed or new or kept:
             self._staged[table.name] = self._stage(base, removed, [*kept, *new], properties or {})
 
-    def holding(self, table: Table, keys: Collection[Any]) -> list[DataFile]:
+    def holding(self, table: Table, keys: Collection[Any], besides: Collection[str] = ()) -> list[DataFile]:
         """The data files of the base that hold rows of the given keys; where statistics cannot tell, by a look at the key.
 
         Args:
             table: The table.
             keys: Values of its key column.
+            besides: Paths of files that are not looked at.
         """
-        asked = table.name, frozenset(keys)
-        if asked not in self._held:
-            base, column, wanted = self.base[table.name], table.key, sorted(keys)
-            found: list[DataFile] = []
-            if wanted:
-                candidates = base.within(wanted[0], wanted[-1]) if column == table.partition[0] else base.files
-                found = [
-                    file for file in candidates if file.may_hold(column, wanted) and self._holds(table, file, wanted)
-                ]
-            self._held[asked] = found
-        return self._held[asked]
+        base, column, wanted = self.base[table.name], table.key, sorted(keys)
+        if not wanted:
+            return []
+        candidates = base.within(wanted[0], wanted[-1]) if column == table.partition[0] else base.files
+        return [
+            file
+            for file in candidates
+            if file.path not in besides and file.may_hold(column, wanted) and self._holds(table, file, wanted)
+        ]
 
     def rebase(self, view: View) -> None:
         """Go on from a newer view of the lake: nothing is staged any more, files that were written can still be used.
@@ -143,7 +142,6 @@ class Commit:
                 raise _lost()
         self.base = view
         self._staged.clear()
-        self._held.clear()
 
     def staged(self) -> View:
         """The lake as it will be with what is staged so far; to read from, not to change."""
@@ -301,9 +299,7 @@ class Commit:
     ) -> tuple[list[DataFile], list[NewFile]]:
         table, column = base.table, base.table.key
         removed, kept = [], []
-        for file in self.holding(table, keys):
-            if file.path in merge:
-                continue
+        for file in self.holding(table, keys, merge):
             removed.append(file)
             if file.lower[column] == file.upper[column]:
                 continue
@@ -313,13 +309,22 @@ class Commit:
                 kept.append(self.write(table, file.lower[table.partition[0]], rest, ()))
         return removed, kept
 
-    def _holds(self, table: Table, file: DataFile, keys: Collection[Any]) -> bool:
+    def _holds(self, table: Table, file: DataFile, keys: Sequence[Any]) -> bool:
         column = table.key
         if file.lower[column] == file.upper[column]:
             return True
-        with self._lake.storage.open(file.path) as stream:
-            values = parquet.read_together(table, [stream], [column]).column(column)
-        return bool(pc.any(parquet.among(values, keys)).as_py())
+        asked = file.path, tuple(keys)
+        if asked not in self._held:
+            try:
+                with self._lake.storage.open(file.path) as stream:
+                    values = parquet.read_together(table, [stream], [column]).column(column)
+            except OSError as error:
+                raise FatalError(
+                    f"{file.path} cannot be read: {error.strerror or error}",
+                    remedy="Find out what is lost: shoplake verify.",
+                ) from error
+            self._held[asked] = bool(pc.any(parquet.among(values, keys)).as_py())
+        return self._held[asked]
 
     def _table_location(self, table: Table) -> str:
         return str(self.base[table.name].metadata.get("location") or f"{self._lake.root}/{table.name}")

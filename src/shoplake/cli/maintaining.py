@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--older-than",
-    type=click.FloatRange(0),
+    type=click.FloatRange(1),
     default=24.0,
     show_default=True,
     metavar="HOURS",
-    help="Remove files that nothing needs if they were written this long ago. With 0, whoever opened the lake before"
-    " must open it again.",
+    help="Remove files that nothing needs if they were written this long ago; at least 1.",
 )
 @options.style
 def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
@@ -52,14 +52,14 @@ def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: f
     from shoplake.operations import maintain as operation
 
     chosen = settings.load({"lake": lake})
-    place = Lake(chosen.need_lake())
-    times = {"closed_after": timedelta(hours=closed_after), "older_than": timedelta(hours=older_than)}
+    request = operation.Request(
+        Lake(chosen.need_lake()), timedelta(hours=closed_after), timedelta(hours=older_than), note=output.note
+    )
     if dry_run:
-        _show(operation.preview(operation.Request(place, **times)), style)
+        _show(operation.preview(request), style)
         return
     with output.progress("merging", "files", shown=style == "table") as (begin, advance):
-        request = operation.Request(place, **times, planned=begin, progress=advance, note=output.note)
-        done = operation.maintain(request)
+        done = operation.maintain(replace(request, planned=begin, progress=advance))
     _show(done, style)
 
 
@@ -67,25 +67,22 @@ def _show(done: Report, style: str) -> None:
     if style == "json":
         output.as_json(done.as_json())
         return
-    columns = ("table", "partitions", "files before", "files after", "bytes before", "bytes after")
+    columns = ["table", "partitions", "files before", "files after", "bytes before", "bytes after"]
     rows = [
-        (name, len(one.partitions), one.files_before, one.files_after, one.bytes_before, one.bytes_after)
+        [name, len(one.partitions), one.files_before, one.files_after, one.bytes_before, one.bytes_after]
         for name, one in done.merged.items()
     ]
-    if done.dry_run:
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
     if style == "csv":
         output.as_csv(columns, rows)
         return
+    if not done.merged and not done.removed:
+        output.say("Nothing to do: no closed hour, day or month has files to merge, and no file can be removed.")
     if rows:
         output.as_table(columns, rows)
-    else:
-        output.say("Nothing to merge.")
-    amount = words.size(sum(file.bytes for file in done.removed))
-    removed = words.count(len(done.removed), "file")
-    if done.dry_run:
-        output.say(f"Would remove {removed} that nothing needs ({amount}). Nothing was changed.")
-    else:
-        output.say(f"Removed {removed} that nothing needed ({amount}).")
+    if done.removed:
+        amount = f"{words.count(len(done.removed), 'file')} that nothing needs ({words.size(done.removed_bytes)})"
+        output.say(f"Would remove {amount}." if done.dry_run else f"Removed {amount}.")
     for name in done.spared:
         output.say(f"Left for a later run: old files of {name}, which saw 100 batches within the last hour.")
+    if done.dry_run and (rows or done.removed):
+        output.say("Nothing was changed.")

@@ -16,9 +16,7 @@ from shoplake.errors import FatalError, TransientError
 from shoplake.lake import Lake
 from shoplake.operations import merging, sweep
 from shoplake.operations.merging import Group
-from shoplake.operations.sweep import Garbage
 from shoplake.parquet import NewFile
-from shoplake.snapshots import View
 from shoplake.storage import StoredFile
 from shoplake.tables import TABLES
 
@@ -55,13 +53,13 @@ class Request:
 
 @dataclass
 class Merged:
-    """Figures of what was merged in one table: partitions, and files and bytes before and after."""
+    """Figures of what was merged in one table; a dry run does not know the size after it."""
 
-    partitions: set[str] = field(default_factory=set)
+    partitions: list[str] = field(default_factory=list)
     files_before: int = 0
     files_after: int = 0
     bytes_before: int = 0
-    bytes_after: int = 0
+    bytes_after: int | None = None
 
 
 @dataclass
@@ -82,27 +80,30 @@ class Report:
     commits: int = 0
     dry_run: bool = False
 
+    @property
+    def removed_bytes(self) -> int:
+        """The size of the files that nothing needed."""
+        return sum(file.bytes for file in self.removed)
+
     def add(self, group: Group, new: NewFile | None) -> None:
         """Count a group; without a new file it is only planned."""
         figures = self.merged.setdefault(group.table.name, Merged())
-        figures.partitions.add(group.partition)
+        if group.partition not in figures.partitions:
+            figures.partitions.append(group.partition)
         figures.files_before += len(group.files)
         figures.bytes_before += group.bytes
         figures.files_after += 1
-        figures.bytes_after += new.bytes if new else 0
+        if new:
+            figures.bytes_after = (figures.bytes_after or 0) + new.bytes
 
     def as_json(self) -> dict[str, Any]:
         """The figures as the fixed JSON interface names them."""
-        figures = {name: vars(one) | {"partitions": len(one.partitions)} for name, one in self.merged.items()}
-        if self.dry_run:
-            for one in figures.values():
-                del one["bytes_after"]
         return {
             "dry_run": self.dry_run,
-            "merged": figures,
+            "merged": {name: vars(one) for name, one in self.merged.items()},
             "commits": self.commits,
             "removed_files": len(self.removed),
-            "removed_bytes": sum(file.bytes for file in self.removed),
+            "removed_bytes": self.removed_bytes,
             "removed": [file.location for file in self.removed],
             "spared": list(self.spared),
         }
