@@ -169,7 +169,8 @@ def _dictionaries(rows: pa.Table) -> list[str]:
     return [
         name
         for name, column in zip(rows.column_names, rows.columns, strict=True)
-        if pa.types.is_dictionary(column.type) and any(len(chunk.dictionary) != 1 for chunk in column.chunks)
+        if pa.types.is_dictionary(column.type)
+        and any(len(chunk.dictionary) != 1 or chunk.null_count for chunk in column.chunks)
     ]
 
 

@@ -12,6 +12,7 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.erasing import erase
 from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
@@ -245,6 +246,7 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
+cli.add_command(erase)
 cli.add_command(maintain)
 
 

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +28,7 @@ from shoplake.erasures import Erased
 from shoplake.errors import FatalError, TransientError, UsageError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
-from shoplake.operations import maintain, rawfiles, sweep
+from shoplake.operations import rawfiles, sweep
 from shoplake.operations.rawfiles import RawFile
 from shoplake.parquet import NewFile
 from shoplake.publishing import publish_gold
@@ -36,7 +36,16 @@ from shoplake.reports import json_value
 from shoplake.settings import Settings
 from shoplake.snapshots import DataFile, View
 from shoplake.storage import Storage
-from shoplake.tables import ACTIVITY_DAILY, ERASURES, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, TABLES, USER_HOURLY, Table
+from shoplake.tables import (
+    ACTIVITY_DAILY,
+    ERASURES,
+    EVENTS,
+    GOLD_HOURLY,
+    LEDGER,
+    QUARANTINE,
+    TABLES,
+    Table,
+)
 
 MAX_TRIES = 20
 ERASE = "erase"
@@ -154,7 +163,7 @@ def erase(request: Request) -> Receipt:
         with request.lake.need().writing(request.note):
             receipt, found = _erase_tables(request)
             garbage = sweep.find(request.lake, request.now(), timedelta(0))
-            maintain.remove(request.lake, garbage)
+            sweep.remove(request.lake, garbage)
             receipt.files, receipt.bytes = len(garbage.all), garbage.bytes
         if request.raw:
             _settle(request)
@@ -213,11 +222,11 @@ def _find(view: View, request: Request) -> _Found:
     with ThreadPoolExecutor(request.settings.threads) as pool:
         for table, rows in ((EVENTS, found.events), (QUARANTINE, found.quarantined)):
             snapshot = view[table.name]
-            parts = pool.map(lambda file, table=table: _rows_of(table, file, view, request.user), snapshot.files)  # type: ignore[misc]
+            parts = pool.map(lambda file, table=table: _rows_of(table, file, view, request.user), snapshot.files)
             for file, part in zip(snapshot.files, parts, strict=True):
                 if part:
                     found.files[table.name].append(file)
-                    rows += part
+                    rows.extend(part)
     return found
 
 
@@ -346,7 +355,9 @@ def _entries(view: View, after: View, found: _Found) -> dict[str, Entry]:
     for path, lines in found.lines.items():
         entry = entries[path]
         keys = erasures.without_keys(json.loads(entry.unknown_keys or "{}"), extras[path])
-        first, last = spans.get(path, (None, None)) if path in accepted else (entry.min_event_time, entry.max_event_time)
+        first, last = (
+            spans.get(path, (None, None)) if path in accepted else (entry.min_event_time, entry.max_event_time)
+        )
         changed[path] = replace(
             entry,
             accepted=entry.accepted - accepted[path],
@@ -396,9 +407,7 @@ def _look_at_raw(request: Request, view: View, found: _Found, receipt: Receipt) 
         request.source, candidates, request.user, request.settings.threads, request.progress
     )
     there = {file.path for file in listing}
-    receipt.raw += [
-        RawFile(path, number, gone=True) for path, number in sorted(lines.items()) if path not in there
-    ]
+    receipt.raw += [RawFile(path, number, gone=True) for path, number in sorted(lines.items()) if path not in there]
 
 
 def _rewrite_raw(request: Request, receipt: Receipt) -> None:
