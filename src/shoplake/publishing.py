@@ -106,6 +106,11 @@ def raw_text(raw: bytes) -> dict[str, str]:
         return {"raw": base64.b64encode(raw).decode("ascii"), "encoding": "base64"}
 
 
+def raw_bytes(raw: str, encoding: str) -> bytes:
+    """A raw line as it came, from what the quarantine keeps of it."""
+    return base64.b64decode(raw) if encoding == "base64" else raw.encode()
+
+
 def publish_gold(commit: Commit, gold: Gold, hours: Collection[datetime]) -> None:
     """Stage recomputed gold; the events that it was computed from are staged already, or stay as they are."""
     computed_from = {"shoplake.events-snapshot": str(commit.snapshot_id("events"))}

@@ -48,8 +48,8 @@ def erase(  # noqa: PLR0917 - one parameter an option
     that later ingests and replays drop the person's lines; they are counted as erased.
 
     The receipt names the raw files that hold the person. With --raw they are rewritten without these lines, all others byte
-    for byte as they were. A run that is killed is finished by the same command. The exit code is 1 if a raw file could not
-    be looked through or rewritten.
+    for byte as they were. A run that is killed is finished by the same command. With --raw the exit code is 1 if a raw
+    file could not be looked through or rewritten.
     """
     from shoplake.discover import LocalSource
     from shoplake.engines.duckdb import DuckDBEngine
@@ -64,7 +64,7 @@ def erase(  # noqa: PLR0917 - one parameter an option
         request = operation.Request(
             user,
             Lake(chosen.need_lake()),
-            LocalSource(chosen.need_source() if raw else chosen.source) if raw or chosen.source else None,
+            LocalSource(chosen.source) if chosen.source else None,
             lambda: DuckDBEngine(chosen.threads),
             chosen,
             raw=raw,
@@ -76,7 +76,7 @@ def erase(  # noqa: PLR0917 - one parameter an option
         output.as_json(receipt.as_json())
     else:
         _show(receipt)
-    if receipt.failed:
+    if raw and receipt.failed:
         sys.exit(1)
 
 

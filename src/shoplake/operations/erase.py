@@ -7,7 +7,6 @@ killed on the way is finished by the same command.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
@@ -31,7 +30,7 @@ from shoplake.ledger import Entry
 from shoplake.operations import rawfiles, sweep
 from shoplake.operations.rawfiles import RawFile
 from shoplake.parquet import NewFile
-from shoplake.publishing import publish_gold
+from shoplake.publishing import publish_gold, raw_bytes
 from shoplake.reports import json_value
 from shoplake.settings import Settings
 from shoplake.snapshots import DataFile, View
@@ -255,8 +254,7 @@ def _of(table: Table, rows: pa.Table, user: str) -> pa.ChunkedArray | pa.Array:
 
 
 def _raw(row: dict[str, Any]) -> bytes:
-    raw = base64.b64decode(row["raw"]) if row["encoding"] == "base64" else row["raw"].encode()
-    return bytes(raw).removeprefix(BOM)
+    return raw_bytes(row["raw"], row["encoding"]).removeprefix(BOM)
 
 
 def _erase_tables(request: Request) -> tuple[Receipt, _Found]:

@@ -21,6 +21,7 @@ from shoplake.contract import BOM, EVENT_COLUMNS, FUTURE, parse_line, reasons_sq
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.raw import GoneError, UnreadableError, line_blocks
 from shoplake.engines.reading import as_table
+from shoplake.erasures import Erased
 from shoplake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.findings import FIRST, Check, Note, replay
@@ -41,10 +42,12 @@ class Judge:
     Attributes:
         lines: How many of each file; 0 for none.
         seed: What chooses them.
+        erased: Whose lines must be nowhere.
     """
 
     lines: int
     seed: int
+    erased: Erased
 
 
 @dataclass
@@ -178,6 +181,10 @@ class Raw:
         wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for position, (path, number, raw) in enumerate(lines):
             row = quarantined.get((path, number))
+            if self._judge.erased and self._judge.erased.named_in(raw):
+                if row is not None or held[position]:
+                    wrong[path].append((number, "is about an erased person, but is in the tables"))
+                continue
             if row is not None and FUTURE in row[2]:
                 row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
                 if not row[2] and not reasons[position]:
