@@ -105,8 +105,8 @@ def _rows(erasures: TableSnapshot, path: str) -> pa.Table:
 
 
 def _quoted(raw: bytes) -> Iterator[str]:
-    """The texts between quotes: as JSON sees them, and between any two quotes, since the line may be anything."""
-    for piece in {*raw.split(b'"'), *_QUOTES.split(raw), *_STRING.findall(raw)}:
+    """The texts between quotes: as JSON sees them, and behind any quote, since the line may be anything."""
+    for piece in {*raw.split(b'"')[1:], *_QUOTES.split(raw)[1:], *_STRING.findall(raw)}:
         try:
             text = json.loads(b'"' + piece + b'"', strict=False)
             text.encode()

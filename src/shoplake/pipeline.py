@@ -131,6 +131,13 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
         except LostRaceError as error:
             run.watchers.note(f"{error}; planning anew")
             continue
+        except ContractError:
+            raise
+        except Exception:
+            if run.lake.view().catalog == view.catalog:
+                raise
+            run.watchers.note("an erasure removed files that this run was reading; planning anew")
+            continue
         if not reopened:
             return
     raise TransientError(
