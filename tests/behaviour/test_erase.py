@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 
 import fastavro
@@ -20,6 +19,7 @@ from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from tests.support import (
+    START,
     accepted,
     answers,
     command,
@@ -267,7 +267,7 @@ def test_erased_before_the_first_line_arrives(raw, lake, tmp_path, truth):
     assert f" + {lines_of_person(files()).total()} erased" in told.out
     as_without(lake, truth, files())
     assert {row["source_file"]: row["erased"] for row in dump(lake)["ledger"]} == dict(lines_of_person(files()))
-    assert [row for row in dump(lake)["ledger"] if row["source_file"] == key(1)][0]["unknown_keys"] == '{"device": 1}'
+    assert next(row for row in dump(lake)["ledger"] if row["source_file"] == key(1))["unknown_keys"] == '{"device": 1}'
     clean(lake, raw)
 
 
@@ -427,8 +427,8 @@ HOSTILE = (
 def test_hostile_ids(tmp_path):
     """Ids of any text are found, however a producer writes them, and nobody else's lines are touched."""
     raw, lake = tmp_path / "raw", tmp_path / "lake"
-    others = [event(1), b"broken"]
-    of_them = []
+    others: list[dict | bytes] = [event(1), b"broken"]
+    of_them: list[bytes] = []
     for number, user in enumerate(HOSTILE, 100):
         others += [event(number, user_id=f"{user}x"), event(number, "search", user_id=f"y{user}")]
         for extra in ({}, {"note": 'a "quoted" \\ text'}, {"price": "free", "event_type": "purchase"}):
@@ -542,8 +542,9 @@ def test_verify_finds_people_who_should_be_gone(raw, lake):
     """Verify finds rows of an erased person in events and quarantine, and raw lines that are in the tables."""
     ingest(raw, lake)
     view = Lake(lake).view()
-    with Commit(Lake(lake), view, datetime(2025, 11, 19), {}) as commit:
-        erasures.add(commit, erasures.read(view["erasures"]), PERSON, "r", datetime(2025, 11, 19))
+    now = START.replace(tzinfo=None)
+    with Commit(Lake(lake), view, now, {}) as commit:
+        erasures.add(commit, erasures.read(view["erasures"]), PERSON, "r", now)
         commit.publish()
     told = command("verify", "--lake", lake, "--source", raw, "--format", "json")
     assert told.code == 1

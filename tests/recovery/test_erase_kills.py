@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shoplake import pipeline
+from shoplake import ledger
 from shoplake.commits import Commit
 from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
@@ -120,7 +120,7 @@ def test_an_ingest_comes_after_the_kill(source, lake, truth, step):
 
 def full_ledger(lake):
     view = Lake(lake).view()
-    return pipeline.ledger.table(view["ledger"]).to_pylist()
+    return ledger.table(view["ledger"]).to_pylist()
 
 
 # ----------------------------------------------------------------------------------------------------------------- races
