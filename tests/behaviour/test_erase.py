@@ -558,6 +558,19 @@ def test_verify_finds_people_who_should_be_gone(raw, lake):
     assert {one["where"] for one in found["lines"]} == set(+lines_of_person(files()))
 
 
+def test_other_engines_read_it(raw, lake):
+    """PyIceberg reads the tables after an erasure with the same rows, and finds no other snapshot."""
+    from pyiceberg.table import StaticTable
+
+    ingest(raw, lake)
+    ingest(raw, lake)
+    erase(lake)
+    for name, rows in dump(lake).items():
+        table = StaticTable.from_metadata(str(Lake(lake).view()[name].location))
+        assert table.scan().to_arrow().num_rows == len(rows)
+        assert len(table.snapshots()) <= 1
+
+
 def test_status_and_metrics_count_the_fourth_fate(raw, lake, tmp_path):
     """Status and metrics account for erased lines."""
     ingest(raw, lake)
