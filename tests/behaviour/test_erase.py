@@ -204,6 +204,7 @@ def test_no_byte_of_the_lake_holds_the_person(raw, lake):
     """No file of the lake holds the id, or what the person looked for, in its bytes, values, statistics or dictionaries."""
     slots = files()
     slots[1] = [row for row in slots[1] if row[0] != event(106, session_id=f"s_{PERSON}")]
+    slots[5] = [(event(600), False), (mine(601, "search"), True), (event(602), False)]
     write(raw, slots)
     ingest(raw, lake)
     put(raw, 2, [*events(10, first=40), mine(300)])
