@@ -32,6 +32,8 @@ SAME_ROWS = {"operation": "replace"}
 """Properties of a commit that stores the same rows otherwise. Of several of these in a row only the last keeps its snapshot,
 so that maintenance does not push the batches out of the history."""
 
+_HISTORY = "shoplake.history"  # a table property, another one each time the history is forgotten
+
 
 class LostRaceError(TransientError):
     """Somebody else changed the lake since this commit's view of it was read; nothing was changed."""
@@ -135,11 +137,10 @@ class Commit:
         """Go on from a newer view of the lake: nothing is staged any more, files that were written can still be used.
 
         Raises:
-            LostRaceError: The lake has let go of the state that this commit began from, and with it, maybe, of its files.
+            LostRaceError: The lake's history was forgotten meanwhile: the files may have been removed.
         """
-        for name, base in self.base.tables.items():
-            if base.snapshot_id not in (None, *(one["snapshot-id"] for one in view[name].metadata["snapshots"])):
-                raise _lost()
+        if any(_history(base) != _history(view[name]) for name, base in self.base.tables.items()):
+            raise _lost()
         self.base = view
         self._staged.clear()
 
@@ -371,7 +372,12 @@ class _Staged:
             "snapshots": [one for one in self.metadata["snapshots"] if one["snapshot-id"] == current],
             "snapshot-log": [one for one in self.metadata["snapshot-log"] if one["snapshot-id"] == current],
             "metadata-log": [],
+            "properties": self.metadata["properties"] | {_HISTORY: uuid.uuid4().hex},
         }
+
+
+def _history(table: TableSnapshot) -> str | None:
+    return dict(table.metadata.get("properties", {})).get(_HISTORY)
 
 
 def _lost() -> LostRaceError:
