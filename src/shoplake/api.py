@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
@@ -137,6 +137,15 @@ class OpenLake:
             name: For instance ``"conversion_funnel"`` or ``1``.
         """
         return self.sql(queries.find(str(name))[0].sql)
+
+    def register(self, name: str, rows: Any) -> None:
+        """Make rows of your own queryable beside the tables.
+
+        Args:
+            name: The name to use in SQL.
+            rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
+        """
+        self._connection.register(name, rows)
 
     def _make_view(self, table: Table) -> None:
         """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""

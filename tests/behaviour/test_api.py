@@ -15,7 +15,16 @@ from shoplake.tables import BY_NAME
 from tests.support import QUESTIONS, accepted, dump, event, events, five_answers, ingest, judge_files, key, put
 
 TABLES = {
-    *("events", "quarantine", "ledger", "product_hourly", "user_hourly", "session_hourly", "activity_daily", "erasures"),
+    *(
+        "events",
+        "quarantine",
+        "ledger",
+        "product_hourly",
+        "user_hourly",
+        "session_hourly",
+        "activity_daily",
+        "erasures",
+    ),
 }
 
 

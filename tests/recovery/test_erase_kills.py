@@ -24,7 +24,7 @@ def mine(number, **changes):
     return event(number, user_id=PERSON, session_id="s_gone", **changes)
 
 
-FILES = {
+FILES: dict[int, tuple[list, list, list]] = {
     0: ([*events(10), b"broken"], [mine(50), mine(50), b'{"user_id": "u_gone", "time'], events(3, first=80)),
     1: ([event(3)], [mine(50), mine(51, timestamp="2025-11-18T16:00:00Z")], events(5, first=20)),
     2: (events(5, first=30), [], []),

@@ -112,7 +112,7 @@ def _reconcile(lake: api.OpenLake, first: RunReport, second: RunReport, generate
     output.say("6. Do the sums agree?")
     stored = lake.sql("SELECT count(*) FROM events").fetchall()[0][0]
     ledger = lake.sql(
-        "SELECT sum(lines), sum(accepted + duplicates + quarantined + erased), sum(accepted) FROM ledger"
+        "SELECT sum(lines), sum(accepted + duplicates + quarantined), sum(accepted) FROM ledger"
     ).fetchall()
     lines, fates, accepted = ledger[0]
     agree = [

@@ -12,7 +12,9 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.erasing import erase
+from shoplake.cli.experiment import experiment
 from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
@@ -248,6 +250,9 @@ cli.add_command(replay)
 cli.add_command(verify)
 cli.add_command(erase)
 cli.add_command(maintain)
+cli.add_command(experiment)
+cli.add_command(doctor)
+cli.add_command(completion)
 
 
 def main() -> None:
