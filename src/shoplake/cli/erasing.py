@@ -82,7 +82,7 @@ def erase(  # noqa: PLR0917 - one parameter an option
 
 def _show(receipt: Receipt) -> None:
     output.say(f"Request {receipt.request} of {json_value(receipt.at)}, lake {receipt.lake}")
-    output.say(f"Person  {receipt.user_hash}{', erased before' if receipt.repeated else ''}")
+    output.say(f"Person  {receipt.user_hash or '-'}{', erased before' if receipt.repeated else ''}")
     done = "Would be removed" if receipt.dry_run else "Removed"
     if not receipt.found:
         output.say("Nothing of this person was found; what arrives later is dropped.")

@@ -91,7 +91,7 @@ class Receipt:
     Attributes:
         request: The id of the request.
         at: When it was made, UTC.
-        user_hash: The person, as the lake's list of erasures has them.
+        user_hash: The person, as the lake's list of erasures has them; None for a dry run on a lake without a list.
         lake: The lake's place.
         source: The source's place, None if it was left out.
         dry_run: Nothing was changed.
@@ -106,7 +106,7 @@ class Receipt:
 
     request: str
     at: datetime
-    user_hash: str
+    user_hash: str | None
     lake: str
     source: str | None
     dry_run: bool
@@ -280,7 +280,7 @@ def _receipt(request: Request, view: View, found: _Found, erased: Erased, *, dry
     receipt = Receipt(
         request.new_id(),
         request.now().replace(tzinfo=None),
-        user_hash,
+        None if dry_run and not erased else user_hash,
         request.lake.root,
         request.source.name if request.source else None,
         dry_run,
@@ -351,7 +351,9 @@ def _entries(view: View, after: View, found: _Found) -> dict[str, Entry]:
     spans = _spans(after, sorted(accepted))
     changed = {}
     for path, lines in found.lines.items():
-        entry = entries[path]
+        entry = entries.get(path)
+        if entry is None:
+            continue  # a damaged lake, as verify says; the rows go all the same
         keys = erasures.without_keys(json.loads(entry.unknown_keys or "{}"), extras[path])
         first, last = (
             spans.get(path, (None, None)) if path in accepted else (entry.min_event_time, entry.max_event_time)
@@ -419,6 +421,8 @@ def _rewrite_raw(request: Request, receipt: Receipt) -> None:
     if source is None or not held:
         return
     files = [file for file in source.list() if file.path in held]
+    for path in held.keys() - {file.path for file in files}:
+        held[path].gone = True
     with request.lake.writing(request.note):
         _announce(request, {file.path: file.version for file in files})
         for file in files:
