@@ -13,6 +13,7 @@ from shoplake.commits import Commit
 from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
+from shoplake.storage import LocalStorage
 from tests.support import command, dump, event, events, ingest, key, put
 
 DRIVER = Path(__file__).with_name("erase_driver.py")
@@ -176,6 +177,24 @@ def test_an_erasure_overtakes_an_ingest(source, lake, monkeypatch, cls, method):
     ingest(source, lake)
     monkeypatch.undo()
     assert PERSON not in repr(dump(lake))
+    agrees(lake, source)
+
+
+@pytest.mark.usefixtures("unlocked")
+@pytest.mark.parametrize(("cls", "method"), [(LocalStorage, "open"), (DuckDBEngine, "gold"), (Commit, "publish")])
+def test_two_erasures_at_once(source, lake, monkeypatch, cls, method):
+    """An erasure that another one overtakes, whose files it was reading, plans anew; both people are gone."""
+
+    def other():
+        assert command("erase", "--user", "u_3", "--lake", lake, "--yes").code == 0
+
+    overtaken(monkeypatch, cls, method, other)
+    told = command("erase", "--user", PERSON, "--lake", lake, "--yes")
+    monkeypatch.undo()
+    assert told.code == 0
+    assert "planning anew" in told.err
+    assert not {row["user_id"] for row in dump(lake)["events"]} & {PERSON, "u_3"}
+    assert len({row["salt"] for row in dump(lake)["erasures"]}) == 1
     agrees(lake, source)
 
 

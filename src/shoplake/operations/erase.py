@@ -260,12 +260,14 @@ def _raw(row: dict[str, Any]) -> bytes:
 def _erase_tables(request: Request) -> tuple[Receipt, _Found]:
     for _ in range(MAX_TRIES):
         view = request.lake.view()
-        found = _find(view, request)
-        erased = erasures.read(view["erasures"])
-        receipt = _receipt(request, view, found, erased, dry_run=False)
         try:
+            found = _find(view, request)
+            erased = erasures.read(view["erasures"])
+            receipt = _receipt(request, view, found, erased, dry_run=False)
             _commit(request, view, found, erased, receipt)
-        except LostRaceError:
+        except Exception:
+            if request.lake.view().catalog == view.catalog:
+                raise
             request.note("another run changed the lake meanwhile; planning anew")
             continue
         return receipt, found
