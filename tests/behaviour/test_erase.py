@@ -384,6 +384,22 @@ def test_shapes_of_raw_files(tmp_path, lines, newline):
     clean(lake, raw)
 
 
+def test_readers_of_a_raw_file_see_one_version(tmp_path):
+    """A raw file is replaced at once: who reads it reads the old one to its end; its permissions stay."""
+    path = tmp_path / put(tmp_path, 0, events(10))
+    path.chmod(0o640)
+    old = path.read_bytes()
+    source = LocalSource(tmp_path)
+    (file,) = source.list()
+    with source.open(file) as reader:
+        start = reader.read(10)
+        source.replace(file, b"new")
+        assert start + reader.read() == old
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_an_unreadable_raw_file(raw, lake):
     """A raw file that cannot be looked through is named, and the exit code says that it may still hold the person."""
     path = raw / key(4)

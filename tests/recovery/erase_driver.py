@@ -3,11 +3,13 @@
     python erase_driver.py SOURCE LAKE USER STEP
 
 A step is `before:WHAT:N` or `after:WHAT:N`, the Nth time that WHAT happens: `swap` (of the catalog), `write` (of any file of
-the lake), `sweep` (of what nothing names any more) or `replace` (of a raw file). Nothing is flushed, closed or released.
+the lake), `sweep` (of what nothing names any more), `replace` (of a raw file) or `rename` (of any file into its place, the
+catalog's too). Nothing is flushed, closed or released.
 """
 
 import os
 import sys
+from pathlib import Path
 
 from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
@@ -22,6 +24,7 @@ PLACES = {
     "write": (LocalStorage, "write"),
     "sweep": (sweep, "remove"),
     "replace": (LocalSource, "replace"),
+    "rename": (Path, "replace"),
 }
 
 

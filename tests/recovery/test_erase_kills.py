@@ -95,7 +95,7 @@ def finished(source, lake, truth):
 
 STEPS = (
     *("after:write:9", "before:swap:1", "after:swap:1", "after:sweep:1"),
-    *("after:swap:2", "after:replace:1", "after:replace:2", "after:swap:3"),
+    *("after:swap:2", "before:rename:3", "after:replace:1", "after:replace:2", "after:swap:3"),
 )
 
 
