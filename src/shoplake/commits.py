@@ -9,6 +9,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake import iceberg, parquet
-from shoplake.errors import FatalError, TransientError
+from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError
 from shoplake.iceberg import ADDED, DELETED, EXISTING, Record
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
@@ -42,7 +43,9 @@ class LostRaceError(TransientError):
 class Commit:
     """Changes to a lake that become visible together, or not at all.
 
-    As a context manager it removes what it wrote if it ends without having been published.
+    As a context manager it removes what it wrote if it ends without having been published. When it is not known whether it
+    was, because the storage did not answer or the process was interrupted, everything stays: what is not named by a table
+    is found later, what is named must be there.
     """
 
     def __init__(self, lake: Lake, base: View, now: datetime, properties: Mapping[str, str]) -> None:
@@ -62,7 +65,7 @@ class Commit:
         self._written: list[str] = []
         self._held: dict[tuple[str, tuple[Any, ...]], bool] = {}
         self._history = True
-        self._published = False
+        self._keep = False
 
     def write(self, table: Table, partition: date, rows: pa.Table, order: Sequence[str] | None = None) -> NewFile:
         """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
@@ -172,6 +175,7 @@ class Commit:
 
         Raises:
             LostRaceError: The lake changed meanwhile; nothing was changed.
+            UnknownOutcomeError: The storage did not answer.
         """
         tables, forgotten = dict(self.base.tables), []
         if not self._history:
@@ -187,11 +191,18 @@ class Commit:
             )
             tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, base.read)
             forgotten += staged.forgotten
-        catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        self._keep = True  # from here on the changes may be visible, whatever interrupts what follows
+        try:
+            catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        except UnknownOutcomeError:
+            raise
+        except (ShoplakeError, OSError):
+            self._keep = False
+            raise
         if catalog is None:
+            self._keep = False
             raise _lost()
-        self._published = True
-        self._lake.storage.delete(forgotten)
+        self._clean_up(forgotten)
         return View(tables, catalog, self.base.version + 1)
 
     def __enter__(self) -> Self:
@@ -202,8 +213,13 @@ class Commit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove what was written for nothing."""
-        if not self._published:
-            self._lake.storage.delete(self._written)
+        if not self._keep:
+            self._clean_up(self._written)
+
+    def _clean_up(self, locations: Sequence[str]) -> None:
+        """Remove objects that no table names; those that cannot be removed now are found by maintenance."""
+        with suppress(ShoplakeError, OSError):
+            self._lake.storage.delete(locations)
 
     # ---------------------------------------------------------------------------------------------------------- staging
 

@@ -19,11 +19,11 @@ from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
 from shoplake.engines.base import Checked, Engine, Progress
 from shoplake.erasures import Erased
-from shoplake.errors import ContractError, FatalError, TransientError
+from shoplake.errors import ContractError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
 from shoplake.plan import Batch, Plan
-from shoplake.publishing import Outcome, publish
+from shoplake.publishing import Outcome, publish, writing
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
 from shoplake.snapshots import View
@@ -95,15 +95,9 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     """
     started = time.perf_counter()
     report = RunReport()
-    try:
-        if run.lake.view().catalog or run.source.list():
-            with run.lake.writing(run.watchers.note):
-                _ingest(run, report, None if only is None else set(only))
-    except OSError as error:
-        raise FatalError(
-            f"the lake {run.lake.root} cannot be written to: {error.strerror or error}",
-            remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
-        ) from error
+    if run.lake.view().catalog or run.source.list():
+        with writing(run.lake, run.watchers.note):
+            _ingest(run, report, None if only is None else set(only))
     report.seconds = time.perf_counter() - started
     return report
 
@@ -187,7 +181,7 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if not result.gone and not (result.error and path in batch.again):
         return False
     why = (
-        "was deleted before it could be read"
+        f"{result.error} before it could be read"
         if result.gone
         else f"could be read before and cannot now ({result.error})"
     )
@@ -247,9 +241,10 @@ def _reopened(
     }
     if not changed and not conflicts:
         return {}
-    there = {file.path for file in run.source.list()}
     entries = earlier | fresh
     again = ledger.dependents(entries, set(changed)) - set(fresh)
+    paired: set[str] = set().union(*conflicts)
+    there = run.source.still_there(again | paired | ledger.dependents(entries, paired))
     for pair in conflicts:
         if there.issuperset(pair):
             again.update(pair)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 from shoplake import ledger
 from shoplake.commits import Commit
 from shoplake.engines.base import Checked, Engine, Gold
+from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
 from shoplake.parquet import arrow_schema
@@ -37,6 +39,27 @@ class Outcome:
     checked: Sequence[Checked]
     known: frozenset[str]
     entries: dict[str, Entry]
+
+
+@contextmanager
+def writing(lake: Lake, note: Callable[[str], None]) -> Iterator[None]:
+    """Be the only run of this machine that changes the lake.
+
+    Args:
+        lake: The lake.
+        note: Is told who is being waited for.
+
+    Raises:
+        FatalError: There is no room or no permission.
+    """
+    try:
+        with lake.writing(note):
+            yield
+    except OSError as error:
+        raise FatalError(
+            f"the lake {lake.root} cannot be written to: {error.strerror or error}",
+            remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
+        ) from error
 
 
 def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[View, int]:

@@ -51,7 +51,7 @@ def erase(  # noqa: PLR0917 - one parameter an option
     for byte as they were. A run that is killed is finished by the same command. With --raw the exit code is 1 if a raw
     file could not be looked through or rewritten.
     """
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
     from shoplake.operations import erase as operation
@@ -64,7 +64,7 @@ def erase(  # noqa: PLR0917 - one parameter an option
         request = operation.Request(
             user,
             Lake(chosen.need_lake()),
-            LocalSource(chosen.source) if chosen.source else None,
+            open_source(chosen.source) if chosen.source else None,
             lambda: DuckDBEngine(chosen.threads),
             chosen,
             raw=raw,

@@ -22,6 +22,8 @@ from shoplake.tables import TABLES
 
 MAX_PASSES = 5
 _PUBLISH_TRIES = 5
+# Half of the shortest time after which another maintenance removes files that no table names yet.
+_LONGEST = timedelta(minutes=30)
 
 
 def _silent(*_: object) -> None:
@@ -37,8 +39,8 @@ class Request:
         closed_after: An hour, day or month is closed when it ended this long ago.
         older_than: Files that nothing needs are removed when they were written this long ago.
         now: The time, UTC with a zone.
-        progress: Is told of files and bytes that are done with.
-        planned: Is told, before each pass, how many bytes will be merged.
+        progress: Is told of bytes and files that are done with.
+        planned: Is told how many bytes are to be merged, and again when it turns out to be more.
         note: A sentence worth showing.
     """
 
@@ -148,9 +150,11 @@ def _plan(request: Request) -> dict[Any, list[Group]]:
 
 
 def _merge_all(request: Request, report: Report) -> None:
+    total = 0
     for _ in range(MAX_PASSES):
         days = _plan(request)
-        request.planned(sum(group.bytes for groups in days.values() for group in groups))
+        total += sum(group.bytes for groups in days.values() for group in groups)
+        request.planned(total)
         lost = 0
         for groups in days.values():
             lost += _merge(request, groups, report)
@@ -165,11 +169,13 @@ def _merge_all(request: Request, report: Report) -> None:
 
 def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
     """Merge the groups of one day in one commit; returns how many of them were changed by others meanwhile."""
-    lake = request.lake
-    with Commit(lake, lake.view(), request.now().replace(tzinfo=None), SAME_ROWS) as commit:
+    lake, started = request.lake, request.now()
+    with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:
         new = _write(request, groups, commit)
         for _ in range(_PUBLISH_TRIES):
             with lake.writing(request.note):
+                if request.now() - started > _LONGEST:
+                    break
                 try:
                     commit.rebase(lake.view())
                     kept = _stage(commit, new)

@@ -7,14 +7,14 @@ So no file younger than the catalog is ever touched; the grace period on top is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shoplake.commits import SNAPSHOTS_KEPT
 from shoplake.errors import FatalError
 from shoplake.lake import Lake
-from shoplake.snapshots import TableSnapshot, View
+from shoplake.snapshots import TableSnapshot
 from shoplake.storage import StoredFile
 from shoplake.tables import TABLES
 
@@ -66,11 +66,10 @@ def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
     files, spared = {}, []
     for table in TABLES:
         snapshot = view[table.name]
-        folder = f"{lake.root}/{table.name}/"
-        there = {file.location.removeprefix(folder): file for file in lake.storage.list(folder)}
-        _need_whole(snapshot, set(there), view)
-        needed = set(_named(snapshot))
-        found = [file for name, file in there.items() if name not in needed and file.modified < before]
+        there = {file.location: file for file in lake.storage.list(f"{lake.root}/{table.name}")}
+        _need_whole(snapshot, there)
+        needed = {location.removeprefix("file://") for location in _named(snapshot)}
+        found = [file for location, file in there.items() if location not in needed and file.modified < before]
         if found and _too_short(snapshot, now, min(grace, _READERS)):
             spared.append(table.name)
         elif found:
@@ -92,11 +91,7 @@ def _too_short(snapshot: TableSnapshot, now: datetime, reach: timedelta) -> bool
 
 
 def _named(snapshot: TableSnapshot) -> Iterator[str]:
-    """Every file that the metadata of a table leads to, by its name below the table's folder."""
-    return (_below(snapshot, location) for location in _locations(snapshot))
-
-
-def _locations(snapshot: TableSnapshot) -> Iterator[str]:
+    """The location of every file that the metadata of a table leads to."""
     if snapshot.location is None:
         return
     yield snapshot.location
@@ -120,24 +115,12 @@ def _locations(snapshot: TableSnapshot) -> Iterator[str]:
                 yield from (file.path for file in earlier.files_of(manifest))
 
 
-def _below(snapshot: TableSnapshot, location: str) -> str:
-    """A location relative to its table: metadata names a lake as its writers did, which may be through a link."""
-    location = location.removeprefix("file://")
-    for folder in (snapshot.metadata["location"], str(snapshot.location).rpartition("/metadata/")[0]):
-        if location.startswith(f"{folder}/"):
-            return location.removeprefix(f"{folder}/")
-    raise FatalError(
-        f"table {snapshot.table.name} names a file outside its folder: {location}",
-        remedy="The lake was changed by hand; nothing was removed.",
-    )
-
-
-def _need_whole(snapshot: TableSnapshot, there: set[str], view: View) -> None:
-    """Refuse to remove anything from a lake that lacks files: names may not mean what they seem to."""
-    missing = [file.path for file in snapshot.files if _below(snapshot, file.path) not in there]
+def _need_whole(snapshot: TableSnapshot, there: Collection[str]) -> None:
+    """Refuse to remove anything from a lake that lacks files: what its metadata names may be elsewhere."""
+    missing = [file.path for file in snapshot.files if file.path not in there]
     if missing:
         raise FatalError(
-            f"{len(missing):,} data files of table {snapshot.table.name} are missing (catalog version {view.version}),"
-            f" for instance {missing[0]}; nothing was removed",
-            remedy="Find out what is lost: shoplake verify. Then restore the files from a backup of the lake.",
+            f"{len(missing):,} data files of table {snapshot.table.name} are missing, for instance {missing[0]}; nothing was"
+            " removed",
+            remedy="Was the lake moved or copied? Otherwise find out what is lost: shoplake verify.",
         )

@@ -32,6 +32,8 @@ _FILES_AT_ONCE = 24
 _RESTORE = "Restore the object. The lake still holds its events, but nothing can prove them any more."
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
 
+_MENDED = "meets the contract, but is in quarantine"
+
 _Line = tuple[int, bytes]
 _Held = tuple[str, str, list[str]]
 
@@ -191,7 +193,7 @@ class Raw:
                 "lines",
                 path,
                 f"{message}; first: line {number} {why}",
-                replay([path]),
+                _judge_again(path) if all(why == _MENDED for _, why in found) else replay([path]),
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
@@ -204,7 +206,7 @@ class Raw:
             return
         if row is not None and FUTURE in row[2]:
             row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
-            if not row[2] and not codes:
+            if row == (*_as_text(raw), []) and not codes:
                 return  # what was the future when it arrived, no later judge can tell
         if codes:
             if row is None:
@@ -213,8 +215,8 @@ class Raw:
                 yield "is in quarantine with another text or other reasons"
             return
         if row is not None:
-            yield "meets the contract, but is in quarantine"
-        if not held & {path, *self._entries[path].duplicates_of}:
+            yield _MENDED
+        elif not held & {path, *self._entries[path].duplicates_of}:
             elsewhere = f"; {', '.join(sorted(held))} holds its event" if held else ""
             yield f"is accepted, but is not in events{elsewhere}"
 
@@ -240,6 +242,10 @@ class Raw:
         ):
             found[position].add(path)
         return found
+
+
+def _judge_again(path: str) -> str:
+    return f"Judge its quarantined lines by the present contract: shoplake quarantine replay --file {path}"
 
 
 def _picks(seed: str, wanted: int, lines: int) -> Iterator[int]:
