@@ -19,6 +19,7 @@ from shoplake.commits import Commit
 from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
+from tests.s3.path import S3Path
 from tests.support import (
     START,
     accepted,
@@ -27,6 +28,7 @@ from tests.support import (
     dump,
     event,
     events,
+    everywhere,
     five_answers,
     ingest,
     judge_files,
@@ -100,14 +102,14 @@ def lines_of_person(slots):
 
 
 @pytest.fixture
-def raw(tmp_path):
-    write(tmp_path / "raw", files())
-    return tmp_path / "raw"
+def raw(place):
+    write(place / "raw", files())
+    return place / "raw"
 
 
 @pytest.fixture
-def lake(tmp_path):
-    return tmp_path / "lake"
+def lake(place):
+    return place / "lake"
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +160,14 @@ def as_without(lake, truth, slots):
 
 def places_of(text, lake):
     """The files of a lake that hold a text, looked for in their bytes and in all that can be decoded from them."""
-    return sorted(path.name for path in lake.rglob("*") if path.is_file() and text in _all_of(path))
+    found = [path for path in lake.rglob("*") if isinstance(path, S3Path) or path.is_file()]
+    return sorted(path.name for path in found if text in _all_of(path))
 
 
-def _all_of(path: Path) -> str:
+def _all_of(path: Path | S3Path) -> str:
     content = path.read_bytes()
     parts = [content.decode("latin-1"), content.decode("utf-8", "replace")]
-    if path.suffix == ".parquet":
+    if path.name.endswith(".parquet"):
         file = pq.ParquetFile(io.BytesIO(content))
         parts += [repr(file.read(columns=[name]).to_pylist()) for name in file.schema_arrow.names]
         parts.append(repr(file.metadata.to_dict()))
@@ -176,7 +179,7 @@ def _all_of(path: Path) -> str:
         read = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts).read()
         for column in read.columns:
             parts += [repr(chunk.dictionary.to_pylist()) for chunk in column.chunks if hasattr(chunk, "dictionary")]
-    elif path.suffix == ".avro":
+    elif path.name.endswith(".avro"):
         parts.append(repr(list(fastavro.reader(io.BytesIO(content)))))
     return "\n".join(parts)
 
@@ -203,6 +206,7 @@ def test_as_if_the_person_had_never_been(raw, lake, truth):
     assert not any(one["rewritten"] for one in receipt["raw"])
 
 
+@everywhere
 def test_no_byte_of_the_lake_holds_the_person(raw, lake):
     """No file of the lake holds the id, or what the person looked for, in its bytes, values, statistics or dictionaries."""
     slots = files()
@@ -218,7 +222,7 @@ def test_no_byte_of_the_lake_holds_the_person(raw, lake):
     assert places_of(PERSON, lake) == []
     assert receipt["snapshots"] >= 10
     assert receipt["files"] >= 10
-    assert all(table.snapshot_count <= 1 for table in Lake(lake).view().tables.values())
+    assert all(table.snapshot_count <= 1 for table in Lake(str(lake)).view().tables.values())
     clean(lake)
 
 
@@ -226,7 +230,7 @@ def test_in_merged_files(raw, lake, truth):
     """Files that maintenance merged are rewritten as well."""
     ingest(raw, lake)
     assert command("maintain", "--lake", lake).code == 0
-    assert len(Lake(lake).view()["events"].files) == 3
+    assert len(Lake(str(lake)).view()["events"].files) == 3
     erase(lake)
     as_without(lake, truth, files())
     clean(lake)
@@ -322,6 +326,7 @@ def rewritten(raw, lake):
     return erase(lake, "--source", raw, "--raw")
 
 
+@everywhere
 def test_raw_files_without_the_person(raw, lake, tmp_path, truth):
     """Rewritten raw files hold the other lines byte for byte; the lake is that of the raw files without the person."""
     write(tmp_path / "due", files(), without=True)
@@ -333,6 +338,8 @@ def test_raw_files_without_the_person(raw, lake, tmp_path, truth):
         content, due = (gzip.decompress((folder / key(slot)).read_bytes()) for folder in (raw, tmp_path / "due"))
         assert content == due
     assert (raw / key(2)).stat().st_mtime_ns == untouched
+    if isinstance(raw, S3Path):
+        assert raw.store.get(str((raw / key(0)).path)).attributes["Content-Encoding"] == "gzip"
     assert {one["file"] for one in receipt["raw"] if one["rewritten"]} == set(+lines_of_person(files()))
     assert plain(dump(lake)) == plain(truth)
     assert {row["source_file"]: row["arrived_at"] for row in full_ledger(lake)} == arrived
@@ -342,7 +349,7 @@ def test_raw_files_without_the_person(raw, lake, tmp_path, truth):
 
 
 def full_ledger(lake):
-    with shoplake.open(lake) as opened:
+    with shoplake.open(str(lake)) as opened:
         return opened.sql("SELECT * FROM ledger").to_arrow_table().to_pylist()
 
 
@@ -561,9 +568,9 @@ def test_a_read_only_source(raw, lake, monkeypatch):
 def test_verify_finds_people_who_should_be_gone(raw, lake):
     """Verify finds rows of an erased person in events and quarantine, and raw lines that are in the tables."""
     ingest(raw, lake)
-    view = Lake(lake).view()
+    view = Lake(str(lake)).view()
     now = START.replace(tzinfo=None)
-    with Commit(Lake(lake), view, now, {}) as commit:
+    with Commit(Lake(str(lake)), view, now, {}) as commit:
         erasures.add(commit, erasures.read(view["erasures"]), PERSON, "r", now)
         commit.publish()
     told = command("verify", "--lake", lake, "--source", raw, "--format", "json")
@@ -586,7 +593,7 @@ def test_other_engines_read_it(raw, lake):
     ingest(raw, lake)
     erase(lake)
     for name, rows in dump(lake).items():
-        table = StaticTable.from_metadata(str(Lake(lake).view()[name].location))
+        table = StaticTable.from_metadata(str(Lake(str(lake)).view()[name].location))
         assert table.scan().to_arrow().num_rows == len(rows)
         assert len(table.snapshots()) <= 1
 
