@@ -17,7 +17,7 @@ from shoplake import erasures, ledger, plan
 from shoplake.commits import LostRaceError
 from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
-from shoplake.engines.base import Checked, Engine, Progress
+from shoplake.engines.base import Checked, Engine, Progress, Quarantined
 from shoplake.erasures import Erased
 from shoplake.errors import ContractError, TransientError
 from shoplake.lake import Lake
@@ -196,7 +196,8 @@ def _erase(engine: Engine, checked: Sequence[Checked], erased: Erased) -> None:
     """Drop the lines about erased people."""
     engine.erase(checked, erased)
     for result in checked:
-        of_them, others = [], []
+        of_them: list[Quarantined] = []
+        others: list[Quarantined] = []
         for line in result.quarantined:
             (of_them if erased.named_in(line.raw) else others).append(line)
         if of_them:
