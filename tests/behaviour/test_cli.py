@@ -445,6 +445,7 @@ def test_status_json(shop, call):
         "accepted": 110,
         "duplicates": 10,
         "quarantined": 2,
+        "erased": 0,
     }
     newest = max(row["event_time"] for row in dump(shop / "lake")["events"])
     assert state["newest_event"] == newest.isoformat() + "Z"

@@ -13,6 +13,7 @@ import click
 from shoplake import __version__, settings
 from shoplake.cli import options, output
 from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.erasing import erase
 from shoplake.cli.experiment import experiment
 from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
@@ -245,6 +246,7 @@ cli.add_command(experiment)
 cli.add_command(doctor)
 cli.add_command(completion)
 cli.add_command(maintain)
+cli.add_command(erase)
 
 
 def main() -> None:
