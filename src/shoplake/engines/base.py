@@ -108,26 +108,20 @@ class Engine(Protocol):
         """Its name in the ledger."""
         ...
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand.
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people.
 
         Args:
             source: Where they are.
             files: Which.
             latest: The latest time that an event may have.
+            erased: Whose lines are kept nowhere.
             progress: Is told of finished work.
 
         Returns:
             What became of each, in the order of ``files``.
-        """
-        ...
-
-    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
-        """Drop the accepted rows of erased people, with their unknown keys, and count them; before :meth:`dedupe`.
-
-        Args:
-            checked: The batch.
-            erased: Who they are.
         """
         ...
 

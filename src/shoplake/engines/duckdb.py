@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import EVENT_COLUMNS
+from shoplake.contract import BOM, EVENT_COLUMNS, parse_line
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
@@ -59,8 +59,10 @@ class DuckDBEngine:
         )  # as Spark says
         self._scans = Scans(self._database)
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people."""
 
         def one(file: SourceFile) -> Checked:
             started = time.perf_counter()
@@ -77,19 +79,11 @@ class DuckDBEngine:
         with ExitStack() as stack:
             for _ in range(min(self._threads, len(files))):
                 spools.put(stack.enter_context(closing(Spool())))
-            return self._map(one, files)
-
-    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
-        """Drop the accepted rows of erased people, with their unknown keys, and count them."""
-        readable = [result for result in checked if result.rows is not None]
-        users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
-        gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
-        for result in readable if len(gone) else ():
-            of_them = pc.is_in(result.rows.column("user_id"), gone)
-            lost = result.rows.filter(of_them)
-            result.erased += lost.num_rows
-            result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
-            result.rows = result.rows.filter(pc.invert(of_them))
+            checked = self._map(one, files)
+        if erased:
+            _erase_rows(checked, erased)
+            _erase_quarantined(checked, erased)
+        return checked
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
         """Judge single lines of a file, given by number and bytes.
@@ -258,6 +252,33 @@ class DuckDBEngine:
         ).fetchall()
         _drop(readable, found)
         return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
+
+
+def _erase_rows(checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the accepted rows of erased people; the users of all files are hashed together, each once."""
+    readable = [result for result in checked if result.rows is not None]
+    users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
+    gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
+    for result in readable if len(gone) else ():
+        of_them = pc.is_in(result.rows.column("user_id"), gone)
+        lost = result.rows.filter(of_them)
+        result.erased += lost.num_rows
+        result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
+        result.rows = result.rows.filter(pc.invert(of_them))
+
+
+def _erase_quarantined(checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the quarantined lines about erased people."""
+    for result in checked:
+        of_them: list[Quarantined] = []
+        others: list[Quarantined] = []
+        for line in result.quarantined:
+            (of_them if erased.named_in(line.raw) else others).append(line)
+        if of_them:
+            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
+            result.unknown_keys = without_keys(result.unknown_keys, extras)
+            result.quarantined = tuple(others)
+            result.erased += len(of_them)
 
 
 def _drop(readable: Sequence[Checked], duplicates: Sequence[tuple[int, int, str, str]]) -> None:
