@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shoplake import iceberg
+from shoplake.storage import Storage
 from shoplake.tables import Table
 
 _SIMPLE = {
@@ -101,6 +105,24 @@ def encode(table: Table, rows: pa.Table) -> tuple[pa.Buffer, pq.FileMetaData]:
     ) as writer:
         writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
     return sink.getvalue(), footers[0]
+
+
+def new_location(folder: str, table: Table, partition: date) -> str:
+    """A location for a new data file of a table; nothing is made there.
+
+    Args:
+        folder: The table's own location.
+        table: The table.
+        partition: A value of the partitioned column that all rows share the partition of.
+    """
+    return f"{folder}/data/{iceberg.partition_folder(table, partition)}/{uuid.uuid4()}.parquet"
+
+
+def write(storage: Storage, location: str, table: Table, rows: pa.Table) -> NewFile:
+    """Write a data file."""
+    content, footer = encode(table, rows)
+    storage.write(location, content)
+    return NewFile(location, footer, len(content))
 
 
 def read(table: Table, content: bytes, columns: Sequence[str] | None = None) -> pa.Table:

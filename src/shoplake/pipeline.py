@@ -152,8 +152,12 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     if not checked:
         return base, False
     batch = batch.only(result.file for result in checked)
-    _breaker(checked, run.settings)
-    conflicts = engine.dedupe(checked, base["events"].within)
+    try:
+        _breaker(checked, run.settings)
+        conflicts = engine.dedupe(checked, base["events"].within)
+    except BaseException:
+        engine.discard(checked)
+        raise
     batch_id = run.new_id()
     with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
         hours = _touched_hours(checked, base, batch.known)

@@ -31,6 +31,8 @@ class Setting:
 SETTINGS = (
     Setting("lake", None, str, "Folder of the lake: its catalog and every table."),
     Setting("source", None, str, "Folder with the raw .jsonl.gz files, searched to any depth."),
+    Setting("engine", "duckdb", str, "What computes a run: duckdb (this process) or spark (a cluster, or Spark on this machine)."),
+    Setting("master", None, str, "Spark's master, such as local[4] or yarn; by default Spark's own, or local with `threads` cores."),
     Setting("threads", 0, int, "Worker threads of the engine; 0 means one per core."),
     Setting("batch_bytes", 192 * 1024 * 1024, int, "Compressed bytes of source files that one batch takes on at most."),
     Setting(
@@ -53,6 +55,8 @@ class Settings:
     Attributes:
         lake: Path of the lake, or None when nothing names one.
         source: Path of the raw files, or None.
+        engine: What computes a run, duckdb or spark.
+        master: Spark's master, or None.
         threads: Worker threads, at least 1.
         batch_bytes: Upper bound on the compressed bytes of a batch (one larger file is a batch of its own).
         max_quarantine_rate: The breaker's threshold, 0-1.
@@ -62,6 +66,8 @@ class Settings:
 
     lake: str | None = None
     source: str | None = None
+    engine: str = "duckdb"
+    master: str | None = None
     threads: int = 2
     batch_bytes: int = 192 * 1024 * 1024
     max_quarantine_rate: float = 0.5

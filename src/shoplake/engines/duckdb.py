@@ -88,6 +88,11 @@ class DuckDBEngine:
         self._dedupe_batch(readable)
         return conflicts
 
+    def discard(self, checked: Sequence[Checked]) -> None:
+        """Let go of the rows at hand."""
+        for result in checked:
+            result.rows = None
+
     def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
         """Write the accepted rows, one data file for each source file and hour."""
 
@@ -213,12 +218,11 @@ class DuckDBEngine:
         connection = self._database.cursor()
         connection.register("candidates", pa.concat_tables(candidates))
         connection.register("batch_paths", pa.table({"path": pa.array(sorted(paths))}))
-        same = " AND ".join(f"new.{name} IS NOT DISTINCT FROM old.{name}" for name in EVENT_COLUMNS)
-        found = connection.sql(
-            "SELECT new.file_order, new.position, new.source_file, min(old.source_file) FROM candidates AS new"
-            f" JOIN {_parquet(sorted(files))} AS old ON {same}"
-            " WHERE old.source_file NOT IN (SELECT path FROM batch_paths) GROUP BY ALL"
-        ).fetchall()
+        connection.execute(
+            f"CREATE TEMP VIEW stored AS SELECT * FROM {_parquet(sorted(files))}"
+            " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
+        )
+        found = connection.sql(_sql("dedupe_stored")).fetchall()
         _drop(readable, found)
         return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
 
