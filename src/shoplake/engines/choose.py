@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shoplake.engines.base import Engine
-from shoplake.errors import UsageError
 from shoplake.lake import Lake
 from shoplake.settings import Settings
-
-ENGINES = ("duckdb", "spark")
 
 
 def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
@@ -18,23 +15,18 @@ def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
     Args:
         settings: ``engine``, ``master`` and ``threads``.
         lake: The lake that it will write to.
-
-    Raises:
-        UsageError: There is no such engine.
     """
-    if settings.engine == "duckdb":
-        from shoplake.engines.duckdb import DuckDBEngine
 
-        return lambda: DuckDBEngine(settings.threads)
-    if settings.engine == "spark":
-
-        def start() -> Engine:
+    def start() -> Engine:
+        if settings.engine == "spark":
             from shoplake.engines import spark_session
 
             session = spark_session.start(settings.master, settings.threads)
             from shoplake.engines.spark import SparkEngine  # behind the check that PySpark is there
 
             return SparkEngine(session, lake)
+        from shoplake.engines.duckdb import DuckDBEngine
 
-        return start
-    raise UsageError(f"there is no engine {settings.engine!r}", remedy=f"Known: {', '.join(ENGINES)}.")
+        return DuckDBEngine(settings.threads)
+
+    return start

@@ -9,8 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from datetime import date, datetime, timedelta
-from importlib import resources
+from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
 
@@ -24,15 +23,14 @@ from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
 from shoplake.engines.raw import Spool
 from shoplake.engines.reading import Reading, no_events
+from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.parquet import NewFile
-from shoplake.snapshots import DataFile, View
+from shoplake.snapshots import View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
 
 _Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
-_ONE_HOUR = timedelta(hours=1)
-_TO_END_OF_HOUR = _ONE_HOUR - timedelta(microseconds=1)
 _FEW = 50_000
 _EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
 
@@ -117,21 +115,17 @@ class DuckDBEngine:
         connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
         paths = {result.file.path for result in checked}
-        stored = [
-            [file for file in base["events"].within(hour, hour + _TO_END_OF_HOUR) if not _only_of(file, paths)]
-            for hour in hours
-        ]
-        if touched := _distinct(stored):
+        if touched := events_of_hours(base, hours, paths):
             events += (
-                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(touched)}"
+                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(file.path for file in touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
             )
         fresh_hours = frozenset().union(*(result.hours for result in checked))
-        where = "" if hours == fresh_hours else f" WHERE date_trunc('hour', event_time) IN ({_literals(hours)})"
+        where = "" if hours == fresh_hours else f" WHERE date_trunc('hour', event_time) IN ({literals(hours)})"
         connection.execute(f"CREATE TEMP VIEW events AS SELECT * FROM ({events}){where}")
         hourly: dict[str, list[NewFile]] = {}
         for table in GOLD_HOURLY:
-            rows = connection.sql(_sql(f"gold_{table.name}")).to_arrow_table()
+            rows = connection.sql(sql(f"gold_{table.name}")).to_arrow_table()
             connection.register(f"new_{table.name}", rows)
             hourly[table.name] = [output.write(table, hour, part) for hour, part in _by_hour(rows, "event_hour", hours)]
         return self._daily(connection, hours, base, output, hourly)
@@ -150,17 +144,13 @@ class DuckDBEngine:
             (SESSION_HOURLY, "event_hour, session_id"),
         ):
             union = f"SELECT {columns} FROM new_{table.name}"
-            stored = [
-                [file for file in base[table.name].within(*_ends(day)) if not _hours_of(file) <= set(hours)]
-                for day in days
-            ]
-            if files := _distinct(stored):
+            if files := gold_of_days(base, table, hours):
                 union += (
-                    f" UNION ALL SELECT {columns} FROM {_parquet(files)} WHERE event_hour NOT IN ({_literals(hours)})"
-                    f" AND CAST(event_hour AS DATE) IN ({_literals(days)})"
+                    f" UNION ALL SELECT {columns} FROM {_parquet(file.path for file in files)}"
+                    f" WHERE event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
                 )
             connection.execute(f"CREATE TEMP VIEW {table.name} AS {union}")
-        rows = connection.sql(_sql("gold_activity_daily")).to_arrow_table()
+        rows = connection.sql(sql("gold_activity_daily")).to_arrow_table()
         daily = []
         for day in sorted(days):
             part = rows.filter(pc.equal(rows.column("event_date"), pa.scalar(day)))
@@ -185,7 +175,7 @@ class DuckDBEngine:
         if suspects:
             connection = self._database.cursor()
             connection.register("candidates", pa.concat_tables(suspects))
-            _drop(readable, connection.sql(_sql("dedupe")).fetchall())
+            _drop(readable, connection.sql(sql("dedupe")).fetchall())
 
     def _suspects(self, tables: Sequence[pa.Table]) -> list[_Positions]:
         """Positions of the rows that can have an equal one among these tables: few, and none of the others can."""
@@ -208,7 +198,7 @@ class DuckDBEngine:
         files: set[str] = set()
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
-                overlapping = {file.path for file in stored(*_range(rows)) if not _only_of(file, paths)}
+                overlapping = {file.path for file in stored(*_range(rows)) if not only_of(file, paths)}
                 if overlapping:
                     files |= overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
@@ -219,10 +209,10 @@ class DuckDBEngine:
         connection.register("candidates", pa.concat_tables(candidates))
         connection.register("batch_paths", pa.table({"path": pa.array(sorted(paths))}))
         connection.execute(
-            f"CREATE TEMP VIEW stored AS SELECT * FROM {_parquet(sorted(files))}"
+            f"CREATE TEMP VIEW stored AS SELECT * FROM {_parquet(files)}"
             " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
         )
-        found = connection.sql(_sql("dedupe_stored")).fetchall()
+        found = connection.sql(sql("dedupe_stored")).fetchall()
         _drop(readable, found)
         return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
 
@@ -248,7 +238,7 @@ def _measure(result: Checked) -> None:
         result.hours, result.min_event_time, result.max_event_time = frozenset(), None, None
         return
     result.min_event_time, result.max_event_time = _range(result.rows)
-    first, last = (_hour(moment) for moment in (result.min_event_time, result.max_event_time))
+    first, last = (start_of_hour(moment) for moment in (result.min_event_time, result.max_event_time))
     if first == last:
         result.hours = frozenset({first})
     else:
@@ -307,43 +297,9 @@ def _range(rows: pa.Table) -> tuple[datetime, datetime]:
     return ends["min"].as_py(), ends["max"].as_py()
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def _distinct(found: Iterable[Sequence[DataFile]]) -> list[str]:
-    """The paths of data files, each once."""
-    return sorted({file.path for files in found for file in files})
-
-
-def _ends(day: date) -> tuple[datetime, datetime]:
-    start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
-    return start, start + timedelta(days=1, microseconds=-1)
-
-
-def _only_of(file: DataFile, paths: Collection[str]) -> bool:
-    """Whether all rows of a data file are of one source file, one of these."""
-    return file.lower["source_file"] == file.upper["source_file"] and file.lower["source_file"] in paths
-
-
-def _hours_of(file: DataFile) -> set[datetime]:
-    """The hours that a data file of an hourly table may hold."""
-    first, last = (_hour(ends["event_hour"]) for ends in (file.lower, file.upper))
-    return {first + number * _ONE_HOUR for number in range((last - first) // _ONE_HOUR + 1)}
-
-
-def _parquet(paths: Sequence[str]) -> str:
-    return "read_parquet([" + ", ".join(_quoted(path) for path in paths) + "], hive_partitioning = false)"
-
-
-def _literals(moments: Collection[datetime] | Collection[date]) -> str:
-    kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
-    return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))
+def _parquet(paths: Iterable[str]) -> str:
+    return "read_parquet([" + ", ".join(_quoted(path) for path in sorted(paths)) + "], hive_partitioning = false)"
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _sql(name: str) -> str:
-    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")

@@ -1,8 +1,8 @@
 """The engine of a cluster: Spark spreads source files over its executors and computes what crosses files.
 
-An executor reads and judges a source file exactly as the embedded engine does, for it is the embedded engine that does it there
-(:mod:`shoplake.engines.spark_tasks`), and writes the accepted rows straight into the data files of ``events``. Duplicates across
-files and the gold tables are Spark SQL over those files. The driver holds facts about files, never their rows.
+On an executor the embedded engine reads and judges one source file and writes the accepted rows straight into data files of
+``events`` (:mod:`shoplake.engines.spark_tasks`). Duplicates across files and the gold tables are Spark SQL over those data
+files. The driver holds facts about files, never their rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ from shoplake.contract import EVENT_COLUMNS
 from shoplake.discover import Source, SourceFile
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
-from shoplake.engines.duckdb import _ends, _hour, _hours_of, _literals, _only_of, _sql, _TO_END_OF_HOUR
+from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile, arrow_schema
@@ -95,7 +95,7 @@ class SparkEngine:
         paths = {result.file.path for result in checked}
         late: dict[int, list[DataFile]] = {}
         for part in parts:
-            if found := [file for file in stored(part.first, part.last) if not _only_of(file, paths)]:
+            if found := [file for file in stored(part.first, part.last) if not only_of(file, paths)]:
                 late[part.number] = found
         shared = _overlapping(parts)
         if not late and not shared:
@@ -120,17 +120,13 @@ class SparkEngine:
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
         paths = {result.file.path for result in checked}
-        touched = {
-            file.path
-            for hour in hours
-            for file in base["events"].within(hour, hour + _TO_END_OF_HOUR)
-            if not _only_of(file, paths)
-        }
         fresh = self._read(EVENTS, [file.path for result in checked for file in result.rows])
-        stored = self._read(EVENTS, touched).where(~F.col("source_file").isin(*paths))
+        stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
+            ~F.col("source_file").isin(*paths)
+        )
         events = fresh.unionAll(stored).select(*EVENT_COLUMNS)
         with _telling("compute the gold tables"):
-            events.where(f"date_trunc('hour', event_time) IN ({_literals(hours)})").createOrReplaceTempView("events")
+            events.where(f"date_trunc('hour', event_time) IN ({literals(hours)})").createOrReplaceTempView("events")
             with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool:
                 written = pool.map(lambda table: self._write_hourly(table, len(hours)), GOLD_HOURLY)
                 hourly = dict(zip((table.name for table in GOLD_HOURLY), written, strict=True))
@@ -138,21 +134,14 @@ class SparkEngine:
                 output.took(files)
             return self._daily(hours, base, output, hourly)
 
-    def _daily(
-        self, hours: Collection[datetime], base: View, output: Output, hourly: dict[str, list[NewFile]]
-    ) -> Gold:
+    def _daily(self, hours: Collection[datetime], base: View, output: Output, hourly: dict[str, list[NewFile]]) -> Gold:
         days = frozenset(hour.date() for hour in hours)
-        others = f"event_hour NOT IN ({_literals(hours)}) AND CAST(event_hour AS DATE) IN ({_literals(days)})"
+        others = f"event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
         for table in (USER_HOURLY, SESSION_HOURLY):
-            kept = {
-                file.path
-                for day in days
-                for file in base[table.name].within(*_ends(day))
-                if not _hours_of(file) <= set(hours)
-            }
+            kept = [file.path for file in gold_of_days(base, table, hours)]
             new = self._read(table, [file.path for file in hourly[table.name]])
             new.unionAll(self._read(table, kept).where(others)).createOrReplaceTempView(table.name)
-        found = self._spark.sql(_sql("gold_activity_daily")).collect()
+        found = self._spark.sql(sql("gold_activity_daily")).collect()
         rows: dict[date, dict[str, Any]] = {row["event_date"]: row.asDict() for row in found}
         schema = arrow_schema(ACTIVITY_DAILY).remove_metadata()
         daily = [
@@ -161,33 +150,32 @@ class SparkEngine:
         return Gold(hourly, days, daily)
 
     def _write_hourly(self, table: Table, hours: int) -> list[NewFile]:
-        rows = self._spark.sql(_sql(f"gold_{table.name}"))
+        rows = self._spark.sql(sql(f"gold_{table.name}"))
         typed = rows.select(*(F.col(column.name).cast(_type(column.type)) for column in table.columns))
         write = partial(tasks.write_hours, table=table, writer=self._writer)
         together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
-        return [tasks.unpacked(row["file"]) for row in together.mapInArrow(write, tasks.WRITTEN).collect()]
+        written = [tasks.unpacked(row["file"]) for row in together.mapInArrow(write, tasks.WRITTEN).collect()]
+        return [file for file in written if file]
 
     def _duplicates(
         self, parts: Sequence[_Part], paths: Collection[str], late: dict[int, list[DataFile]], shared: Collection[int]
     ) -> DataFrame:
         """The rows that go: first those that the lake holds, then of the others those that the batch holds twice."""
-        found: DataFrame | None = None
+        found: list[DataFrame] = []
         if late:
             files = {file.path for overlapping in late.values() for file in overlapping}
             stored = self._read(EVENTS, files).where(~F.col("source_file").isin(*paths))
             stored.createOrReplaceTempView("stored")
             self._candidates([parts[number] for number in sorted(late)]).createOrReplaceTempView("candidates")
-            found = self._spark.sql(_sql("dedupe_stored"))
+            found.append(self._spark.sql(sql("dedupe_stored")))
         if shared:
             candidates = self._candidates([parts[number] for number in sorted(shared)])
-            if found:
-                candidates = candidates.join(found, ["file_order", "position"], "left_anti")
+            for gone in found:
+                candidates = candidates.join(gone, ["file_order", "position"], "left_anti")
             candidates.createOrReplaceTempView("candidates")
-            self._spark.sql(_sql("suspects.spark")).createOrReplaceTempView("candidates")
-            repeated = self._spark.sql(_sql("dedupe"))
-            found = found.unionAll(repeated) if found else repeated
-        assert found is not None
-        return found
+            self._spark.sql(sql("suspects.spark")).createOrReplaceTempView("candidates")
+            found.append(self._spark.sql(sql("dedupe")))
+        return reduce(DataFrame.unionAll, found)
 
     def _candidates(self, parts: Sequence[_Part]) -> DataFrame:
         """The rows of data files, each with the number of its file and its position in it."""
@@ -195,14 +183,14 @@ class SparkEngine:
             *EVENT_COLUMNS, "source_file", F.col("_metadata.row_index").alias("position")
         )
         numbers = self._spark.createDataFrame(
-            [(part.number, part.result.file.path, _hour(part.first)) for part in parts],
+            [(part.number, part.result.file.path, start_of_hour(part.first)) for part in parts],
             "file_order long, source_file string, hour timestamp_ntz",
         )
         hour = F.date_trunc("hour", "event_time").cast("timestamp_ntz")
         return rows.withColumn("hour", hour).join(F.broadcast(numbers), ["source_file", "hour"]).drop("hour")
 
     def _rewritten(self, parts: Sequence[_Part], duplicates: DataFrame, files: int) -> list[Any]:
-        places = {part.number: (part.file.path, _hour(part.first)) for part in parts}
+        places = {part.number: (part.file.path, start_of_hour(part.first)) for part in parts}
         rewrite = partial(tasks.rewrite, parts=places, writer=self._writer)
         return duplicates.repartition(self._slices(files), "file_order").mapInArrow(rewrite, tasks.REWRITTEN).collect()
 
@@ -253,7 +241,7 @@ def _telling(doing: str) -> Iterator[None]:
 
 def _parts(checked: Sequence[Checked]) -> list[_Part]:
     """The data files of a batch, in the order of source files and hours."""
-    found = []
+    found: list[_Part] = []
     for result in checked:
         ends = [(parquet.bounds(EVENTS, file.metadata)["event_time"], file) for file in result.rows or ()]
         for (first, last), file in sorted(ends, key=lambda end: end[0]):
@@ -278,7 +266,7 @@ def _measure(result: Checked) -> None:
     """Fill in the counts and times of the data files that a source file has now."""
     ends = [parquet.bounds(EVENTS, file.metadata)["event_time"] for file in result.rows]
     result.accepted = sum(file.rows for file in result.rows)
-    result.hours = frozenset(_hour(first) for first, _ in ends)
+    result.hours = frozenset(start_of_hour(first) for first, _ in ends)
     result.min_event_time = min((first for first, _ in ends), default=None)
     result.max_event_time = max((last for _, last in ends), default=None)
 

@@ -1,4 +1,4 @@
-"""Starts Spark, or joins the Spark that started this process."""
+"""Starts Spark on this machine, or joins the Spark that started this process; shows it a lake's tables."""
 
 from __future__ import annotations
 
@@ -10,56 +10,61 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoplake.errors import UsageError
+from shoplake.snapshots import View
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.0"
-"""Iceberg's own reader for Spark, on Maven Central: what ``spark.jars.packages`` and ``--packages`` take."""
+"""Iceberg for Spark, on Maven Central: what ``spark.jars.packages`` takes. Reading tables needs it, the engine does not."""
 
 
 def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     """The session of this process; started if there is none.
 
-    What ``spark-submit`` or Spark's configuration files say goes before the choices made here.
-
     Args:
-        master: The cluster, such as ``local[4]`` or ``yarn``.
-        threads: Cores of a local Spark, where nothing names a master.
-        packages: Maven coordinates that Spark shall bring.
+        master: The cluster, such as ``local[4]`` or ``yarn``; by default this machine.
+        threads: Cores to use of this machine.
+        packages: Maven coordinates of what Spark shall fetch and load, separated by commas.
 
     Raises:
         UsageError: PySpark or Java is missing.
     """
     if util.find_spec("pyspark") is None:
         raise UsageError("the Spark engine needs PySpark", remedy="pip install 'shoplake[spark]'")
-    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        return session
+    if SparkSession.getActiveSession() or "PYSPARK_GATEWAY_PORT" in os.environ:
+        return SparkSession.builder.getOrCreate()  # spark-submit, or the caller, has settled everything
     _find_java()
-    conf = SparkConf()
-    if master:
-        conf.setMaster(master)
-    log = resources.files("shoplake").joinpath("engines", "spark-log4j2.properties")
-    for key, value in {
-        "spark.master": f"local[{threads}]",
-        "spark.app.name": "shoplake",
-        "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log}",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": str(max(4, 2 * threads)),
-        "spark.jars.packages": packages,
-    }.items():
-        conf.setIfMissing(key, value)
-    if str(conf.get("spark.master")).startswith("local"):
-        conf.setIfMissing("spark.driver.host", "127.0.0.1")
-        conf.setIfMissing("spark.driver.bindAddress", "127.0.0.1")
+    master = master or f"local[{threads}]"
+    conf: dict[str, bool | float | int | str | None] = {"spark.app.name": "shoplake", "spark.master": master}
+    conf["spark.ui.showConsoleProgress"] = "false"
+    if packages:
+        conf["spark.jars.packages"] = packages
+    if master.startswith("local"):
+        log = resources.files("shoplake").joinpath("engines", "spark-log4j2.properties")
+        conf |= {
+            "spark.driver.memory": "2g",
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log}",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.sql.shuffle.partitions": str(2 * threads),  # 200 by default, for a cluster
+        }
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return SparkSession.builder.config(conf=conf).getOrCreate()
+    return SparkSession.builder.config(map=conf).getOrCreate()
+
+
+def show(session: SparkSession, view: View) -> None:
+    """Make every table of a lake a temporary view of a session, under its plain name, read by Iceberg.
+
+    Args:
+        session: It has Iceberg for Spark.
+        view: The state of the lake that is shown; later batches are not seen.
+    """
+    for name, table in view.tables.items():
+        session.read.format("iceberg").load(table.location).createOrReplaceTempView(name)
 
 
 def _find_java() -> None:

@@ -7,9 +7,10 @@ has returned is ever committed: a task that is repeated, or done twice at once, 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -87,7 +88,9 @@ def rewrite(
         keep[gone] = False
         rest = rows.filter(pa.array(keep))
         file = writer.write(EVENTS, hour, rest) if rest.num_rows else None
-        yield _record(file_order=number, removed=len(gone), first_source_files=sorted(firsts[number]), file=_packed(file))
+        yield _record(
+            file_order=number, removed=len(gone), first_source_files=sorted(firsts[number]), file=_packed(file)
+        )
 
 
 def write_hours(batches: Iterable[pa.RecordBatch], table: Table, writer: Writer) -> Iterator[pa.RecordBatch]:
@@ -96,18 +99,8 @@ def write_hours(batches: Iterable[pa.RecordBatch], table: Table, writer: Writer)
     Yields:
         The files, pickled.
     """
-    hour: datetime | None = None
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        for part in _cut(batch):
-            begins: datetime = part.column("event_hour")[0].as_py()
-            if held and begins != hour:
-                yield _record(file=_packed(_write(held, hour, table, writer)))
-                held = []
-            hour = begins
-            held.append(part)
-    if held:
-        yield _record(file=_packed(_write(held, hour, table, writer)))
+    for hour, parts in groupby((part for batch in batches for part in _cut(batch)), _hour_of):
+        yield _record(file=_packed(writer.write(table, hour, pa.Table.from_batches(list(parts)))))
 
 
 def unpacked(octets: bytes) -> NewFile | None:
@@ -124,15 +117,15 @@ def _record(**values: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([values])
 
 
-def _write(held: Sequence[pa.RecordBatch], hour: datetime | None, table: Table, writer: Writer) -> NewFile:
-    assert hour is not None
-    return writer.write(table, hour, pa.Table.from_batches(held))
+def _hour_of(part: pa.RecordBatch) -> datetime:
+    hour: datetime = part.column("event_hour")[0].as_py()
+    return hour
 
 
 def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """A batch in the order of its hours, cut where the hour changes."""
     hours = batch.column("event_hour").cast(pa.int64()).to_numpy()
     starts = [0, *(np.flatnonzero(hours[1:] != hours[:-1]) + 1).tolist(), len(hours)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         if end > start:
             yield batch.slice(start, end - start)
