@@ -15,8 +15,9 @@ the service, apart from the data, and gets wrong what the ledger gets right:
 - It belongs to the job's name. A renamed or cloned job, a reset, or another engine on the same lake starts from nothing.
 - It cannot say what became of a file: how many lines, accepted, repeated, quarantined and why.
 
-So the job runs with bookmarks disabled, and every retry of Glue's is harmless: it plans anew from the ledger, finds what is left
-to do, and replaces by source file and by hour instead of appending. job.commit() only tells the service that the run ended.
+So the job runs with bookmarks disabled, and every retry of Glue's is harmless: it plans anew from the ledger, finds what is
+left to do, and replaces by source file and by hour instead of appending. job.commit() only tells the service that the run
+ended.
 """
 
 from __future__ import annotations

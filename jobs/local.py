@@ -3,8 +3,8 @@
     pip install 'shoplake[spark]' awsgluedataplanepython
     python jobs/local.py jobs/glue_build_pipeline.py --JOB_NAME local --source raw --lake lake
 
-The arguments are read by the real `getResolvedOptions`. `Job` talks to Java classes that exist in Glue alone: here it says what it
-would tell the service.
+The arguments are read by the real `getResolvedOptions`. `Job` talks to Java classes that exist in Glue alone: here it says
+what it would tell the service.
 """
 
 from __future__ import annotations

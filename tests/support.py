@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import sys
 from collections import Counter, defaultdict
@@ -24,11 +25,12 @@ import shoplake
 from shoplake import pipeline, queries
 from shoplake.cli.main import main
 from shoplake.discover import LocalSource
-from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.engines import choose
 from shoplake.lake import Lake
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
 
+ENGINE = os.environ.get("SHOPLAKE_TEST_ENGINE", "duckdb")
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
 RUN_DEPENDENT = {"ledger": {"arrived_at", "batch", "seconds", "version"}, "quarantine": {"arrived_at", "batch"}}
@@ -109,10 +111,11 @@ def put_bytes(source: Path, where: int | str, content: bytes) -> str:
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
-def prepare(source: Path | LocalSource, lake: Path, *, threads: int = 2, **settings: Any) -> pipeline.Run:
-    """A run that is ready to be done or previewed."""
+def prepare(source: Path | LocalSource, lake: Path, **settings: Any) -> pipeline.Run:
+    """A run that is ready to be done or previewed, by the engine that the settings or the environment name."""
     source = LocalSource(source) if isinstance(source, Path) else source
-    return pipeline.Run(Lake(lake), source, lambda: DuckDBEngine(threads), Settings(threads=threads, **settings))
+    chosen = Settings(**({"engine": ENGINE, "threads": 2} | settings))
+    return pipeline.Run(Lake(lake), source, choose.engine(chosen, Lake(lake)), chosen)
 
 
 def ingest(source: Path | LocalSource, lake: Path, **settings: Any) -> RunReport:

@@ -192,7 +192,9 @@ class SparkEngine:
     def _rewritten(self, parts: Sequence[_Part], duplicates: DataFrame, files: int) -> list[Any]:
         places = {part.number: (part.file.path, start_of_hour(part.first)) for part in parts}
         rewrite = partial(tasks.rewrite, parts=places, writer=self._writer)
-        return duplicates.repartition(self._slices(files), "file_order").mapInArrow(rewrite, tasks.REWRITTEN).collect()
+        together = duplicates.repartition(self._slices(files), "file_order")
+        rows: list[Any] = together.mapInArrow(rewrite, tasks.REWRITTEN).collect()
+        return rows
 
     def _settle(self, parts: Sequence[_Part], rewritten: Sequence[Any]) -> frozenset[tuple[str, str]]:
         """Put the rewritten files in place of the ones with duplicates; returns the pairs that are in conflict."""
@@ -222,7 +224,8 @@ class SparkEngine:
 
     def _slices(self, count: int) -> int:
         """Into how many tasks to divide so many files."""
-        return max(1, min(count, 4 * self._spark.sparkContext.defaultParallelism))
+        cores = int(self._spark.sparkContext.defaultParallelism)
+        return max(1, min(count, 2 * cores))
 
 
 @contextmanager
