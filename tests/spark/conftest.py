@@ -39,6 +39,7 @@ def session():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))  # for what tasks need of the tests
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # these runs are short
         try:
             try:
                 started = spark_session.start("local[2, 3]", 2, spark_session.ICEBERG)
