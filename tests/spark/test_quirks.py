@@ -1,7 +1,5 @@
 """What Spark does otherwise, as docs/engine-quirks.md says, and why raw lines are not read by its JSON reader."""
 
-from datetime import datetime
-
 import pytest
 
 from shoplake.contract import parse_line
@@ -66,7 +64,4 @@ def test_time_zone_of_the_session(session, tmp_path):
     spark, duckdb = dump(tmp_path / "spark"), dump(tmp_path / "duckdb")
     for name in ("events", "product_hourly", "session_hourly", "activity_daily"):
         assert spark[name] == duckdb[name]
-    assert {row["event_hour"] for row in spark["user_hourly"]} == {
-        datetime(2025, 11, 18, 23),
-        datetime(2025, 11, 18, 20),
-    }
+    assert {row["event_hour"].hour for row in spark["user_hourly"]} == {23, 20}
