@@ -30,7 +30,7 @@ from awsglue.utils import getResolvedOptions
 from pyspark.sql import SparkSession
 
 from shoplake import pipeline, settings
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.engines.spark import SparkEngine
 from shoplake.lake import Lake
 from shoplake.reports import RunReport
@@ -57,7 +57,7 @@ def main() -> None:
 
     run = pipeline.Run(
         lake,
-        LocalSource(chosen.need_source()),
+        open_source(chosen.need_source()),
         lambda: SparkEngine(session, lake),
         chosen,
         pipeline.Watchers(note=print, committed=committed),

@@ -29,7 +29,7 @@ from shoplake.parquet import arrow_schema
 from shoplake.plan import Batch, Plan
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
-from shoplake.snapshots import BATCH, View
+from shoplake.snapshots import BATCH, DataFile, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE
 
 BREAKER_LINES = 1000
@@ -160,7 +160,7 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
         raise
     batch_id = run.new_id()
     with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(checked, base, batch.known)
+        hours = _touched_hours(checked, commit.holding(EVENTS, batch.known))
         gold = engine.gold(checked, hours, base, commit) if hours else None
         commit.replace(EVENTS, batch.known, engine.write_events(checked, commit))
         _quarantine(commit, checked, batch, now, batch_id)
@@ -194,7 +194,7 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if not result.gone and not (result.error and path in batch.again):
         return False
     why = (
-        "was deleted before it could be read"
+        f"{result.error} before it could be read"
         if result.gone
         else f"could be read before and cannot now ({result.error})"
     )
@@ -222,17 +222,10 @@ def _reasons(checked: Sequence[Checked]) -> Counter[str]:
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
 
 
-def _touched_hours(checked: Sequence[Checked], base: View, known: frozenset[str]) -> frozenset[datetime]:
-    """Hours that gain rows, and hours that lose the rows that the lake holds of files it knows."""
+def _touched_hours(checked: Sequence[Checked], losing: Sequence[DataFile]) -> frozenset[datetime]:
+    """Hours that gain rows, and hours of the data files that lose the rows that the lake holds of files it knows."""
     hours = {hour for result in checked for hour in result.hours}
-    if known:
-        paths = sorted(known)
-        hours |= {
-            file.lower["event_time"].replace(minute=0, second=0, microsecond=0)
-            for file in base["events"].files
-            if file.may_hold("source_file", paths)
-        }
-    return frozenset(hours)
+    return frozenset(hours | {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in losing})
 
 
 def _quarantine(commit: Commit, checked: Sequence[Checked], batch: Batch, now: datetime, batch_id: str) -> None:
@@ -308,9 +301,10 @@ def _reopened(
     }
     if not changed and not conflicts:
         return {}
-    there = {file.path for file in run.source.list()}
     entries = earlier | fresh
     again = ledger.dependents(entries, set(changed)) - set(fresh)
+    paired: set[str] = set().union(*conflicts)
+    there = run.source.still_there(again | paired | ledger.dependents(entries, paired))
     for pair in conflicts:
         if there.issuperset(pair):
             again.update(pair)

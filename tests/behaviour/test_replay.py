@@ -24,6 +24,7 @@ from tests.support import (
     data_files,
     dump,
     event,
+    everywhere,
     five_answers,
     ingest,
     judge_files,
@@ -76,9 +77,9 @@ def in_place(source, slot, lines):
 
 
 @pytest.fixture
-def shop(tmp_path):
+def shop(place):
     """A day of files at 14:00, 14:05, 15:00, 15:05, 16:00 and the next day's 02:00, each with a broken line."""
-    source, lake = tmp_path / "raw", tmp_path / "lake"
+    source, lake = place / "raw", place / "lake"
     for slot in (0, 1, 12, 13, 24, 144):
         put(source, slot, [*purchases(slot), b"broken"])
     ingest(source, lake)
@@ -95,6 +96,7 @@ def truth(source, lake):
 # ---------------------------------------------------------------------------------------------------------- what is done
 
 
+@everywhere
 def test_a_range_is_replaced_by_equal_rows(shop):
     """Replaying an hour reads its files again and leaves every row of every table as it was."""
     source, lake = shop
@@ -250,6 +252,7 @@ def test_an_empty_range(shop):
 # ------------------------------------------------------------------------------------------- when raw objects are others
 
 
+@everywhere
 def test_a_changed_object_is_said_and_replaced(shop):
     """A raw object that was replaced meanwhile is named as such, and its new content counts."""
     source, lake = shop
@@ -272,6 +275,7 @@ def test_an_hour_that_loses_its_events(tmp_path):
     truth(source, lake)
 
 
+@everywhere
 def test_a_file_that_is_gone_is_refused(shop):
     """What the lake holds of a file whose raw object is gone stays; the others are done."""
     source, lake = shop
@@ -418,6 +422,7 @@ def test_dry_run_changes_nothing(shop):
     assert "Would replay 2 files" in command("replay", *words, "--dry-run").out
 
 
+@everywhere
 def test_command(shop):
     """Files by their path below the source or on this machine; exit code 1 when one was refused, and what was done."""
     source, lake = shop

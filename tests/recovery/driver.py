@@ -9,16 +9,15 @@ Nothing is flushed, closed or released.
 
 import os
 import sys
-from pathlib import Path
 
 from shoplake import pipeline
 from shoplake.commits import Commit
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.engines import choose
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage
+from shoplake.storage import LocalStorage, S3Storage
 
 DIED = 9
 
@@ -44,10 +43,9 @@ def kill_at(point):
 
     if when == "gold":
         setattr(DuckDBEngine, when, lambda *_: os._exit(DIED))
-    elif what == "swap":
-        setattr(LocalStorage, what, dying(LocalStorage.swap, lambda _: True))
-    elif what == "write":
-        setattr(LocalStorage, what, dying(LocalStorage.write, lambda _: True))
+    elif what in ("swap", "write"):
+        for storage in (LocalStorage, S3Storage):
+            setattr(storage, what, dying(getattr(storage, what), lambda _: True))
     elif what:
         setattr(Commit, Commit.replace.__name__, dying(Commit.replace, lambda args: args[1].name == what))
 
@@ -56,5 +54,5 @@ if __name__ == "__main__":
     source, lake, point, batch_bytes, *engine = sys.argv[1:]
     kill_at(point)
     settings = Settings(batch_bytes=int(batch_bytes), engine=(engine or ["duckdb"])[0])
-    target = Lake(Path(lake))
-    pipeline.ingest(pipeline.Run(target, LocalSource(source), choose.engine(settings, target), settings))
+    target = Lake(lake)
+    pipeline.ingest(pipeline.Run(target, open_source(source), choose.engine(settings, target), settings))

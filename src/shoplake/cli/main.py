@@ -12,6 +12,9 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.experiment import experiment
+from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
@@ -188,7 +191,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
     from shoplake import pipeline
     from shoplake.cli import telling
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines import choose
     from shoplake.lake import Lake
 
@@ -196,7 +199,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = telling.Targets(metrics, metrics_json, lineage)
     target = Lake(chosen.need_lake())
-    run = pipeline.Run(target, LocalSource(chosen.need_source()), choose.engine(chosen, target), chosen)
+    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
@@ -249,6 +252,10 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
+cli.add_command(experiment)
+cli.add_command(doctor)
+cli.add_command(completion)
+cli.add_command(maintain)
 
 
 def main() -> None:

@@ -10,9 +10,15 @@ from shoplake.cli import output
 from shoplake.errors import UsageError
 from shoplake.settings import ENGINES
 
-lake = click.option("--lake", metavar="DIR", help="The lake's folder.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]")
+lake = click.option(
+    "--lake",
+    metavar="DIR",
+    help="The lake: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]",
+)
 source = click.option(
-    "--source", metavar="DIR", help="The folder of raw files.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]"
+    "--source",
+    metavar="DIR",
+    help="The raw files: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]",
 )
 style = click.option(
     "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."

@@ -61,14 +61,14 @@ def replay(  # noqa: PLR0917 - one parameter an option
     from dataclasses import replace
 
     from shoplake import pipeline
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines import choose
     from shoplake.lake import Lake
     from shoplake.operations import replay as replays
 
     chosen = settings.load({"source": source, "lake": lake, "engine": engine, "master": master})
     target = Lake(chosen.need_lake())
-    run = pipeline.Run(target, LocalSource(chosen.need_source()), choose.engine(chosen, target), chosen)
+    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
     choice = _choose(run, start, end, (first, *more) if first else more, named=bool(first))
     if dry_run:
         _show_plan(choice, replays.preview(run, choice), style)

@@ -25,7 +25,8 @@ from shoplake.engines.raw import Spool
 from shoplake.engines.reading import Reading, no_events
 from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.parquet import NewFile
-from shoplake.snapshots import View
+from shoplake.scans import Scans
+from shoplake.snapshots import DataFile, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
 
 _Positions = np.ndarray[Any, Any]
@@ -53,6 +54,7 @@ class DuckDBEngine:
         self._database.execute(
             "CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)"
         )  # as Spark says
+        self._scans = Scans(self._database)
 
     def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
         """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
@@ -82,7 +84,8 @@ class DuckDBEngine:
         for result in readable:
             _measure(result)
         # Stored events first: what they hold is a duplicate of theirs in every file of the batch.
-        conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
+        with self._scans.reading():
+            conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
         self._dedupe_batch(readable)
         return conflicts
 
@@ -109,6 +112,10 @@ class DuckDBEngine:
 
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
+        with self._scans.reading():
+            return self._gold(checked, hours, base, output)
+
+    def _gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         connection = self._database.cursor()
         fresh = [result.rows for result in checked if result.accepted]
         connection.register("fresh", pa.concat_tables(fresh) if fresh else no_events())
@@ -117,7 +124,7 @@ class DuckDBEngine:
         paths = {result.file.path for result in checked}
         if touched := events_of_hours(base, hours, paths):
             events += (
-                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(file.path for file in touched)}"
+                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {self._scans.parquet(touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
             )
         fresh_hours = frozenset().union(*(result.hours for result in checked))
@@ -146,7 +153,7 @@ class DuckDBEngine:
             union = f"SELECT {columns} FROM new_{table.name}"
             if files := gold_of_days(base, table, hours):
                 union += (
-                    f" UNION ALL SELECT {columns} FROM {_parquet(file.path for file in files)}"
+                    f" UNION ALL SELECT {columns} FROM {self._scans.parquet(files)}"
                     f" WHERE event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
                 )
             connection.execute(f"CREATE TEMP VIEW {table.name} AS {union}")
@@ -195,12 +202,12 @@ class DuckDBEngine:
     ) -> frozenset[tuple[str, str]]:
         """Drop rows that the lake holds of other paths than the batch's, whose rows go (unreadable and empty files' too)."""
         candidates: list[pa.Table] = []
-        files: set[str] = set()
+        files: list[DataFile] = []
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
-                overlapping = {file.path for file in stored(*_range(rows)) if not only_of(file, paths)}
+                overlapping = [file for file in stored(*_range(rows)) if not only_of(file, paths)]
                 if overlapping:
-                    files |= overlapping
+                    files += overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
                     candidates.append(_tagged(result, order, np.flatnonzero(inside.to_numpy())))
         if not files:
@@ -209,7 +216,7 @@ class DuckDBEngine:
         connection.register("candidates", pa.concat_tables(candidates))
         connection.register("batch_paths", pa.table({"path": pa.array(sorted(paths))}))
         connection.execute(
-            f"CREATE TEMP VIEW stored AS SELECT * FROM {_parquet(files)}"
+            f"CREATE TEMP VIEW stored AS SELECT * FROM {self._scans.parquet(files)}"
             " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
         )
         found = connection.sql(sql("dedupe_stored")).fetchall()
@@ -295,11 +302,3 @@ def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.
 def _range(rows: pa.Table) -> tuple[datetime, datetime]:
     ends = pc.min_max(rows.column("event_time"))
     return ends["min"].as_py(), ends["max"].as_py()
-
-
-def _parquet(paths: Iterable[str]) -> str:
-    return "read_parquet([" + ", ".join(_quoted(path) for path in sorted(paths)) + "], hive_partitioning = false)"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
