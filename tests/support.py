@@ -123,7 +123,8 @@ def put_bytes(source: Place, where: int | str, content: bytes) -> str:
 def prepare(source: Place | Source, lake: Place, **settings: Any) -> pipeline.Run:
     """A run that is ready to be done or previewed, by the engine that the settings or the environment name."""
     source = open_source(str(source)) if isinstance(source, Path | S3Path) else source
-    chosen = Settings(**({"engine": ENGINE, "threads": 2} | settings))
+    given: dict[str, Any] = {"engine": ENGINE, "threads": 2} | settings
+    chosen = Settings(**given)
     target = Lake(str(lake))
     return pipeline.Run(target, source, choose.engine(chosen, target), chosen)
 

@@ -161,8 +161,9 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     batch_id = run.new_id()
     with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
         hours = _touched_hours(checked, commit.holding(EVENTS, batch.known))
+        events = engine.write_events(checked, commit)
         gold = engine.gold(checked, hours, base, commit) if hours else None
-        commit.replace(EVENTS, batch.known, engine.write_events(checked, commit))
+        commit.replace(EVENTS, batch.known, events)
         _quarantine(commit, checked, batch, now, batch_id)
         if gold:
             _publish_gold(commit, gold, hours)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,13 +63,9 @@ def test_job_goes_on_in_batches(glue, tmp_path):
 
 def test_job_publishes(glue, tmp_path, monkeypatch):
     """With a database, the Data Catalog is told the tables' locations after each batch and once at the end."""
-    import types
-
     told = []
-    module = types.ModuleType("shoplake.aws.glue_catalog")
-    module.publish = lambda view, database: told.append((database, view.version))
-    package = types.ModuleType("shoplake.aws")
-    package.glue_catalog = module
+    module = SimpleNamespace(publish=lambda view, database: told.append((database, view.version)))
+    package = SimpleNamespace(glue_catalog=module)
     monkeypatch.setitem(sys.modules, "shoplake.aws", package)
     monkeypatch.setitem(sys.modules, "shoplake.aws.glue_catalog", module)
     put(tmp_path / "raw", 0, events(3))

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from datetime import timedelta
+from typing import Any
 
 from shoplake import pipeline
 from shoplake.discover import SourceFile
@@ -57,7 +58,8 @@ def test_backlog(tmp_path):
         files.append(report.files)
         held.append(tracemalloc.get_traced_memory()[0])
 
-    run = pipeline.Run(Lake(tmp_path / "lake"), Month(), Counting, settings, pipeline.Watchers(committed=committed))
+    source: Any = Month()
+    run = pipeline.Run(Lake(tmp_path / "lake"), source, Counting, settings, pipeline.Watchers(committed=committed))
     todo = pipeline.preview(run)
     assert todo.files == FILES
     assert all(len(batch.files) <= 288 and len(batch.files) % 12 == 0 for batch in todo.batches)

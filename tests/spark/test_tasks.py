@@ -60,8 +60,7 @@ def test_task_that_fails(session, tmp_path, table):
         run(session, tmp_path / "raw", tmp_path / "lake", Full(tmp_path / "lake", table))
     assert failed.value.remedy
     assert snapshots(tmp_path / "lake") == before
-    if table == "events":
-        assert on_disk(tmp_path / "lake", "events") == files
+    assert on_disk(tmp_path / "lake", "events") == files
     assert ingest(tmp_path / "raw", tmp_path / "lake", engine="spark").accepted == 5
 
 
@@ -77,7 +76,7 @@ def test_lost_race(session, tmp_path, monkeypatch):
     """A run that comes second in a race plans anew; what it wrote before is removed."""
     fill(tmp_path / "raw")
     real = Lake.swap
-    lost = []
+    lost: list[object] = []
 
     def swap(self, base, metadata):
         if base.version and not lost:
@@ -150,7 +149,7 @@ def test_message_of_a_missing_package(tmp_path, monkeypatch):
     """Without PySpark, or without Java, the message says what to install."""
     from shoplake.engines import spark_session
 
-    monkeypatch.setattr(spark_session.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ShoplakeError, match="needs PySpark") as failed:
         spark_session.start(None, 1)
     assert "shoplake[spark]" in failed.value.remedy

@@ -142,7 +142,7 @@ class Engine(Protocol):
         ...
 
     def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
-        """Write the accepted rows, one data file for each source file and hour."""
+        """Write the accepted rows, or hand over what is written: one data file for each source file and hour."""
         ...
 
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:

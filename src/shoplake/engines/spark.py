@@ -214,10 +214,11 @@ class SparkEngine:
 
     def _read(self, table: Table, paths: Collection[str]) -> DataFrame:
         """The rows of some data files of a table."""
-        schema = ", ".join(f"{column.name} {_type(column.type)}" for column in table.columns)
+        types = {column.name: _type(column.type) for column in table.columns}
         if not paths:
-            return self._spark.createDataFrame([], schema)
-        reader = self._spark.read.schema(schema)
+            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
+            return self._spark.sql(f"SELECT {nothing} WHERE FALSE")
+        reader = self._spark.read.schema(", ".join(f"{name} {kind}" for name, kind in types.items()))
         # No columns from the folders' names, and no patterns in the names.
         reader = reader.option("recursiveFileLookup", "true").option("__globPaths__", "false")
         return reader.parquet(*(path if "://" in path else f"file://{path}" for path in sorted(paths)))
@@ -255,13 +256,12 @@ def _parts(checked: Sequence[Checked]) -> list[_Part]:
 def _overlapping(parts: Sequence[_Part]) -> set[int]:
     """The data files whose times meet those of another one: equal events have equal times."""
     found: set[int] = set()
-    group: list[_Part] = []
+    latest: _Part | None = None
     for part in sorted(parts, key=lambda one: one.first):
-        if group and part.first > max(one.last for one in group):
-            group = []
-        group.append(part)
-        if len(group) > 1:
-            found |= {one.number for one in group}
+        if latest and part.first <= latest.last:
+            found |= {part.number, latest.number}
+        if latest is None or part.last > latest.last:
+            latest = part
     return found
 
 
