@@ -124,9 +124,9 @@ class SparkEngine:
         stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
             ~F.col("source_file").isin(*paths)
         )
-        events = fresh.unionAll(stored).select(*EVENT_COLUMNS)
         with _telling("compute the gold tables"):
-            events.where(f"date_trunc('hour', event_time) IN ({literals(hours)})").createOrReplaceTempView("events")
+            # No other hours are in these files: a data file of events holds one hour.
+            fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
             with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool:
                 written = pool.map(lambda table: self._write_hourly(table, len(hours)), GOLD_HOURLY)
                 hourly = dict(zip((table.name for table in GOLD_HOURLY), written, strict=True))
