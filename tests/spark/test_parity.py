@@ -52,7 +52,7 @@ def same(folder, **settings):
 def test_every_fault(tmp_path):
     """On files with every fault of the generator."""
     start = datetime(2025, 11, 18, 14, tzinfo=UTC)
-    generate_files(tmp_path / "raw", 6, (150, 150), start, 42, "realistic", faults=Faults.heavy())
+    generate_files(tmp_path / "raw", 4, (150, 150), start, 42, "realistic", faults=Faults.heavy())
     found = same(tmp_path)
     assert {row["status"] for row in found["ledger"]} == {"ingested", "unreadable"}
     assert all(sum(row[name] for row in found["ledger"]) for name in ("accepted", "duplicates", "quarantined"))
@@ -134,13 +134,13 @@ def undisturbed(tmp_path_factory):
     return tables(folder / "lake")
 
 
-@pytest.mark.parametrize("turns", ["ssss", "sdsd", "dsds"])
+@pytest.mark.parametrize("turns", ["ssss", "dsds"])
 def test_turns(tmp_path, undisturbed, turns):
     """Late, replaced, repeated and unreadable files over several runs, by Spark and by the engines in turn."""
     source, lake = tmp_path / "raw", tmp_path / "lake"
     for step, turn in zip(STEPS, turns, strict=True):
         step(source)
-        ingest(source, lake, engine={"s": "spark", "d": "duckdb"}[turn], batch_bytes=400)
+        ingest(source, lake, engine={"s": "spark", "d": "duckdb"}[turn])
         assert answers(lake) == oracle(lake)
     assert tables(lake) == undisturbed
     assert answers(lake) == five_answers(accepted(judge_files(source)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from importlib import resources, util
+from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,10 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     if packages:
         conf["spark.jars.packages"] = packages
     if master.startswith("local"):
-        log = resources.files("shoplake").joinpath("engines", "spark-log4j2.properties")
+        log = Path(__file__).with_name("spark-log4j2.properties").as_uri()  # no spaces in a URI
         conf |= {
             "spark.driver.memory": "2g",
-            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log}",
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log}",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",
