@@ -107,6 +107,7 @@ def month(data: Path, batches: int, events: int, rounds: int) -> dict[str, Any]:
     again = watch.time("again", lambda: tidy(data / "month"))
     result["maintain"] = {
         "seconds": [round(wall, 1) for times in watch.times.values() for wall, _ in times],
+        "cpu_seconds": [round(cpu, 1) for times in watch.times.values() for _, cpu in times],
         "commits": [report.commits, again.commits],
         "removed_files": [len(report.removed), len(again.removed)],
     }

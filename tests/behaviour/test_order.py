@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shoplake import pipeline
+from shoplake import ledger as ledgers
 from shoplake.generate_files import Faults, generate_files
 from tests.support import (
     START,
@@ -107,7 +107,7 @@ def test_reversed_halves_in_small_batches(demo, place):
 
 def test_merged_ledger(demo, tmp_path, monkeypatch):
     """So do runs in which the ledger's small files are merged on the way."""
-    monkeypatch.setattr(pipeline, "LEDGER_FILES", 3)
+    monkeypatch.setattr(ledgers, "LEDGER_FILES", 3)
     assert demo.arrive(tmp_path, [[name] for name in demo.keys]) == demo.truth
 
 

@@ -161,12 +161,16 @@ def test_no_lake(tmp_path):
 
 
 def test_arrival_is_kept(shop):
-    """A replay is no arrival: it does not make a stale lake look fresh, and the ledger's rows stay in their month."""
+    """A replay is no arrival: it does not make a stale lake look fresh, and rows stay in their month and their day."""
     source, lake = shop
     old = dict(zip(*columns(lake, "source_file", "arrived_at"), strict=True))
+    assert dict(zip(*columns(lake, "source_file", "arrived_at", table="quarantine"), strict=True)) == old
     run = replace(prepare(source, lake), now=lambda: datetime.now(UTC) + timedelta(days=45))
     replays.replay(run, replays.choose_range(run, at(15), at(16)))
     assert dict(zip(*columns(lake, "source_file", "arrived_at"), strict=True)) == old
+    assert sorted(zip(*columns(lake, "source_file", "arrived_at", table="quarantine"), strict=True)) == sorted(
+        old.items()
+    )
     assert len(ledger_months(lake)) == 1
     put(source, 40, purchases(40))
     put(source, 12, purchases(12, 5))
@@ -185,12 +189,12 @@ def ledger_months(lake):
     return {f"{file.lower['arrived_at']:%Y-%m}" for file in files}
 
 
-def columns(lake, *names):
-    """Columns of the ledger."""
+def columns(lake, *names, table="ledger"):
+    """Columns of a table."""
     import shoplake
 
     with shoplake.open(lake) as opened:
-        rows = opened.sql(f"SELECT {', '.join(names)} FROM ledger").fetchall()
+        rows = opened.sql(f"SELECT {', '.join(names)} FROM {table}").fetchall()
     return list(zip(*rows, strict=True))
 
 

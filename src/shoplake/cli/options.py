@@ -31,6 +31,14 @@ master = click.option(
 )
 
 
+class Group(click.Group):
+    """Lists the commands in the order of a day's work."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        """In the order they were added."""
+        return list(self.commands)
+
+
 def examples(*lines: str) -> str:
     """The end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoplake.discover import Source, SourceFile
+from shoplake.erasures import Erased
 from shoplake.parquet import NewFile
 from shoplake.snapshots import DataFile, View
 from shoplake.tables import Table
@@ -57,6 +58,7 @@ class Checked:
         file: The file.
         lines: Its lines that are not blank.
         quarantined: Those that break the contract.
+        erased: Those about erased people, of which nothing else is kept.
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
         seconds: Time that reading and checking took.
@@ -73,6 +75,7 @@ class Checked:
     file: SourceFile
     lines: int = 0
     quarantined: tuple[Quarantined, ...] = ()
+    erased: int = 0
     error: str | None = None
     gone: bool = False
     seconds: float = 0.0
@@ -109,13 +112,16 @@ class Engine(Protocol):
         """Its name in the ledger."""
         ...
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand.
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand, but for those of erased people.
 
         Args:
             source: Where they are.
             files: Which.
             latest: The latest time that an event may have.
+            erased: People whose accepted rows are dropped, with their unknown keys, and counted.
             progress: Is told of finished work.
 
         Returns:

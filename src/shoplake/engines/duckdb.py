@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
-from shoplake.engines.reading import Reading, no_events
+from shoplake.engines.reading import Reading, chunks, judge, no_events
 from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
+from shoplake.erasures import Erased, without_keys
 from shoplake.parquet import NewFile
 from shoplake.scans import Scans
 from shoplake.snapshots import DataFile, View
@@ -56,8 +57,13 @@ class DuckDBEngine:
         )  # as Spark says
         self._scans = Scans(self._database)
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand, but for those of erased people.
+
+        In the order of ``files``.
+        """
 
         def one(file: SourceFile) -> Checked:
             started = time.perf_counter()
@@ -74,7 +80,23 @@ class DuckDBEngine:
         with ExitStack() as stack:
             for _ in range(min(self._threads, len(files))):
                 spools.put(stack.enter_context(closing(Spool())))
-            return self._map(one, files)
+            checked = self._map(one, files)
+        if erased:
+            _erase(checked, erased)
+        return checked
+
+    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
+        """Judge single lines of a file, given by number and bytes.
+
+        Returns:
+            Rows as those of :meth:`check`, and the lines that break the contract.
+        """
+        tables, quarantined = [no_events()], []
+        for chunk in chunks(lines):
+            accepted, turned_down, _ = judge(self._database.cursor(), chunk, latest)
+            tables += accepted
+            quarantined += turned_down
+        return pa.concat_tables(tables), quarantined
 
     def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
@@ -222,6 +244,19 @@ class DuckDBEngine:
         found = connection.sql(sql("dedupe_stored")).fetchall()
         _drop(readable, found)
         return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
+
+
+def _erase(checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the accepted rows of erased people, with their unknown keys, and count them."""
+    readable = [result for result in checked if result.rows is not None]
+    users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
+    gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
+    for result in readable if len(gone) else ():
+        of_them = pc.is_in(result.rows.column("user_id"), gone)
+        lost = result.rows.filter(of_them)
+        result.erased += lost.num_rows
+        result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
+        result.rows = result.rows.filter(pc.invert(of_them))
 
 
 def _drop(readable: Sequence[Checked], duplicates: Sequence[tuple[int, int, str, str]]) -> None:

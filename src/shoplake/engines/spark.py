@@ -27,6 +27,7 @@ from shoplake.discover import Source, SourceFile
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
 from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
+from shoplake.erasures import Erased
 from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile, arrow_schema
@@ -77,9 +78,14 @@ class SparkEngine:
             self._spark.conf.set(key, value)
         self._writer = tasks.Writer(lake.storage)
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, write the accepted rows as data files. In the order of ``files``."""
-        one = partial(tasks.check, source=source, latest=latest, writer=self._writer)
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, write the accepted rows as data files, but for those of erased people.
+
+        In the order of ``files``.
+        """
+        one = partial(tasks.check, source=source, latest=latest, erased=erased, writer=self._writer)
         with _telling("read the source files"):
             checked: list[Checked] = self._spark.sparkContext.parallelize(files, len(files)).map(one).collect()
         for result in checked:

@@ -19,6 +19,7 @@ from shoplake import parquet
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked
 from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.erasures import Erased
 from shoplake.parquet import NewFile
 from shoplake.storage import Storage
 from shoplake.tables import EVENTS, Table
@@ -46,7 +47,7 @@ class Writer:
         """Nothing to do: the driver hands them to its commit."""
 
 
-def check(file: SourceFile, source: Source, latest: datetime, writer: Writer) -> Checked:
+def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, writer: Writer) -> Checked:
     """Read one source file, judge every line, drop its own duplicates, and write what is accepted.
 
     The embedded engine does it, so that no line can have another fate than on one machine.
@@ -55,7 +56,7 @@ def check(file: SourceFile, source: Source, latest: datetime, writer: Writer) ->
         What became of it; ``rows`` are its data files, one for each hour.
     """
     engine = DuckDBEngine(threads=1)
-    (checked,) = engine.check(source, [file], latest, lambda *_: None)
+    (checked,) = engine.check(source, [file], latest, erased, lambda *_: None)
     engine.dedupe([checked], lambda *_: ())
     checked.rows = tuple(engine.write_events([checked], writer)) if checked.accepted else ()
     return checked

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shoplake.commits import SAME_ROWS, Commit, LostRaceError
@@ -39,8 +39,8 @@ class Request:
         closed_after: An hour, day or month is closed when it ended this long ago.
         older_than: Files that nothing needs are removed when they were written this long ago.
         now: The time, UTC with a zone.
-        progress: Is told of files and bytes that are done with.
-        planned: Is told, before each pass, how many bytes will be merged.
+        progress: Is told of bytes and files that are done with.
+        planned: Is told how many bytes are to be merged, and again when it turns out to be more.
         note: A sentence worth showing.
     """
 
@@ -144,15 +144,17 @@ def maintain(request: Request) -> Report:
     return report
 
 
-def _plan(request: Request) -> dict[Any, list[Group]]:
+def _plan(request: Request) -> dict[date, list[Group]]:
     now = request.now().replace(tzinfo=None)
-    return merging.plan(request.lake.view(), now, request.closed_after, TABLES)
+    return merging.plan(request.lake.view(), now, request.closed_after)
 
 
 def _merge_all(request: Request, report: Report) -> None:
+    total = 0
     for _ in range(MAX_PASSES):
         days = _plan(request)
-        request.planned(sum(group.bytes for groups in days.values() for group in groups))
+        total += sum(group.bytes for groups in days.values() for group in groups)
+        request.planned(total)
         lost = 0
         for groups in days.values():
             lost += _merge(request, groups, report)
