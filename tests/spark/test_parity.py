@@ -12,6 +12,7 @@ from tests.behaviour.test_contract import BROKEN, FINE, MIXED, PIECES, line
 from tests.support import (
     accepted,
     answers,
+    command,
     dump,
     event,
     events,
@@ -96,6 +97,23 @@ def test_duplicates(tmp_path):
     found = same(tmp_path)
     counts = {row["source_file"]: (row["accepted"], row["duplicates"]) for row in found["ledger"]}
     assert counts == {key(0): (23, 5), key(1): (20, 7), key(2): (0, 6), key(3): (2, 3), key(4): (0, 0)}
+
+
+def test_erased_people(tmp_path):
+    """Lines about erased people are dropped and counted by either engine, repeated and broken ones too."""
+    put(tmp_path / "raw", 0, events(10))
+    found = {}
+    for engine in ("duckdb", "spark"):
+        ingest(tmp_path / "raw", tmp_path / engine, engine="duckdb")
+        assert command("erase", "--user", "u_3", "--lake", tmp_path / engine, "--yes").code == 0
+    of_them = [event(203, user_id="u_3", more=1), event(204, user_id="u_3")]
+    put(tmp_path / "raw", 1, [*events(10, first=20), *of_them, *of_them, b'{"user_id": "u_3"', event(205, more=2)])
+    for engine in ("duckdb", "spark"):
+        ingest(tmp_path / "raw", tmp_path / engine, engine=engine)
+        found[engine] = tables(tmp_path / engine)
+        del found[engine]["erasures"]  # salted by each lake for itself
+    assert found["spark"] == found["duckdb"]
+    assert {row["source_file"]: row["erased"] for row in found["spark"]["ledger"]}[key(1)] >= 5
 
 
 def first(source):
