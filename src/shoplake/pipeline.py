@@ -148,9 +148,13 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     if not checked:
         return base, False
     batch = batch.only(result.file for result in checked)
-    _breaker(checked, run.settings)
-    conflicts = engine.dedupe(checked, base["events"].within)
-    earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+    try:
+        _breaker(checked, run.settings)
+        conflicts = engine.dedupe(checked, base["events"].within)
+        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+    except BaseException:
+        engine.discard(checked)
+        raise
     batch_id = run.new_id()
     entries = {}
     for result in checked:

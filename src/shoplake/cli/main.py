@@ -140,6 +140,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
         "shoplake ingest --source raw --lake lake --dry-run",
         "shoplake ingest --source raw --lake lake --watch 30",
         "shoplake ingest --source raw --lake lake --format json",
+        "shoplake ingest --source raw --lake lake --engine spark --master 'local[4]'",
         "shoplake ingest --source raw --lake lake --metrics /var/lib/node_exporter/shoplake.prom",
     )
 )
@@ -153,6 +154,8 @@ def generate(  # noqa: PLR0917 - one parameter an option
     metavar="SHARE",
     help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
 )
+@options.engine
+@options.master
 @click.option("--metrics", metavar="FILE", help="Replace FILE by the figures of this run, as OpenMetrics text.")
 @click.option("--metrics-json", metavar="FILE", help="Add a line of JSON for this run to FILE.")
 @click.option("--lineage", is_flag=True, help="Send OpenLineage events, where OPENLINEAGE_URL or openlineage.yml say.")
@@ -163,6 +166,8 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     dry_run: bool,
     watch: float | None,
     max_quarantine_rate: float | None,
+    engine: str | None,
+    master: str | None,
     metrics: str | None,
     metrics_json: str | None,
     lineage: bool,
@@ -181,14 +186,14 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     from shoplake import pipeline
     from shoplake.cli import telling
     from shoplake.discover import open_source
-    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.engines import choose
     from shoplake.lake import Lake
 
-    chosen = settings.load({"source": source, "lake": lake, "max_quarantine_rate": max_quarantine_rate})
+    given = {"source": source, "lake": lake, "engine": engine, "master": master}
+    chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = telling.Targets(metrics, metrics_json, lineage)
-    run = pipeline.Run(
-        Lake(chosen.need_lake()), open_source(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
-    )
+    target = Lake(chosen.need_lake())
+    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
