@@ -28,7 +28,7 @@ def build() -> str:
         "queries": "\n".join(_query(query) for query in queries.five()),
         "generator": _read("src/shoplake/generate.py") + "\n\n" + _read("infra/handler.py"),
         "setup": _read("infra/setup.py"),
-        "job": _read("infra/job.py"),
+        "job": _read("jobs/glue_build_pipeline.py"),
         "head": _read("queries.sql").partition("\n\n")[0],
         "columns": "\n".join(f"- {{Name: {field.name}, Type: string}}" for field in contract.FIELDS),
     }
