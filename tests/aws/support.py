@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import resource
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ TEMPLATE = ROOT / "capstone-starter.cfn.yaml"
 ROLES = ROOT / "infra" / "roles.cfn.yaml"
 REGION = "us-west-2"
 SECONDS = 300
+START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -120,7 +123,7 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
         cwd=folder,
         env={**environment, "PYTHONPATH": str(folder), "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}"},
         stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (20000 << 20,) * 2),  # noqa: PLW1509 - one thread
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (memory_mib << 20,) * 2),  # noqa: PLW1509 - one thread
     )
 
     def invoke(event: dict[str, Any]) -> Invocation:
@@ -152,6 +155,7 @@ def emulator() -> Iterator[str]:
     """The URL of moto's server, with no state, in this process."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

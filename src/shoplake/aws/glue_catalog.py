@@ -89,6 +89,8 @@ def _find(glue: Any, database: str, name: str) -> dict[str, Any] | None:
 def _is_as_new(found: dict[str, Any], snapshot: TableSnapshot, version: int) -> bool:
     """Whether Glue has this or a later state; a table of a lake that was made anew is not a later state of it."""
     parameters = found["Parameters"]
+    if parameters["metadata_location"] == snapshot.location:
+        return True
     return parameters.get(UUID) == snapshot.metadata["table-uuid"] and int(parameters[VERSION]) >= version
 
 
