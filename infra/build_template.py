@@ -26,7 +26,7 @@ def build() -> str:
     parts = {
         "package": f"shoplake[s3]=={__version__}",
         "queries": "\n".join(_query(query) for query in queries.five()),
-        "generator": _read("src/shoplake/generate.py") + "\n\n" + _read("infra/handler.py"),
+        "generator": _read("src/shoplake/generate.py") + "\n\n" + _handler(),
         "setup": _read("infra/setup.py"),
         "job": _read("jobs/glue_build_pipeline.py"),
         "head": _read("queries.sql").partition("\n\n")[0],
@@ -49,6 +49,12 @@ def _query(query: queries.NamedQuery) -> str:
     return f"    '{query.number}':\n      Name: {query.name}\n      Sql: |-\n        {sql}"
 
 
+def _handler() -> str:
+    """The handler without its head: what it imports stands before it in the template."""
+    text = _read("infra/handler.py")
+    return text[text.index("def handler") :]
+
+
 def _indented(first: str, text: str, indent: str) -> str:
     return first + re.sub(r"\n(?=.)", "\n" + indent, text.rstrip("\n"))
 
@@ -65,7 +71,7 @@ def main() -> None:
             sys.exit(f"{TEMPLATE.name} is not up to date: run python infra/build_template.py")
         return
     TEMPLATE.write_text(text, "utf-8")
-    print(f"wrote {TEMPLATE.name}: {len(text.encode()):,} of {LARGEST:,} bytes")  # noqa: T201 - a script for the terminal
+    print(f"wrote {TEMPLATE.name}: {len(text.encode()):,} of {LARGEST:,} bytes")
 
 
 if __name__ == "__main__":

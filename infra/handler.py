@@ -1,4 +1,12 @@
-def handler(event, _):
+"""The handler of the event generator's Lambda. The template carries it after the text of ``shoplake.generate``."""
+
+import json
+from datetime import datetime
+
+from shoplake.generate import SLOT, event_count, gzip_file, object_key, render
+
+
+def handler(event: dict[str, str], _: object) -> dict[str, object]:
     """Write the events of the five minutes before the scheduled time; asked twice, it writes once."""
     import os
 

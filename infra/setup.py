@@ -20,7 +20,9 @@ def handler(event, context):
     print(json.dumps({"request": event["RequestType"], "status": status, "reason": reason}))
     answer = {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
     answer |= {"Status": status, "Reason": reason, "PhysicalResourceId": event["LogicalResourceId"]}
-    request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), {"Content-Type": ""}, method="PUT")
+    request = urllib.request.Request(
+        event["ResponseURL"], json.dumps(answer).encode(), {"Content-Type": ""}, method="PUT"
+    )
     urllib.request.urlopen(request, timeout=30).close()
 
 

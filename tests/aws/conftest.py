@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("moto", reason="moto is not installed")
 
-from tests.aws import support  # noqa: E402 - needs moto
+from tests.aws import support
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
     class Api(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802 - the interface
+        def do_GET(self) -> None:
             while not ends.is_set():
                 try:
                     body = json.dumps(events.get(timeout=0.1)).encode()
@@ -106,7 +106,7 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
                 self.wfile.write(body)
                 return
 
-        def do_POST(self) -> None:  # noqa: N802 - the interface
+        def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
             answers.put((self.path.endswith("/response"), json.loads(content)))
             self.send_response(202)

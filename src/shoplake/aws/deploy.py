@@ -56,6 +56,7 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
         FatalError: A step of the stack failed.
     """
     with clients.explained(f"deploying {wanted.name}"):
+        cloud.client("cloudformation")  # says at once that no region is named
         account = cloud.client("sts").get_caller_identity()["Account"]
         _check_roles(cloud, wanted.parameters)
         parameters = {"StudentId": wanted.student, **wanted.parameters}

@@ -1,7 +1,7 @@
 """The Glue Data Catalog as a mirror of a lake: each table's pointer follows what ``catalog.json`` names.
 
-The lake's truth stays in ``catalog.json``. A run tells Glue after each batch, and at its end once more, which repairs what a run
-that was killed left untold. Pointers only move forward (docs/adr/0013-aws.md).
+The lake's truth stays in ``catalog.json``. A run tells Glue after each batch, and at its end once more, which repairs what
+a run that was killed left untold. Pointers only move forward (docs/adr/0013-aws.md).
 """
 
 from __future__ import annotations

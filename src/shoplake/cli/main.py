@@ -12,6 +12,7 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.aws import cost, deploy, destroy
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
@@ -244,6 +245,9 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
+cli.add_command(deploy)
+cli.add_command(destroy)
+cli.add_command(cost)
 
 
 def main() -> None:
