@@ -18,10 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import yaml
+from infra.emulate import TEMPLATE, read
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "capstone-starter.cfn.yaml"
 ROLES = ROOT / "infra" / "roles.cfn.yaml"
 REGION = "us-west-2"
 SECONDS = 300
@@ -35,31 +34,9 @@ KEYS = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Knows CloudFormation's short forms: ``!Ref x`` becomes ``{"Ref": "x"}``."""
-
-
-def _short(loader: Any, suffix: str, node: Any) -> Any:
-    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-        return {name: value.split(".", 1) if suffix == "GetAtt" else value}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _short)
-
-
-def read(path: Path = TEMPLATE) -> dict[str, Any]:
-    """A template as Python values."""
-    return dict(yaml.load(path.read_text("utf-8"), _Loader))  # noqa: S506 - a safe loader
-
-
 def inline(resource_id: str) -> str:
     """The inline code of a function of the template."""
-    return str(read()["Resources"][resource_id]["Properties"]["Code"]["ZipFile"])
+    return str(read(TEMPLATE)["Resources"][resource_id]["Properties"]["Code"]["ZipFile"])
 
 
 @dataclass(frozen=True)
