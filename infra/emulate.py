@@ -7,8 +7,10 @@ function, which CloudFormation would call, runs in this process.
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +250,8 @@ def set_up(stack: Stack, given: dict[str, Any], request: str) -> None:
     real, urllib_request.urlopen = urllib_request.urlopen, answer
     try:
         event = {"RequestType": request, "ResponseURL": "https://localhost/", "ResourceProperties": given}
-        code["handler"]({**event, "StackId": "s", "RequestId": "r", "LogicalResourceId": "Setup"}, None)
+        with redirect_stdout(io.StringIO()):  # the function's log
+            code["handler"]({**event, "StackId": "s", "RequestId": "r", "LogicalResourceId": "Setup"}, None)
     finally:
         urllib_request.urlopen = real
     if answers[0]["Status"] != "SUCCESS":
