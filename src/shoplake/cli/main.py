@@ -219,14 +219,33 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         "shoplake query top_products --lake lake --format csv",
         "shoplake query --lake lake --sql 'SELECT event_type, count(*) FROM events GROUP BY 1'",
         "shoplake query --lake lake --file my.sql --format json",
+        "shoplake query all --engine athena --workgroup shoplake-alice",
     )
 )
 @click.argument("which", required=False, metavar="[1-5|NAME|all]")
 @options.lake
 @click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
 @click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
+@click.option(
+    "--engine",
+    type=click.Choice(("duckdb", "athena")),
+    default="duckdb",
+    show_default=True,
+    help="Who computes: this machine, or Athena on the tables of the Glue Data Catalog.",
+)
+@click.option("--workgroup", metavar="NAME", help="Athena's workgroup.")
+@click.option("--database", metavar="NAME", help="The Glue database.  [default: that of the workgroup's stack]")
 @options.style
-def query(which: str | None, lake: str | None, sql: str | None, path: str | None, style: str) -> None:
+def query(  # noqa: PLR0917 - one parameter an option
+    which: str | None,
+    lake: str | None,
+    sql: str | None,
+    path: str | None,
+    engine: str,
+    workgroup: str | None,
+    database: str | None,
+    style: str,
+) -> None:
     """Answer the five questions, or your own.
 
     \b
@@ -238,6 +257,11 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
     """  # noqa: D301 - click wants the character itself
     from shoplake.cli import asking
 
+    if engine == "athena":
+        if not workgroup:
+            raise UsageError("no workgroup is named", remedy="Give --workgroup shoplake-ID: the stack's output.")
+        asking.run_on_athena(workgroup, database, which, sql, path, style)
+        return
     chosen = settings.load({"lake": lake})
     asking.run(chosen.need_lake(), which, sql, path, style)
 
