@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -171,6 +172,9 @@ def _unpacked() -> Path:
             targets = {one.linkname for one in wanted if one.islnk()}  # a jar of several plugins is there once
             names = {one.name for one in wanted} | targets
             archive.extractall(fresh, [one for one in members if one.name in names], filter="data")
+        for folder in (fresh / home.name / "plugin").iterdir():
+            if f"plugin/{folder.name}" not in PARTS:
+                shutil.rmtree(folder)
         (fresh / home.name).rename(home)
         fresh.rmdir()
     return home

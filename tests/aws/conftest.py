@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 pytest.importorskip("moto", reason="moto is not installed")
 
+from infra import grade
 from tests.aws import support
 
 
@@ -22,8 +22,7 @@ def emulator() -> Iterator[str]:
 @pytest.fixture
 def aws(emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an emulator without state, to which the environment sends every client."""
-    request = urllib.request.Request(f"{emulator}/moto-api/reset", method="POST")  # noqa: S310 - loopback
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    grade.reset(emulator)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {**support.KEYS, "AWS_ENDPOINT_URL": emulator}.items():

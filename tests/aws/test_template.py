@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,8 +30,9 @@ def test_create_stack_takes_it_as_a_template_body():
 
 @pytest.mark.parametrize("path", [TEMPLATE, ROLES], ids=lambda path: path.name)
 def test_cfn_lint_has_nothing_to_say(path: Path):
-    done = subprocess.run([sys.executable, "-m", "cfnlint", str(path)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+    cfnlint = pytest.importorskip("cfnlint.api", reason="cfn-lint is not installed")
+    found = cfnlint.lint_all(path.read_text("utf-8"))
+    assert [str(match) for match in found if not match.rule.id.startswith("I")] == []  # informational: off by default
 
 
 def test_student_id_is_the_only_parameter_that_has_to_be_given():
