@@ -123,7 +123,8 @@ def running(url: str) -> Iterator[Trino]:
             "log.properties": "io.trino=WARN\n",
             "catalog/iceberg.properties": f"connector.name=iceberg\niceberg.catalog.type=glue\n{glue}",
             "catalog/raw.properties": "connector.name=hive\nhive.metastore=glue\n"
-            f"hive.partition-projection-enabled=true\n{glue}",
+            # Athena looks into folders below a partition's, Trino on request.
+            f"hive.partition-projection-enabled=true\nhive.recursive-directories=true\n{glue}",
         }.items():
             path = Path(folder, "etc", name)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,11 +21,9 @@ from tests.support import command
 NAME = "capstone-x"
 
 
-class Recorder(stack.Cloud):
+def cloud(steps: list[stack.Event] | None = None) -> stack.Cloud:
     """The emulator, with the steps that were told. moto finishes every step at once, so nobody waits."""
 
-
-def cloud(steps: list[stack.Event] | None = None) -> stack.Cloud:
     def sleep(_: float) -> None:
         raise AssertionError("nothing to wait for")
 
@@ -35,7 +33,12 @@ def cloud(steps: list[stack.Event] | None = None) -> stack.Cloud:
 def wanted(checkout: Path | None = None, **parameters: str) -> deploy.Wanted:
     """The part of the template that moto's CloudFormation knows; the rest is made by hand before."""
     made = emulate.Stack({"StudentId": "x", **parameters}, REGION)
-    return deploy.Wanted("x", NAME, parameters, checkout, made.for_cloudformation())
+    return deploy.Wanted("x", NAME, made.for_cloudformation(), parameters, checkout)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return deploy.build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
@@ -65,7 +68,9 @@ def test_deploying_again_changes_nothing(account: Any):
     assert len(service.list_stacks()["StackSummaries"]) == 1
 
 
-def test_from_a_checkout_the_wheel_goes_where_the_job_looks_for_it(account: Any, monkeypatch: pytest.MonkeyPatch):
+def test_from_a_checkout_the_wheel_goes_where_the_job_looks_for_it(
+    account: Any, wheel: Path, monkeypatch: pytest.MonkeyPatch
+):
     asked: list[dict[str, str]] = []
 
     def apply(_: Any, __: str, ___: str, parameters: dict[str, str]) -> dict[str, str]:
@@ -76,19 +81,20 @@ def test_from_a_checkout_the_wheel_goes_where_the_job_looks_for_it(account: Any,
         return {"LakeBucketName": "capstone-lake-x-123456789012"}
 
     monkeypatch.setattr(stack, "apply", apply)
+    monkeypatch.setattr(deploy, "build_wheel", lambda *_: wheel)
     deploy.deploy(wanted(ROOT), cloud())
     place, *others = asked[0]["ShoplakePackage"].split(",")
     bucket, _, key = place.removeprefix("s3://").partition("/")
     content = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    assert content[:2] == b"PK"
+    assert content == wheel.read_bytes()
     assert [text for text in others if text.startswith("obstore")]
     assert all("<" not in text and "," not in text for text in others)
 
 
-def test_the_wheel_holds_what_the_job_and_deploy_need(tmp_path: Path):
-    with zipfile.ZipFile(deploy.build_wheel(ROOT, tmp_path)) as wheel:
-        names = set(wheel.namelist())
-        inside = wheel.read("shoplake/capstone-starter.cfn.yaml").decode()
+def test_the_wheel_holds_what_the_job_and_deploy_need(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        inside = archive.read("shoplake/capstone-starter.cfn.yaml").decode()
     assert {"shoplake/pipeline.py", "shoplake/queries.sql", "shoplake/aws/glue_catalog.py", "shoplake/aws/prices.json"} <= names
     assert inside == stack.template()
 

@@ -8,9 +8,10 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from shoplake.aws import clients, stack
 from shoplake.aws.stack import Cloud
@@ -27,16 +28,16 @@ class Wanted:
     Attributes:
         student: Names everything in the stack.
         name: The stack's name.
+        body: The template.
         parameters: Parameters of the template beside ``StudentId``.
         checkout: The source tree whose wheel is built and uploaded; None to install what ``ShoplakePackage`` says.
-        body: The template.
     """
 
     student: str
     name: str
+    body: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     checkout: Path | None = None
-    body: str = field(default_factory=stack.template)
 
 
 def own_checkout() -> Path | None:
@@ -65,7 +66,7 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
             if wanted.checkout and "ShoplakePackage" not in parameters:
                 wheel = build_wheel(wanted.checkout, Path(folder))
                 place = f"s3://capstone-lake-{wanted.student}-{account}/code/{wheel.name}"
-                parameters["ShoplakePackage"] = ",".join([place, *libraries()])
+                parameters["ShoplakePackage"] = ",".join([place, *libraries(wheel)])
             outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
             if wheel:
                 with wheel.open("rb") as content:
@@ -106,18 +107,17 @@ def build_wheel(checkout: Path, folder: Path) -> Path:
     return next(folder.glob("shoplake-*.whl"))
 
 
-def libraries() -> list[str]:
-    """What the job needs beside the wheel's own requirements: the extra ``s3``, in a form that has no commas.
+def libraries(wheel: Path) -> list[str]:
+    """What the job needs beside a wheel's own requirements: its extra ``s3``, in a form that has no commas.
 
     Glue cuts its list of packages at commas, so of ``obstore>=0.12,<0.13`` only the lower bound is given.
     """
-    wanted = [text for text in metadata.requires("shoplake") or [] if re.search(r"extra == ['\"]s3['\"]", text)]
-    found = []
-    for text in wanted:
-        name, bounds = re.match(r"([\w.-]+)\s*([^;]*)", text).groups()  # type: ignore[union-attr]
-        lower = next((bound.strip() for bound in bounds.split(",") if bound.strip().startswith(">=")), "")
-        found.append(name + lower)
-    return sorted(found)
+    with ZipFile(wheel) as archive:
+        about = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(about).decode()
+    wanted = re.findall(r"^Requires-Dist: ([\w.-]+)([^;]*);\s*extra == ['\"]s3['\"]\s*$", text, re.MULTILINE)
+    lower = {name: re.search(r">=[\w.]+", bounds) for name, bounds in wanted}
+    return sorted(name + (bound[0] if bound else "") for name, bound in lower.items())
 
 
 def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:

@@ -40,8 +40,10 @@ def deploy(student_id: str, stack_name: str | None, region: str | None, given: t
     it changes only what is different.
     """
     from shoplake.aws import deploy as aws
+    from shoplake.aws import stack
 
-    wanted = aws.Wanted(student_id, stack_name or f"capstone-{student_id}", dict(map(_pair, given)), aws.own_checkout())
+    name = stack_name or f"capstone-{student_id}"
+    wanted = aws.Wanted(student_id, name, stack.template(), dict(map(_pair, given)), aws.own_checkout())
     outputs = aws.deploy(wanted, _cloud(region))
     if style == "json":
         output.as_json(outputs)
