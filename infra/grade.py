@@ -21,9 +21,9 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
-from infra import emulate
 from moto.server import ThreadedMotoServer
 
+from infra import emulate
 from shoplake import api, pipeline, queries
 from shoplake.aws import figures, glue_catalog
 from shoplake.discover import open_source
@@ -125,7 +125,10 @@ class Checks:
         """Are the two equal?"""
         same = left == right
         self.good &= same
-        print(f"   {'yes' if same else 'NO '}  {question}" + ("" if same else f": {str(left)[:300]} and {str(right)[:300]}"))
+        print(
+            f"   {'yes' if same else 'NO '}  {question}"
+            + ("" if same else f": {str(left)[:300]} and {str(right)[:300]}")
+        )
 
 
 def grade(low: int, high: int) -> bool:

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from infra import emulate, grade
-
 from shoplake import api, queries
 
 VERSION = "476"
@@ -95,7 +94,9 @@ class Trino:
                 page = json.load(answer)
             if "error" in page:
                 raise RuntimeError(page["error"]["message"])
-            kinds = [_VALUES.get(column["type"].split("(")[0], lambda value: value) for column in page.get("columns", [])]
+            kinds = [
+                _VALUES.get(column["type"].split("(")[0], lambda value: value) for column in page.get("columns", [])
+            ]
             rows += [
                 tuple(None if value is None else kind(value) for kind, value in zip(kinds, row, strict=True))
                 for row in page.get("data", [])
@@ -135,7 +136,12 @@ def running(url: str) -> Iterator[Trino]:
                 [
                     str(java / "bin" / "java"),
                     *(option for option in JVM.splitlines() if option),
-                    *("-cp", f"{home}/lib/*", f"-Dnode.data-dir={folder}/data", f"-Dconfig={folder}/etc/config.properties"),
+                    *(
+                        "-cp",
+                        f"{home}/lib/*",
+                        f"-Dnode.data-dir={folder}/data",
+                        f"-Dconfig={folder}/etc/config.properties",
+                    ),
                     *(f"-Dlog.levels-file={folder}/etc/log.properties", "-Dnode.environment=test", "-Dnode.id=1"),
                     *("-Dnode.internal-address=127.0.0.1", "-Dnode.bind-ip=127.0.0.1"),
                     f"-Dplugin.dir={home}/plugin",
@@ -219,7 +225,7 @@ def main() -> None:
                 sql = f"SELECT count(*) FROM {table}"
                 checks.ask(f"rows of {table}", trino.ask(sql, "iceberg", database), lake.sql(sql).fetchall())
             counted = trino.ask(
-                'SELECT regexp_extract("$path", \'[^/]+$\'), count(*), count(try_cast(price AS decimal(12, 2))) FROM raw_events'
+                "SELECT regexp_extract(\"$path\", '[^/]+$'), count(*), count(try_cast(price AS decimal(12, 2))) FROM raw_events"
                 " WHERE year = 2025 AND month = 11 AND day = 18 GROUP BY 1 ORDER BY 1",
                 "raw",
                 database,

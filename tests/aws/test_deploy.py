@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from infra import emulate
 
+from infra import emulate
 from shoplake.aws import deploy, stack
 from shoplake.aws.clients import client
 from shoplake.errors import FatalError, TransientError, UsageError
@@ -95,7 +95,12 @@ def test_the_wheel_holds_what_the_job_and_deploy_need(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         inside = archive.read("shoplake/capstone-starter.cfn.yaml").decode()
-    assert {"shoplake/pipeline.py", "shoplake/queries.sql", "shoplake/aws/glue_catalog.py", "shoplake/aws/prices.json"} <= names
+    assert {
+        "shoplake/pipeline.py",
+        "shoplake/queries.sql",
+        "shoplake/aws/glue_catalog.py",
+        "shoplake/aws/prices.json",
+    } <= names
     assert inside == stack.template()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
+
 from tests.aws import support
 
 pytest.importorskip("awslambdaric", reason="the Lambda runtime interface client is not installed")

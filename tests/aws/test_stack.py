@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import boto3
 import pytest
-from infra import emulate, grade
 
+from infra import emulate, grade
 from shoplake import contract
 from tests.aws.support import REGION
 
@@ -33,7 +33,9 @@ def test_the_raw_table_has_the_fields_of_the_contract_and_computed_partitions(st
     assert [column["Name"] for column in found["StorageDescriptor"]["Columns"]] == [one.name for one in contract.FIELDS]
     assert [key["Name"] for key in found["PartitionKeys"]] == ["year", "month", "day", "hour"]
     template = found["Parameters"]["storage.location.template"]
-    key = grade.generate(emulate.Stack({"StudentId": "a-b", "MinEvents": "5", "MaxEvents": "5"}, REGION), grade.FIRST)["key"]
+    key = grade.generate(emulate.Stack({"StudentId": "a-b", "MinEvents": "5", "MaxEvents": "5"}, REGION), grade.FIRST)[
+        "key"
+    ]
     folder = template
     for name, value in (("year", "2025"), ("month", "11"), ("day", "18"), ("hour", "14")):
         folder = folder.replace(f"${{{name}}}", value)

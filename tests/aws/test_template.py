@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from infra import build_template, emulate
 
+from infra import build_template, emulate
 from shoplake import queries
 from tests.aws.support import REGION, ROLES, ROOT, TEMPLATE
 
@@ -113,7 +113,9 @@ def test_the_job_runs_once_at_a_time_with_a_limit_and_no_secret(stack: emulate.S
     assert job["GlueVersion"] == "5.1"
     assert job["ExecutionProperty"] == {"MaxConcurrentRuns": 1}
     assert (job["MaxRetries"], job["Timeout"]) == (1, 60)
-    assert not [name for name in job["DefaultArguments"] if re.search(r"key|secret|token|password", name, re.IGNORECASE)]
+    assert not [
+        name for name in job["DefaultArguments"] if re.search(r"key|secret|token|password", name, re.IGNORECASE)
+    ]
 
 
 def test_what_glue_installs_has_no_comma_inside_a_requirement(stack: emulate.Stack):
@@ -146,7 +148,7 @@ def test_the_dashboard_is_json_and_names_what_is_there(stack: emulate.Stack):
 
 
 def test_every_finding_of_checkov_is_answered_in_the_docs():
-    """checkov itself is not a dependency: docs/aws.md has its command. The answers have to stay there."""
+    """Checkov itself is not a dependency: docs/aws.md has its command. The answers have to stay there."""
     text = ANSWERS.read_text("utf-8")
     checks = ("18", "21", "26", "115", "116", "117", "158", "173", "195")
     assert [check for check in checks if f"CKV_AWS_{check} " not in text] == []

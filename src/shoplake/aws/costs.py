@@ -37,15 +37,15 @@ class Usage:
 
     file_bytes: int = 13_100_000
     source_days: int = 30
-    lake_bytes: int = 35_000_000
+    lake_bytes: int = 8_500_000
     lake_days: int = 30
     lambda_seconds: float = 7.7
     lambda_gib: float = 3008 / 1024
     dpus: int = 2
     run_seconds: float = 60.0
     run_file_seconds: float = 15.0
-    run_puts: int = 60
-    run_gets: int = 60
+    run_puts: int = 35
+    run_gets: int = 53
     queries: int = 100
     query_bytes: int = ATHENA_LEAST_BYTES
 

@@ -29,7 +29,7 @@ def publish(view: View, database: str, client: Any | None = None) -> None:
         client: A client of Glue; one is made by default.
 
     Raises:
-        UsageError: The database is missing, or has a table of the same name that is not shoplake's.
+        UsageError: The database is missing, or it has a table of the same name that is not shoplake's.
         TransientError: Others changed the tables all the time.
         FatalError: Glue refused.
     """

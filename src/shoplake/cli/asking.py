@@ -42,7 +42,7 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
     _show(results, style)
 
 
-def run_on_athena(  # noqa: PLR0913, PLR0917 - what the command line gives
+def run_on_athena(
     workgroup: str, database: str | None, which: str | None, sql: str | None, path: str | None, style: str
 ) -> None:
     """Answer what was asked on Athena; what it scanned and costs goes to stderr.

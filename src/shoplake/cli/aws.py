@@ -138,6 +138,26 @@ def cost(  # noqa: PLR0917 - one parameter an option
         output.say(f"Prices: {listed['source']}, {listed['read']}.")
 
 
+@click.command(
+    epilog=examples("shoplake publish --lake s3://capstone-lake-alice-123456789012/lake --database shoplake_alice")
+)
+@options.lake
+@click.option("--database", required=True, metavar="NAME", help="The Glue database.")
+@_REGION
+def publish(lake: str | None, database: str, region: str | None) -> None:
+    """Show a lake on S3 to Athena as it is now: move the tables' pointers in the Glue Data Catalog.
+
+    The Glue job does so after each batch. Do it after an ingest, a maintenance or an erasure of your own.
+    """
+    from shoplake import settings
+    from shoplake.aws import clients, glue_catalog
+    from shoplake.lake import Lake
+
+    view = Lake(settings.load({"lake": lake}).need_lake()).need().view()
+    glue_catalog.publish(view, database, clients.client("glue", region))
+    output.say(f"The tables of {database} are at version {view.version:,} of the lake.")
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:

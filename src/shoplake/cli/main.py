@@ -12,7 +12,7 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
-from shoplake.cli.aws import cost, deploy, destroy
+from shoplake.cli.aws import cost, deploy, destroy, publish
 from shoplake.cli.options import examples
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
@@ -271,6 +271,7 @@ cli.add_command(replay)
 cli.add_command(verify)
 cli.add_command(deploy)
 cli.add_command(destroy)
+cli.add_command(publish)
 cli.add_command(cost)
 
 
