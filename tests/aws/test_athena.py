@@ -66,8 +66,8 @@ class Ends:
     """Athena, whose query runs for a while and then ends in a given way."""
 
     def __init__(self, state: str, why: str) -> None:
-        self.states, self.why, self.asked = ["QUEUED", "RUNNING", state], why, []
-        self.asked: list[dict[str, Any]]
+        self.states, self.why = ["QUEUED", "RUNNING", state], why
+        self.asked: list[dict[str, Any]] = []
 
     def start_query_execution(self, **given: Any) -> dict[str, str]:
         self.asked.append(given)

@@ -20,6 +20,7 @@ from shoplake.settings import Settings
 from shoplake.snapshots import View
 from shoplake.tables import TABLES
 from tests.aws.support import REGION, START
+from tests.support import command
 
 DATABASE = "shoplake_x"
 
@@ -66,6 +67,8 @@ def test_pyiceberg_reads_every_table_by_glue(aws: str, glue: Any, tmp_path: Path
         assert rows(aws) == {table.name: view[table.name].rows for table in TABLES}
         assert rows(aws)["ledger"] == number
     columns = glue.get_table(DatabaseName=DATABASE, Name="quarantine")["Table"]["StorageDescriptor"]["Columns"]
+    told = command("publish", "--lake", "s3://lake/lake", "--database", DATABASE)
+    assert told.out == f"The tables of {DATABASE} are at version {view.version} of the lake.\n"
     assert {"Name": "reasons", "Type": "array<string>"}.items() <= columns[4].items()
 
 
@@ -87,12 +90,13 @@ class Overtaken:
     """A client of Glue in front of whose first change another run publishes a newer state."""
 
     def __init__(self, glue: Any, call: str, newer: View) -> None:
-        self.glue, self.call, self.newer = glue, call, newer
+        self.glue, self.call = glue, call
+        self.newer: View | None = newer
 
     def __getattr__(self, name: str) -> Any:
         def first(**given: Any) -> Any:
             newer, self.newer = self.newer, None
-            if newer:
+            if newer is not None:
                 glue_catalog.publish(newer, DATABASE, self.glue)
                 kind = {"create_table": "AlreadyExistsException", "update_table": "ConcurrentModificationException"}
                 answer = {"Error": {"Code": kind[name], "Message": "changed"}}

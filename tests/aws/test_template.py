@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra import build_template, emulate
+from infra.emulate import TEMPLATE
 from shoplake import queries
-from tests.aws.support import REGION, ROLES, ROOT, TEMPLATE
+from tests.aws.support import REGION, ROLES, ROOT
 
 ANSWERS = ROOT / "docs" / "aws.md"
 
@@ -118,6 +119,14 @@ def test_the_job_runs_once_at_a_time_with_a_limit_and_no_secret(stack: emulate.S
     ]
 
 
+def test_the_job_reads_every_argument_that_is_its_own(stack: emulate.Stack):
+    text = (ROOT / "jobs" / "glue_build_pipeline.py").read_text("utf-8")
+    given = stack.resources["Job"]["Properties"]["DefaultArguments"]
+    own = [name.removeprefix("--") for name in given if re.fullmatch(r"--[a-z]+", name)]
+    assert own == ["source", "lake", "database"]
+    assert all(f'"{name}"' in text for name in own)
+
+
 def test_what_glue_installs_has_no_comma_inside_a_requirement(stack: emulate.Stack):
     """Glue cuts the list at commas: ``shoplake[s3,aws]`` would be two broken packages."""
     package = stack.resources["Job"]["Properties"]["DefaultArguments"]["--additional-python-modules"]
@@ -152,3 +161,13 @@ def test_every_finding_of_checkov_is_answered_in_the_docs():
     text = ANSWERS.read_text("utf-8")
     checks = ("18", "21", "26", "115", "116", "117", "158", "173", "195")
     assert [check for check in checks if f"CKV_AWS_{check} " not in text] == []
+
+
+def test_what_uses_the_buckets_is_gone_before_the_setup_function_removes_them():
+    """CloudFormation deletes in the reverse order: what depends on Setup goes first."""
+    resources = emulate.read(TEMPLATE)["Resources"]
+    first = {name for name, one in resources.items() if "Setup" in str(one.get("DependsOn", ""))}
+    assert {"EventGeneratorSchedule", "Job", "SourceEventsBucketPolicy", "LakeBucketPolicy"} <= first
+    assert all(
+        one["DeletionPolicy"] == "RetainExceptOnCreate" for one in resources.values() if one["Type"] == "AWS::S3::Bucket"
+    )

@@ -80,12 +80,12 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
         FatalError: A step failed.
     """
     service = cloud.client("cloudformation")
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     found = describe(cloud, name)
     if found and found["StackStatus"].endswith("_IN_PROGRESS"):
         watch(cloud, found["StackId"], set())
         found = describe(cloud, name)
     if found is None:
-        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
         made = service.create_stack(StackName=name, TemplateBody=body, Parameters=given, OnFailure="DELETE")
         watch(cloud, made["StackId"], set())
     elif found["StackStatus"] in _UNUSABLE:
@@ -95,11 +95,12 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
         )
     else:
         known = {one["ParameterKey"] for one in found.get("Parameters", [])}
-        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-        given += [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(parameters))]
+        kept: list[dict[str, Any]] = [
+            {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(parameters))
+        ]
         seen = {event["EventId"] for event in _events(service, found["StackId"])}
         try:
-            service.update_stack(StackName=name, TemplateBody=body, Parameters=given)
+            service.update_stack(StackName=name, TemplateBody=body, Parameters=given + kept)
         except service.exceptions.ClientError as error:
             if "No updates are to be performed" not in str(error):
                 raise
