@@ -32,7 +32,7 @@ def s3_place(s3_url):
         yield S3Path(store, server.BUCKET, PurePosixPath(uuid.uuid4().hex[:12]))
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
+@pytest.fixture
 def place(request):
-    """A folder, and in a second test of the same name a prefix on S3."""
-    return request.getfixturevalue("tmp_path" if request.param == "local" else "s3_place")
+    """A folder; for tests that are to run ``everywhere``, in a second run a prefix on S3."""
+    return request.getfixturevalue(getattr(request, "param", "tmp_path"))

@@ -20,6 +20,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 import shoplake
 from shoplake import pipeline, queries
 from shoplake.cli.main import main
@@ -31,6 +33,11 @@ from shoplake.settings import Settings
 from tests.s3.path import S3Path
 
 Place = Path | S3Path
+everywhere = pytest.mark.parametrize(
+    "place",
+    [pytest.param("tmp_path", id="local"), pytest.param("s3_place", id="s3", marks=pytest.mark.s3)],
+    indirect=True,
+)
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
 RUN_DEPENDENT = {"ledger": {"arrived_at", "batch", "seconds", "version"}, "quarantine": {"arrived_at", "batch"}}

@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
@@ -151,6 +151,15 @@ class OpenLake:
             ShoplakeError: What went wrong on S3.
         """
         return self._scans.reading()
+
+    def register(self, name: str, rows: Any) -> None:
+        """Make rows of your own queryable beside the tables.
+
+        Args:
+            name: The name to use in SQL.
+            rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
+        """
+        self._connection.register(name, rows)
 
     def _make_view(self, table: Table) -> None:
         """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from shoplake.s3 import Bucket
 
 SUFFIX = ".jsonl.gz"
-RANGE_BYTES = 8 * 1024 * 1024
-_RANGES_AHEAD = 3
+RANGE_BYTES = 2 * 1024 * 1024
+_RANGES_AHEAD = 6
 
 
 @dataclass(frozen=True, order=True)

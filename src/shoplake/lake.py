@@ -50,7 +50,7 @@ class Lake:
         Raises:
             UsageError: There is no lake at the place.
         """
-        if self.storage.read_if_there(self._catalog) is None:
+        if self.storage.read_if_there(self.catalog_location) is None:
             raise UsageError(
                 f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
             )
@@ -62,7 +62,7 @@ class Lake:
         Raises:
             FatalError: The catalog or a table's metadata is damaged or missing.
         """
-        content = self.storage.read_if_there(self._catalog)
+        content = self.storage.read_if_there(self.catalog_location)
         if content is None:
             return View({table.name: TableSnapshot(table, self.storage, None, {}) for table in TABLES}, None, 0)
         try:
@@ -70,11 +70,12 @@ class Lake:
             version, locations = int(catalog["version"]), dict(catalog["tables"])
         except (ValueError, KeyError, TypeError) as error:
             raise FatalError(
-                f"the catalog {self._catalog} is damaged: {error}", remedy="Restore it from a backup of the lake."
+                f"the catalog {self.catalog_location} is damaged: {error}",
+                remedy="Restore it from a backup of the lake.",
             ) from error
         if catalog["format"] != _FORMAT:
             raise FatalError(
-                f"the catalog {self._catalog} has format {catalog['format']}, this version reads {_FORMAT}",
+                f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
                 remedy="Use the version of shoplake that wrote it, or a newer one.",
             )
         places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
@@ -96,7 +97,9 @@ class Lake:
         if view.catalog is not None:
             return view
         data = any(True for table in TABLES for _ in self.storage.list(f"{self.root}/{table.name}/data"))
-        if data and self.storage.read_if_there(self._catalog) is None:  # another run may just have made the lake
+        if (
+            data and self.storage.read_if_there(self.catalog_location) is None
+        ):  # another run may just have made the lake
             raise FatalError(
                 f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
             )
@@ -131,16 +134,18 @@ class Lake:
             "tables": {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()},
         }
         content = json.dumps(catalog, indent=1).encode()
-        if self.storage.swap(self._catalog, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
+        if self.storage.swap(self.catalog_location, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
             return content
         return None
 
     def _is_built_upon(self, catalog_id: str) -> bool:
         """Whether the catalog came from the given one: its swap was done, but the answer got lost, and others came since."""
         try:
-            now = self.storage.read_if_there(self._catalog)
+            now = self.storage.read_if_there(self.catalog_location)
         except TransientError as error:
-            raise UnknownOutcomeError(f"no answer came to the swap of {self._catalog}", remedy=error.remedy) from error
+            raise UnknownOutcomeError(
+                f"no answer came to the swap of {self.catalog_location}", remedy=error.remedy
+            ) from error
         try:
             return now is not None and catalog_id in json.loads(now).get("previous", [])
         except (ValueError, AttributeError):
@@ -161,7 +166,8 @@ class Lake:
         return self.storage.alone(waiting)
 
     @property
-    def _catalog(self) -> str:
+    def catalog_location(self) -> str:
+        """The location of the catalog, the one file that is ever replaced."""
         return f"{self.root}/{CATALOG_FILE}"
 
     def _metadata(self, location: str, content: bytes) -> dict[str, Any]:

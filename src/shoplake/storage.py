@@ -152,7 +152,7 @@ class LocalStorage:
             raise UsageError(
                 f"{text} is neither a local folder nor on S3", remedy="A lake is a folder, or s3://BUCKET/PREFIX."
             )
-        self.folder = Path(text.removeprefix("file://")).expanduser().absolute()
+        self.folder = Path(text.removeprefix("file://")).expanduser().resolve()
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is made if missing.")
 

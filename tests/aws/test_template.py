@@ -169,5 +169,7 @@ def test_what_uses_the_buckets_is_gone_before_the_setup_function_removes_them():
     first = {name for name, one in resources.items() if "Setup" in str(one.get("DependsOn", ""))}
     assert {"EventGeneratorSchedule", "Job", "SourceEventsBucketPolicy", "LakeBucketPolicy"} <= first
     assert all(
-        one["DeletionPolicy"] == "RetainExceptOnCreate" for one in resources.values() if one["Type"] == "AWS::S3::Bucket"
+        one["DeletionPolicy"] == "RetainExceptOnCreate"
+        for one in resources.values()
+        if one["Type"] == "AWS::S3::Bucket"
     )

@@ -17,6 +17,7 @@ from tests.support import (
     dump,
     event,
     events,
+    everywhere,
     fates,
     five_answers,
     ingest,
@@ -61,6 +62,7 @@ def lake(place):
     return place / "lake"
 
 
+@everywhere
 def test_second_run_finds_nothing_new(source, lake):
     """The second run reads nothing and leaves the snapshots of every table as they are."""
     first = ingest(source, lake)
@@ -81,6 +83,7 @@ def test_starter_samples(tmp_path):
     check(source, lake)
 
 
+@everywhere
 def test_every_line_has_one_fate(source, lake):
     """Lines = accepted + duplicates + quarantined, for each file in the ledger and for the run."""
     put(source, 2, [*events(20, first=95), b"no event", event(3, quantity=5), event(200), event(200)])
@@ -103,6 +106,7 @@ def test_ledger_tells_the_times_of_a_file(source, lake):
     assert (entry["engine"], entry["status"], entry["error"]) == ("duckdb", "ingested", None)
 
 
+@everywhere
 def test_dry_run_changes_nothing(source, lake):
     """A preview names the files and makes no lake; on a lake it leaves every file as it was."""
     todo = pipeline.preview(prepare(source, lake))
@@ -117,6 +121,7 @@ def test_dry_run_changes_nothing(source, lake):
     assert {path: path.stat().st_mtime_ns for path in lake.rglob("*")} == before
 
 
+@everywhere
 def test_source_without_files_makes_no_lake(place, lake):
     """A source that holds nothing is no error and leaves no lake behind."""
     (place / "raw").mkdir()
@@ -131,6 +136,7 @@ def test_missing_source_is_a_usage_error(tmp_path):
     assert "shoplake generate" in caught.value.remedy
 
 
+@everywhere
 def test_replaced_object_replaces_its_rows(source, lake, place):
     """A new version of a file takes the place of the old one's rows in every table, and of them alone."""
     put(source, 1, [*events(50, first=50), b"broken", event(7, "purchase", timestamp="2025-11-18T20:00:00Z")])
@@ -144,6 +150,7 @@ def test_replaced_object_replaces_its_rows(source, lake, place):
     check(source, lake)
 
 
+@everywhere
 def test_replaced_by_an_empty_file(source, lake, place):
     """A file replaced by one without events loses all its rows; an hour that was only its own is gone from gold."""
     put(source, 2, [event(1, timestamp="2025-11-19T03:00:00Z"), b"broken"])
@@ -176,6 +183,7 @@ UNREADABLE = {
 }
 
 
+@everywhere
 def test_unreadable_files_are_set_aside(source, lake, place):
     """Files that cannot be read whole give no rows, stand in the ledger with the reason and hold up nobody."""
     whole = gzip.compress(b"\n".join(b"%d" % number * 50 for number in range(2000)), 1)
@@ -202,6 +210,7 @@ def test_unreadable_files_are_set_aside(source, lake, place):
     assert dump(lake) == dump(place / "fresh")
 
 
+@everywhere
 def test_whole_file_replaced_by_a_cut_one(source, lake, place):
     """The rows of the version that is gone go; the file stands in the ledger as unreadable."""
     ingest(source, lake)
@@ -259,6 +268,7 @@ EMPTY = {
 }
 
 
+@everywhere
 def test_files_without_lines(source, lake):
     """A file without a single line is ingested, with nothing in it, and is done."""
     for slot, content in enumerate(EMPTY.values(), 2):
@@ -287,6 +297,7 @@ def test_several_gzip_members(lake, place):
     check(place / "raw", lake)
 
 
+@everywhere
 def test_line_of_five_megabytes(source, lake):
     """A very long line is an event like any other, and its file's broken lines are still found."""
     long = event(900, "search", search_query="x" * 5_000_000)
@@ -322,6 +333,7 @@ class Vanishing:
         return self.real.open(file)
 
 
+@everywhere
 def test_file_deleted_before_it_is_read(source, lake, place):
     """A file that is gone when its turn comes is left out; the others are ingested."""
     done = ingest(Vanishing(source, key(0)), lake)
@@ -331,6 +343,7 @@ def test_file_deleted_before_it_is_read(source, lake, place):
     assert dump(lake) == dump(place / "fresh")
 
 
+@everywhere
 def test_only_file_deleted_before_it_is_read(place, lake):
     """If nothing is left to read, the run ends well and the lake is empty."""
     put(place / "raw", 0, events(5))
@@ -341,6 +354,7 @@ def test_only_file_deleted_before_it_is_read(place, lake):
     assert set(ledger(lake)) == {key(1)}
 
 
+@everywhere
 def test_replaced_file_deleted_before_it_is_read(source, lake):
     """A known file whose new version is gone before it is read keeps its earlier rows, in every table alike."""
     ingest(source, lake)
@@ -352,6 +366,7 @@ def test_replaced_file_deleted_before_it_is_read(source, lake):
     assert answers(lake) == oracle(lake)
 
 
+@everywhere
 def test_file_replaced_before_it_is_read(source, lake, place):
     """A file that is replaced between the listing and its turn is never known by one version and stored by another."""
     ingest(Vanishing(source, key(1), events(7, first=300)), lake)
@@ -361,6 +376,7 @@ def test_file_replaced_before_it_is_read(source, lake, place):
     check(source, lake)
 
 
+@everywhere
 def test_deleted_source_file_keeps_its_rows(source, lake):
     """Raw files expire; what was ingested stays, also when other files arrive."""
     ingest(source, lake)
@@ -371,6 +387,7 @@ def test_deleted_source_file_keeps_its_rows(source, lake):
     assert answers(lake) == oracle(lake)
 
 
+@everywhere
 def test_hidden_and_other_files_are_left_alone(source, lake):
     """Names that start with a dot, files still being written and other suffixes are no source files."""
     folder = (source / key(0)).parent
@@ -401,6 +418,7 @@ HOSTILE = (
 )
 
 
+@everywhere
 def test_hostile_file_names(place, lake):
     """Whatever a file is called, its rows carry that name, and it can be replaced by it."""
     source = place / "raw"
@@ -423,6 +441,7 @@ def test_hostile_file_names(place, lake):
     check(source, lake)
 
 
+@everywhere
 @pytest.mark.parametrize(
     "name", ["it's a lake", "läke 🏞", "lake #1", "what?", "50%20off", "[lake] *", "semi;colon&amp=1"]
 )

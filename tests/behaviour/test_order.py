@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shoplake import pipeline
+from shoplake import ledger as ledgers
 from shoplake.generate_files import Faults, generate_files
 from tests.support import (
     START,
@@ -16,6 +16,7 @@ from tests.support import (
     dump,
     event,
     events,
+    everywhere,
     fates,
     five_answers,
     ingest,
@@ -88,6 +89,7 @@ def test_one_run_each_reversed(heavy, tmp_path):
     assert heavy.arrive(tmp_path, [[name] for name in reversed(heavy.keys)]) == heavy.truth
 
 
+@everywhere
 def test_small_batches(heavy, place):
     """So does one run that has to take the files in many batches."""
     assert heavy.arrive(place, [heavy.keys], batch_bytes=20_000) == heavy.truth
@@ -105,7 +107,7 @@ def test_reversed_halves_in_small_batches(demo, place):
 
 def test_merged_ledger(demo, tmp_path, monkeypatch):
     """So do runs in which the ledger's small files are merged on the way."""
-    monkeypatch.setattr(pipeline, "LEDGER_FILES", 3)
+    monkeypatch.setattr(ledgers, "LEDGER_FILES", 3)
     assert demo.arrive(tmp_path, [[name] for name in demo.keys]) == demo.truth
 
 
@@ -133,6 +135,7 @@ def test_one_event_in_three_files(tmp_path, order):
     assert dump(tmp_path / "lake") == dump(tmp_path / "fresh")
 
 
+@everywhere
 def test_chain_of_duplicates_reversed(place):
     """Files that each repeat an event of the one before give the same tables in reversed order."""
     files = {slot: [event(slot), event(slot + 1), event(100 + slot)] for slot in range(3)}
@@ -143,6 +146,7 @@ def test_chain_of_duplicates_reversed(place):
     assert dump(place / "lake") == dump(place / "fresh")
 
 
+@everywhere
 def test_late_file_corrects_a_published_hour(place):
     """A file that arrives after its hour was published changes that hour and leaves the others' gold files alone."""
     source, lake = place / "raw", place / "lake"
@@ -161,6 +165,7 @@ def test_late_file_corrects_a_published_hour(place):
     assert after == oracle(lake) == five_answers(accepted(judge_files(source)))
 
 
+@everywhere
 @pytest.mark.parametrize("keeps", [False, True], ids=["without the event", "with the event"])
 def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     """When the file that held an event is replaced, the event survives in the other file that has it too."""
@@ -177,6 +182,7 @@ def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     assert dump(lake) == dump(place / "fresh")
 
 
+@everywhere
 def test_replaced_by_unreadable_with_a_duplicate_elsewhere(place):
     """The event survives, too, when the file that held it cannot be read any more."""
     source, lake = place / "raw", place / "lake"
@@ -205,16 +211,16 @@ def test_both_replaced_and_the_holder_has_no_events_now(tmp_path, content):
     assert dump(lake) == dump(tmp_path / "fresh")
 
 
-def test_many_replacements_in_random_order(place):
+def test_many_replacements_in_random_order(tmp_path):
     """Five rounds in which random files come, change and share events leave the tables of one run over the last state."""
-    source, lake = place / "raw", place / "lake"
+    source, lake = tmp_path / "raw", tmp_path / "lake"
     rng = random.Random(11)
     for _ in range(5):
         for slot in rng.sample(range(5), 2):
             put(source, slot, [event(rng.randrange(12), "purchase") for _ in range(6)])
         ingest(source, lake, batch_bytes=rng.choice((1, 10**9)))
-    ingest(source, place / "fresh")
-    assert dump(lake) == dump(place / "fresh")
+    ingest(source, tmp_path / "fresh")
+    assert dump(lake) == dump(tmp_path / "fresh")
 
 
 def test_same_event_in_other_words(tmp_path):

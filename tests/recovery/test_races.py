@@ -15,6 +15,7 @@ from tests.support import (
     dump,
     event,
     events,
+    everywhere,
     five_answers,
     ingest,
     judge_files,
@@ -61,6 +62,7 @@ POINTS = (
 )
 
 
+@everywhere
 @pytest.mark.usefixtures("unlocked")
 @pytest.mark.parametrize(("cls", "method"), POINTS)
 def test_the_older_view_never_wins(place, monkeypatch, cls, method):
@@ -85,6 +87,7 @@ def test_the_older_view_never_wins(place, monkeypatch, cls, method):
     assert answers(lake) == oracle(lake) == five_answers(accepted(judge_files(raw)))
 
 
+@everywhere
 @pytest.mark.usefixtures("unlocked")
 def test_a_loser_leaves_nothing(place, monkeypatch):
     """What the loser of a race had written is gone."""
@@ -97,6 +100,7 @@ def test_a_loser_leaves_nothing(place, monkeypatch):
     assert stored == {file.path for table in Lake(str(lake)).view().tables.values() for file in table.files}
 
 
+@everywhere
 @pytest.mark.usefixtures("unlocked")
 def test_two_first_runs(place, monkeypatch):
     """Two runs that make the lake at the same moment make one lake."""
@@ -109,6 +113,7 @@ def test_two_first_runs(place, monkeypatch):
     assert dump(lake) == dump(place / "fresh")
 
 
+@everywhere
 @pytest.mark.usefixtures("unlocked")
 def test_always_overtaken(place, monkeypatch):
     """A run that loses every race gives up with a message, and has changed nothing."""
@@ -118,6 +123,7 @@ def test_always_overtaken(place, monkeypatch):
     put(raw, 1, events(5, first=100))
     before = dump(lake)
     monkeypatch.setattr(Lake, "swap", lambda *_: None)
+    monkeypatch.setattr(pipeline, "MAX_PASSES", 3)
     with pytest.raises(TransientError, match="still something to do"):
         ingest(raw, lake)
     assert dump(lake) == before

@@ -1,6 +1,6 @@
 """A proxy between the client and an S3 server that spoils chosen requests.
 
-A rule is asked about every request and names a fault, or None for a request that goes through as it is.
+A rule is asked about every request and names a fault, or gives something to be done before the request goes through, or None.
 """
 
 from __future__ import annotations
@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-SLOW_DOWN = (
-    b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.'
-    b"</Message></Error>"
-)
+_ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>{}</Message>{}</Error>'
+REFUSALS = {  # as AWS words them
+    "503": (503, _ERROR.format("SlowDown", "Please reduce your request rate.", "")),
+    "denied": (403, _ERROR.format("AccessDenied", "Access Denied", "")),
+    "wrong region": (
+        400,
+        _ERROR.format(
+            "AuthorizationHeaderMalformed",
+            "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'",
+            "<Region>eu-west-1</Region>",
+        ),
+    ),
+}
 FAULTS = ("503", "reset", "reset after", "stalled", "stalled body", "cut", "stale list")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
@@ -49,14 +58,18 @@ class Request:
         return "list-type=2" in self.query
 
 
-Rule = Callable[[Request], str | None]
+Rule = Callable[[Request], "str | Callable[[], object] | None"]
 
 
 class Proxy:
-    """See the module; ``rule`` may be changed at any time, ``seen`` are the requests with what was done to them."""
+    """See the module; ``rule`` may be changed at any time, ``seen`` are the requests with what was done to them.
+
+    A stale list lacks the object ``hidden``, or its last one.
+    """
 
     def __init__(self, server: str) -> None:
         self.rule: Rule = lambda _: None
+        self.hidden = ""
         self.seen: list[tuple[Request, str | None]] = []
         self.let_go = threading.Event()
         self._lock = threading.Lock()
@@ -80,8 +93,11 @@ class Proxy:
         conditional = method == "PUT" and ("if-match" in headers or "if-none-match" in headers)
         with self._lock:
             request = Request(len(self.seen) + 1, method, urllib.parse.unquote(path), query, conditional)
-            fault = self.rule(request)
+            told = self.rule(request)
+            fault = told if isinstance(told, str) else None
             self.seen.append((request, fault))
+        if callable(told):
+            told()
         return fault
 
 
@@ -104,8 +120,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _one(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         fault = self.proxy.decide(self.command, self.path, self.headers)
-        if fault == "503":
-            self._answer(503, [("Content-Type", "application/xml")], SLOW_DOWN)
+        if fault in REFUSALS:
+            status, content = REFUSALS[fault]
+            self._answer(
+                status, [("Content-Type", "application/xml")], b"" if self.command == "HEAD" else content.encode()
+            )
         elif fault == "reset":
             self._reset()
         elif fault == "stalled":
@@ -130,9 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             upstream.close()
         if fault == "stale list":
-            content = _without_last(content)
+            content = _without(content, self.proxy.hidden)
         if fault == "reset after":
             self._reset()
+        elif fault == "overlook" and answer.status == http.client.PRECONDITION_FAILED:
+            self._answer(200, [("ETag", '"0"')], b"")
         elif fault in ("cut", "stalled body"):
             self._answer(answer.status, headers, content[: len(content) // 2], len(content))
             if fault == "stalled body":
@@ -159,13 +180,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-def _without_last(listing: bytes) -> bytes:
-    """A listing without its last object."""
-    entries = list(re.finditer(rb"<Contents>.*?</Contents>", listing, re.DOTALL))
-    if not entries:
-        return listing
-    last = entries[-1]
-    return listing[: last.start()] + listing[last.end() :]
+def _without(listing: bytes, hidden: str) -> bytes:
+    """A listing without an object, or without its last one."""
+    entries = [one[0] for one in re.finditer(rb"<Contents>.*?</Contents>", listing, re.DOTALL)]
+    gone = [one for one in entries if f"{hidden}</Key>".encode() in one] if hidden else entries[-1:]
+    for one in gone:
+        listing = listing.replace(one, b"")
+    return listing
 
 
 @contextmanager

@@ -13,22 +13,18 @@ import click
 from shoplake import __version__, settings
 from shoplake.cli import options, output
 from shoplake.cli.aws import cost, deploy, destroy, publish
+from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.experiment import experiment
+from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
+from shoplake.cli.quarantine import quarantine
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
 from shoplake.cli.verifying import verify
 from shoplake.errors import FatalError, ShoplakeError, UsageError
 
 
-class _Group(click.Group):
-    """Lists the commands in the order of a day's work."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
-        """In the order they were added."""
-        return list(self.commands)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=options.Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="shoplake")
 def cli() -> None:
     """Shop events in, answers out.
@@ -269,6 +265,11 @@ def query(  # noqa: PLR0917 - one parameter an option
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
+cli.add_command(quarantine)
+cli.add_command(experiment)
+cli.add_command(doctor)
+cli.add_command(completion)
+cli.add_command(maintain)
 cli.add_command(deploy)
 cli.add_command(destroy)
 cli.add_command(publish)

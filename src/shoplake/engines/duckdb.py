@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
-from shoplake.engines.reading import Reading, no_events
+from shoplake.engines.reading import Reading, chunks, judge, no_events
 from shoplake.parquet import NewFile
 from shoplake.scans import Scans
 from shoplake.snapshots import DataFile, View
@@ -77,6 +77,19 @@ class DuckDBEngine:
             for _ in range(min(self._threads, len(files))):
                 spools.put(stack.enter_context(closing(Spool())))
             return self._map(one, files)
+
+    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
+        """Judge single lines of a file, given by number and bytes.
+
+        Returns:
+            Rows as those of :meth:`check`, and the lines that break the contract.
+        """
+        tables, quarantined = [no_events()], []
+        for chunk in chunks(lines):
+            accepted, turned_down, _ = judge(self._database.cursor(), chunk, latest)
+            tables += accepted
+            quarantined += turned_down
+        return pa.concat_tables(tables), quarantined
 
     def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
