@@ -25,8 +25,8 @@ def main() -> None:
             for hour in (3, 14, 20):
                 done = invoke({"time": f"2025-11-18T{hour:02}:00:00Z"})
                 print(  # noqa: T201 - a script for the terminal
-                    f"{done.answer['events']:,} events, {done.answer['bytes']:,} bytes, {done.seconds:.1f} s, "
-                    f"peak {done.peak_mib:,.0f} MiB"
+                    f"{done.answer['events']:,} events, {done.answer['bytes']:,} bytes, {done.seconds:.1f} s "
+                    f"({done.cpu_seconds:.1f} s of CPU), peak {done.peak_mib:,.0f} MiB"
                 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import resource
 import subprocess
@@ -41,10 +42,11 @@ def inline(resource_id: str) -> str:
 
 @dataclass(frozen=True)
 class Invocation:
-    """What came of running a function: its answer, the seconds it took, and the peak of its process's memory in MiB."""
+    """What came of running a function: its answer, its seconds of wall and CPU time, its process's peak memory in MiB."""
 
     answer: dict[str, Any]
     seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
@@ -104,7 +106,7 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
     )
 
     def invoke(event: dict[str, Any]) -> Invocation:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), cpu(process.pid)
         events.put(event)
         while answers.empty():
             assert process.poll() is None, f"the runtime ended with {process.returncode}"
@@ -115,7 +117,7 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
         assert ok, answer
         status = Path(f"/proc/{process.pid}/status").read_text("ascii")
         peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-        return Invocation(answer, seconds, peak / 1024)
+        return Invocation(answer, seconds, cpu(process.pid) - before, peak / 1024)
 
     try:
         yield invoke
@@ -125,6 +127,12 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
         process.wait()
         server.shutdown()
         server.server_close()
+
+
+def cpu(pid: int) -> float:
+    """The CPU seconds that a process has had, in its own code and in the system."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shoplake.aws import costs
+from tests.aws.support import ROOT
 from tests.support import command
 
 
@@ -35,3 +36,9 @@ def test_the_command_sums_each_schedule():
         assert bill["usd_a_day"] == pytest.approx(sum(line["dollars"] for line in bill["lines"]), abs=1e-3)
     assert command("cost", "--every", "30", "--format", "csv").out.count("\n30,") == 7
     assert "Glue every 15 minutes" in command("cost").out
+
+
+def test_the_page_has_the_figures_of_the_command():
+    page = (ROOT / "docs" / "aws.md").read_text("utf-8")
+    for bill in command("cost", "--format", "json").json["days"]:
+        assert f"| {bill['every_minutes']} minutes | {bill['usd_a_day']:.2f} |" in page

@@ -68,6 +68,15 @@ def test_deploying_again_changes_nothing(account: Any):
     assert len(service.list_stacks()["StackSummaries"]) == 1
 
 
+def test_what_is_not_said_again_stays_as_it_was(account: Any):
+    deploy.deploy(wanted(KeepData="true"), cloud())
+    again = wanted(Seed="7")
+    deploy.deploy(again, cloud())
+    found = boto3.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]["Parameters"]
+    values = {one["ParameterKey"]: one["ParameterValue"] for one in found}
+    assert (values["KeepData"], values["Seed"]) == ("true", "7")
+
+
 def test_from_a_checkout_the_wheel_goes_where_the_job_looks_for_it(
     account: Any, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ):

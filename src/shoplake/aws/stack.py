@@ -94,7 +94,8 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
             remedy=f"Remove it and try again: shoplake destroy --stack-name {name}",
         )
     else:
-        known = {one["ParameterKey"] for one in found.get("Parameters", [])}
+        declared = {one["ParameterKey"] for one in service.get_template_summary(TemplateBody=body)["Parameters"]}
+        known = {one["ParameterKey"] for one in found.get("Parameters", [])} & declared
         kept: list[dict[str, Any]] = [
             {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(parameters))
         ]
