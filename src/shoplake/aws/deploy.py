@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+from shoplake import __version__
 from shoplake.aws import clients, stack
 from shoplake.aws.stack import Cloud
 from shoplake.errors import FatalError, UsageError
 
 _ROLES = ("GeneratorRole", "PipelineRole", "SetupRole")
 _DEFAULT_ROLE = "LabRole"
+RELEASE = f"shoplake[s3]=={__version__}"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Wanted:
         name: The stack's name.
         body: The template.
         parameters: Parameters of the template beside ``StudentId``.
-        checkout: The source tree whose wheel is built and uploaded; None to install what ``ShoplakePackage`` says.
+        checkout: The source tree whose wheel is built and uploaded; None to install the release of the same version.
     """
 
     student: str
@@ -60,10 +62,10 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
         cloud.client("cloudformation")  # says at once that no region is named
         account = cloud.client("sts").get_caller_identity()["Account"]
         _check_roles(cloud, wanted.parameters)
-        parameters = {"StudentId": wanted.student, **wanted.parameters}
+        parameters = {"StudentId": wanted.student, "ShoplakePackage": RELEASE, **wanted.parameters}
         wheel = None
         with tempfile.TemporaryDirectory() as folder:
-            if wanted.checkout and "ShoplakePackage" not in parameters:
+            if wanted.checkout and "ShoplakePackage" not in wanted.parameters:
                 wheel = build_wheel(wanted.checkout, Path(folder))
                 place = f"s3://capstone-lake-{wanted.student}-{account}/code/{wheel.name}"
                 parameters["ShoplakePackage"] = ",".join([place, *libraries(wheel)])

@@ -83,7 +83,7 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     found = describe(cloud, name)
     if found and found["StackStatus"].endswith("_IN_PROGRESS"):
-        watch(cloud, found["StackId"], set())
+        watch(cloud, found["StackId"], _seen(service, found["StackId"]))
         found = describe(cloud, name)
     if found is None:
         made = service.create_stack(StackName=name, TemplateBody=body, Parameters=given, OnFailure="DELETE")
@@ -95,13 +95,14 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
         )
     else:
         declared = {one["ParameterKey"] for one in service.get_template_summary(TemplateBody=body)["Parameters"]}
-        known = {one["ParameterKey"] for one in found.get("Parameters", [])} & declared
-        kept: list[dict[str, Any]] = [
-            {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(parameters))
+        given += [
+            {"ParameterKey": one["ParameterKey"], "ParameterValue": one["ParameterValue"]}
+            for one in found.get("Parameters", [])
+            if one["ParameterKey"] in declared - set(parameters)
         ]
-        seen = {event["EventId"] for event in _events(service, found["StackId"])}
+        seen = _seen(service, found["StackId"])
         try:
-            service.update_stack(StackName=name, TemplateBody=body, Parameters=given + kept)
+            service.update_stack(StackName=name, TemplateBody=body, Parameters=given)
         except service.exceptions.ClientError as error:
             if "No updates are to be performed" not in str(error):
                 raise
@@ -124,7 +125,7 @@ def remove(cloud: Cloud, name: str) -> bool:
     if found is None:
         return False
     service = cloud.client("cloudformation")
-    seen = {event["EventId"] for event in _events(service, found["StackId"])}
+    seen = _seen(service, found["StackId"])
     service.delete_stack(StackName=name)
     watch(cloud, found["StackId"], seen)
     return True
@@ -170,6 +171,11 @@ def _events(service: Any, stack_id: str) -> list[dict[str, Any]]:
     """All events of a stack, oldest first."""
     pages = service.get_paginator("describe_stack_events").paginate(StackName=stack_id)
     return [event for page in pages for event in page["StackEvents"]][::-1]
+
+
+def _seen(service: Any, stack_id: str) -> set[str]:
+    """The events that were before."""
+    return {event["EventId"] for event in _events(service, stack_id)}
 
 
 def _failure(event: Event) -> UsageError | FatalError:
