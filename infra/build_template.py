@@ -10,8 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from shoplake import contract, queries
-from shoplake.aws import deploy
+from shoplake import __version__, contract, queries
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "capstone-starter.cfn.yaml"
@@ -25,7 +24,7 @@ def build() -> str:
         ValueError: It is larger than create-stack takes, or names something unknown.
     """
     parts = {
-        "package": deploy.RELEASE,
+        "package": f"shoplake[s3]=={__version__}",
         "queries": "\n".join(_query(query) for query in queries.five()),
         "generator": _read("src/shoplake/generate.py") + "\n\n" + _handler(),
         "setup": _read("infra/setup.py"),

@@ -33,7 +33,7 @@ def cloud(steps: list[stack.Event] | None = None) -> stack.Cloud:
 def wanted(checkout: Path | None = None, **parameters: str) -> deploy.Wanted:
     """The part of the template that moto's CloudFormation knows; the rest is made by hand before."""
     made = emulate.Stack({"StudentId": "x", **parameters}, REGION)
-    return deploy.Wanted("x", NAME, made.for_cloudformation(), parameters, checkout)
+    return deploy.Wanted("x", NAME, made.for_cloudformation(), "0.1.0", parameters, checkout)
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from shoplake import __version__
 from shoplake.aws import clients, stack
 from shoplake.aws.stack import Cloud
 from shoplake.errors import FatalError, UsageError
 
 _ROLES = ("GeneratorRole", "PipelineRole", "SetupRole")
 _DEFAULT_ROLE = "LabRole"
-RELEASE = f"shoplake[s3]=={__version__}"
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class Wanted:
         student: Names everything in the stack.
         name: The stack's name.
         body: The template.
+        version: The release that Glue installs where no wheel is uploaded.
         parameters: Parameters of the template beside ``StudentId``.
         checkout: The source tree whose wheel is built and uploaded; None to install the release of the same version.
     """
@@ -38,6 +37,7 @@ class Wanted:
     student: str
     name: str
     body: str
+    version: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     checkout: Path | None = None
 
@@ -62,7 +62,11 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
         cloud.client("cloudformation")  # says at once that no region is named
         account = cloud.client("sts").get_caller_identity()["Account"]
         _check_roles(cloud, wanted.parameters)
-        parameters = {"StudentId": wanted.student, "ShoplakePackage": RELEASE, **wanted.parameters}
+        parameters = {
+            "StudentId": wanted.student,
+            "ShoplakePackage": f"shoplake[s3]=={wanted.version}",
+            **wanted.parameters,
+        }
         wheel = None
         with tempfile.TemporaryDirectory() as folder:
             if wanted.checkout and "ShoplakePackage" not in wanted.parameters:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shoplake import __version__
 from shoplake.cli import options, output
 from shoplake.cli.options import examples
 from shoplake.errors import UsageError
@@ -43,7 +44,7 @@ def deploy(student_id: str, stack_name: str | None, region: str | None, given: t
     from shoplake.aws import stack
 
     name = stack_name or f"capstone-{student_id}"
-    wanted = aws.Wanted(student_id, name, stack.template(), dict(map(_pair, given)), aws.own_checkout())
+    wanted = aws.Wanted(student_id, name, stack.template(), __version__, dict(map(_pair, given)), aws.own_checkout())
     outputs = aws.deploy(wanted, _cloud(region))
     if style == "json":
         output.as_json(outputs)
