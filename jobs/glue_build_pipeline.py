@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 
 from awsglue.job import Job
 from awsglue.utils import getResolvedOptions
@@ -65,6 +66,10 @@ def main() -> None:
     report = pipeline.ingest(run)
     publish(lake.view(), database)  # also what a run before this one left untold
     print(json.dumps(report.as_json()), flush=True)
+    if database:
+        from shoplake.aws import figures
+
+        figures.send(report, lake.view(), database, datetime.now(UTC))
     job.commit()
 
 

@@ -12,6 +12,7 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.aws import cost, deploy, destroy, publish
 from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.erasing import erase
 from shoplake.cli.experiment import experiment
@@ -220,14 +221,33 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         "shoplake query top_products --lake lake --format csv",
         "shoplake query --lake lake --sql 'SELECT event_type, count(*) FROM events GROUP BY 1'",
         "shoplake query --lake lake --file my.sql --format json",
+        "shoplake query all --engine athena --workgroup shoplake-alice",
     )
 )
 @click.argument("which", required=False, metavar="[1-5|NAME|all]")
 @options.lake
 @click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
 @click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
+@click.option(
+    "--engine",
+    type=click.Choice(("duckdb", "athena")),
+    default="duckdb",
+    show_default=True,
+    help="Who computes: this machine, or Athena on the tables of the Glue Data Catalog.",
+)
+@click.option("--workgroup", metavar="NAME", help="Athena's workgroup.")
+@click.option("--database", metavar="NAME", help="The Glue database.  [default: that of the workgroup's stack]")
 @options.style
-def query(which: str | None, lake: str | None, sql: str | None, path: str | None, style: str) -> None:
+def query(  # noqa: PLR0917 - one parameter an option
+    which: str | None,
+    lake: str | None,
+    sql: str | None,
+    path: str | None,
+    engine: str,
+    workgroup: str | None,
+    database: str | None,
+    style: str,
+) -> None:
     """Answer the five questions, or your own.
 
     \b
@@ -239,6 +259,11 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
     """  # noqa: D301 - click wants the character itself
     from shoplake.cli import asking
 
+    if engine == "athena":
+        if not workgroup:
+            raise UsageError("no workgroup is named", remedy="Give --workgroup shoplake-ID: the stack's output.")
+        asking.run_on_athena(workgroup, database, which, sql, path, style)
+        return
     chosen = settings.load({"lake": lake})
     asking.run(chosen.need_lake(), which, sql, path, style)
 
@@ -252,6 +277,10 @@ cli.add_command(doctor)
 cli.add_command(completion)
 cli.add_command(maintain)
 cli.add_command(erase)
+cli.add_command(deploy)
+cli.add_command(destroy)
+cli.add_command(publish)
+cli.add_command(cost)
 
 
 def main() -> None:
