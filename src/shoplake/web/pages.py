@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 LIBRARY = "vendor/echarts-6.1.0.common.min.js"
+SCRIPTS = (LIBRARY, "words.js", "charts.js", "answers.js", "health.js", "dashboard.js")
 
 
 class Static(NamedTuple):
@@ -23,15 +24,9 @@ class Static(NamedTuple):
 PAGE = Static("index.html", "text/html; charset=utf-8")
 STATIC = (
     Static("dashboard.css", "text/css; charset=utf-8"),
-    Static("dashboard.js", "text/javascript; charset=utf-8"),
     Static("icon.svg", "image/svg+xml"),
-    Static(LIBRARY, "text/javascript; charset=utf-8"),
+    *(Static(name, "text/javascript; charset=utf-8") for name in SCRIPTS),
 )
-
-_STYLE = '<link rel="stylesheet" href="static/dashboard.css">'
-_ICON = '<link rel="icon" href="static/icon.svg">'
-_CHARTS = f'<script src="static/{LIBRARY}" defer></script>'
-_SCRIPT = '<script type="module" src="static/dashboard.js"></script>'
 
 
 @cache
@@ -47,28 +42,32 @@ def whole(answers: dict[str, Any], health: dict[str, Any]) -> str:
         answers: What the server would answer for all days.
         health: What it would tell of the health.
     """
-    style, charts, script = read("dashboard.css"), read(LIBRARY), read("dashboard.js")
-    data = _as_text_in_html(json.dumps({"answers": answers, "health": health}, ensure_ascii=False))
+    style = read("dashboard.css")
+    scripts = [read(name) for name in SCRIPTS]
     policy = (
-        f"default-src 'none'; script-src {_hash(charts)} {_hash(script)}; style-src {_hash(style)};"
-        " img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; img-src data:;"
+        " base-uri 'none'; form-action 'none'"
     )
     icon = base64.b64encode(read("icon.svg").encode()).decode()
-    page = read("index.html")
-    for old, new in (
-        (_STYLE, f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'),
-        (_ICON, f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">'),
-        (_CHARTS, ""),
-        (
-            _SCRIPT,
-            f'<script type="application/json" id="data">{data}</script>\n<script>{charts}</script>\n'
-            f'<script type="module">{script}</script>',
+    data = _as_text_in_html(json.dumps({"answers": answers, "health": health}, ensure_ascii=False))
+    links = "".join(f'<script src="static/{name}"></script>\n' for name in SCRIPTS)
+    inside = {
+        '<link rel="stylesheet" href="static/dashboard.css">': (
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
         ),
-    ):
-        before, found, after = page.partition(old)
-        if not found:
-            raise LookupError(f"index.html does not hold {old}")
-        page = before + new + after
+        '<link rel="icon" href="static/icon.svg">': f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">',
+        links: "\n".join(
+            [
+                f'<script type="application/json" id="data">{data}</script>',
+                *(f"<script>{script}</script>" for script in scripts),
+                "",
+            ]
+        ),
+    }
+    page = read("index.html")
+    for link, content in inside.items():
+        before, _, after = page.partition(link)
+        page = before + content + after
     return page
 
 
