@@ -7,11 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -19,6 +18,9 @@ from shoplake.errors import ShoplakeError, UsageError
 from shoplake.web import data, pages
 from shoplake.web.data import Shop
 from shoplake.web.guard import Guard
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 _REMEMBERED = 32
 
