@@ -12,7 +12,7 @@ HOSTILE = (
     "</script><img src=x onerror='window.hacked=2'>",
     "'; DROP TABLE product_hourly; --",
     '"><svg onload=window.hacked=3>',
-    "{red|${window.hacked=4}}",
+    "a{red|${window.hacked=4}}",
 )
 BROKEN = b"<img src=x onerror='window.hacked=5'></script><script>window.hacked=6</script>"
 

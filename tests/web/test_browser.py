@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
@@ -165,7 +166,8 @@ def check_charts(page, expected):
     for row in categories:
         if row[1] in totals:
             totals[row[1]] = [old + row[at] for old, at in zip(totals[row[1]], (3, 4, 6), strict=True)]
-    shown = [list(values) for values in zip(*page.series("funnel").values(), strict=True)]
+    steps = page.series("funnel")
+    shown = [list(values) for values in zip(steps["Page views"], steps["Carts"], steps["Purchases"], strict=True)]
     assert dict(zip(page.places("funnel", "yAxis"), shown, strict=True)) == totals
     revenue = dict(zip(page.places("revenue", "xAxis"), page.series("revenue")["Revenue"], strict=True))
     assert {hour.replace(".000Z", "Z"): value for hour, value in revenue.items() if value} == {
@@ -232,17 +234,17 @@ def test_groups_and_measures(page, shop, url):
     """The funnel can be of the products, of all or of one category; categories can be counted by type of event."""
     page.shown(url)
     expected = truth(shop[0])
-    for choice, wanted in (("products", expected["conversion_funnel"]), (f"of {HOSTILE[0]}", expected["conversion_funnel"])):
-        rows = [row for row in wanted if choice == "products" or row[1] == HOSTILE[0]][:15]
+    for choice in ("products", f"of {HOSTILE[0]}"):
+        rows = [row for row in expected["conversion_funnel"] if choice == "products" or row[1] == HOSTILE[0]]
         page.choose("#funnel select", choice)
         assert page.places("funnel", "yAxis") == [row[0] for row in rows]
         assert page.series("funnel")["Carts"] == [row[3] for row in rows]
     page.choose("#categories select", "purchases")
-    assert {name: sum(values) for name, values in page.series("categories").items()} == {
-        name: total
-        for name in {row[1] for row in expected["category_performance"]} - {"(none)"}
-        if (total := sum(row[6] for row in expected["category_performance"] if row[1] == name)) or True
-    }
+    bought = Counter()
+    for _, category, *counts in expected["category_performance"]:
+        bought[category] += counts[4]
+    del bought["(none)"]
+    assert {name: sum(values) for name, values in page.series("categories").items()} == bought
 
 
 def test_it_grows_with_the_lake(page, tmp_path):
@@ -317,7 +319,7 @@ def test_health(page, shop, url):
     fates = " + ".join(str(ledger[name]) for name in ("accepted", "duplicates", "quarantined"))
     assert f"{ledger['lines']} lines = {fates}" in text
     assert "the objective is 10 minutes" in text
-    slots = page.ask("[...document.querySelectorAll('#slots tbody td')].map(cell => [cell.className, cell.title])")
+    slots = page.ask("[...document.querySelectorAll('#slots .scroll tbody td')].map(cell => [cell.className, cell.title])")
     assert [kind for kind, _ in slots] == ["files", "files", "gap", "files", *["outside"] * 8]
     assert slots[2][1] == "2025-11-18 14:10: no file"
     assert page.series("runs")["Seconds of work"] == [batch["seconds"] for batch in reversed(told["batches"])]
@@ -330,7 +332,7 @@ def test_narrow_and_dark(page, url, view, scheme):
     """At 400 pixels nothing is cut off, and charts take the colours of the scheme."""
     page.emulate(400, scheme)
     page.shown(url, view)
-    assert page.ask("document.documentElement.scrollWidth") == 400
+    assert page.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert page.ask("[...document.querySelectorAll('main .chart')].every(one => one.clientWidth < 400)")
     background = page.ask("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(18, 22, 27)") == (scheme == "dark")
@@ -346,7 +348,8 @@ def test_narrow_and_dark(page, url, view, scheme):
 
 def test_keyboard_and_screen_reader(page, url):
     """Everything can be reached and used by keys, shows that it has the focus, and has a name; charts say their values."""
-    page.shown(url)
+    page.open(url)
+    page.wait("!document.querySelector('#answers').hidden && !!state.health")
     body = page.driver.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.TAB)
     assert page.ask("document.activeElement.className") == "skip"

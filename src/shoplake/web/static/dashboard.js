@@ -1,7 +1,7 @@
 "use strict";
 // Asks the server, or the data inside an exported page, and follows the lake as it grows.
 
-const POLL = 3000; // milliseconds between looks at the state of the lake
+const POLL = 2000; // milliseconds between looks at the state of the lake
 const HEALTH_AGE = 60000; // after this long the health is asked for again, though nothing changed
 
 class Refusal extends Error {}
