@@ -42,8 +42,12 @@ class Page:
         self.driver = driver
 
     def open(self, url):
-        self.driver.get("about:blank")  # the same address with another # alone would load nothing
+        self.leave()  # the same address with another # alone would load nothing
         self.driver.get(url)
+
+    def leave(self):
+        """Go where no server is asked: a page that lives on would complain when its server ends."""
+        self.driver.get("about:blank")
 
     def ask(self, script, *given):
         return self.driver.execute_script(f"return {script}", *given)
@@ -267,6 +271,7 @@ def test_it_grows_with_the_lake(page, tmp_path):
         page.wait("!!state.answers && state.answers.catalog !== arguments[0]", known)
         page.wait("state.health.ledger.files === 2")
         check_charts(page, truth(source))
+        page.leave()
 
 
 def test_broken_lake(page, shop, tmp_path):
@@ -281,6 +286,7 @@ def test_broken_lake(page, shop, tmp_path):
         assert "Restore it from a backup" in page.text("#trouble")
         catalog.write_bytes(content)
         page.wait("document.querySelector('#trouble').hidden && !document.querySelector('#answers').hidden")
+        page.leave()
 
 
 def test_hostile_names(page, shop, url):
@@ -356,7 +362,8 @@ def test_keyboard_and_screen_reader(page, url):
     seen = []
     for _ in range(30):
         seen.append(page.ask("document.activeElement.tagName"))
-        assert page.ask("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        style = page.ask("getComputedStyle(document.activeElement).outlineStyle")
+        assert style != "none", page.ask("document.activeElement.outerHTML.slice(0, 200)")
         if page.ask("document.activeElement.dataset.last === '7'"):
             page.driver.switch_to.active_element.send_keys(Keys.ENTER)
             page.wait("location.search === '?last=7' && document.activeElement.ariaPressed === 'true'")

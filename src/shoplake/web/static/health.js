@@ -1,7 +1,7 @@
 "use strict";
 // The health of the lake.
 
-const fill = (id, ...children) => $(`#${id} > div`).replaceChildren(...children.flat());
+const fill = (id, ...children) => $(`#${id} > div`).replaceChildren(...children.flat(Infinity));
 
 function showHealth() {
   const health = state.health;

@@ -41,7 +41,7 @@ function written(column, value) {
 function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.flat().filter((child) => child !== null && child !== ""));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== ""));
   return made;
 }
 
