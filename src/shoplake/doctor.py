@@ -23,7 +23,7 @@ ABSENT = "-"
 
 # What each extra is for, and the modules that it brings.
 EXTRAS = {
-    "s3": ("sources and lakes on S3", ("obstore",)),
+    "s3": ("sources and lakes on S3", ("obstore", "fsspec")),
     "spark": ("the Spark engine", ("pyspark",)),
     "aws": ("deploying to AWS", ("boto3",)),
     "experiments": ("comparing variants", ("scipy",)),
@@ -101,13 +101,13 @@ def _settings(chosen: Settings) -> Finding:
 
 
 def _source(chosen: Settings) -> Iterator[Finding]:
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
 
     if not chosen.source:
         yield Finding("source", ABSENT, "none is named", "Give --source DIR, or set SHOPLAKE_SOURCE.")
         return
     try:
-        source = LocalSource(chosen.source)
+        source = open_source(chosen.source)
         files = source.list()
     except ShoplakeError as error:
         yield Finding("source", FAILED, str(error), error.remedy)

@@ -32,6 +32,7 @@ class Table:
         partition: The partitioned column and its transform (hour, day or month).
         key: The column by whose values rows are replaced as a whole (a source file, an hour, a day).
         sort: Order of the rows inside a data file, for small files and selective reads; empty keeps the order of arrival.
+        merged_sort: Order of the rows inside a file that maintenance merged.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Table:
     partition: tuple[str, str]
     key: str
     sort: tuple[str, ...] = ()
+    merged_sort: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ EVENTS = Table(
     ),
     ("event_time", "hour"),
     "source_file",
+    merged_sort=("event_type", "event_time"),
 )
 QUARANTINE = Table(
     "quarantine",
@@ -78,11 +81,12 @@ QUARANTINE = Table(
         Column("raw", "string", "The line exactly as it came, in the given encoding."),
         Column("encoding", "string", "utf-8, or base64 where the bytes are not UTF-8."),
         Column("reasons", "list<string>", "Every rule of the contract that the line breaks."),
-        Column("arrived_at", "timestamp", "When the batch was ingested, UTC."),
-        Column("batch", "string", "The batch that took the line on."),
+        Column("arrived_at", "timestamp", "When this version of its file was first ingested, UTC; a replay keeps it."),
+        Column("batch", "string", "The batch that judged the line."),
     ),
     ("arrived_at", "day"),
     "source_file",
+    merged_sort=("source_file", "line_number"),
 )
 LEDGER = Table(
     "ledger",
@@ -110,6 +114,7 @@ LEDGER = Table(
     ),
     ("arrived_at", "month"),
     "source_file",
+    merged_sort=("source_file",),
 )
 PRODUCT_HOURLY = Table(
     "product_hourly",
@@ -127,6 +132,7 @@ PRODUCT_HOURLY = Table(
     ("event_hour", "day"),
     "event_hour",
     ("product_id", "category"),
+    ("product_id", "category", "event_hour"),
 )
 USER_HOURLY = Table(
     "user_hourly",
@@ -135,6 +141,7 @@ USER_HOURLY = Table(
     ("event_hour", "day"),
     "event_hour",
     ("user_id",),
+    ("user_id", "event_hour"),
 )
 SESSION_HOURLY = Table(
     "session_hourly",
@@ -153,6 +160,7 @@ SESSION_HOURLY = Table(
     ("event_hour", "day"),
     "event_hour",
     ("session_id",),
+    ("session_id", "event_hour"),
 )
 ACTIVITY_DAILY = Table(
     "activity_daily",
@@ -165,6 +173,7 @@ ACTIVITY_DAILY = Table(
     ),
     ("event_date", "month"),
     "event_date",
+    merged_sort=("event_date",),
 )
 
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)

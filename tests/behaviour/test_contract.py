@@ -35,6 +35,7 @@ def several(name, start, *values):
 BROKEN = {
     "malformed_json": [
         *(b"{", b"}", b"null", b"true", b"42", b'"page_view"', b"[]", b"[{}]", b"{}{}", b"no json", b"'{}'", b"\x00"),
+        b"\xef\xbb\xbf" + line(),  # a byte order mark stands at the start of a file alone
         *(line()[:-1], line() + line(), line() + b" x", b"[" + line() + b"]", line().replace(b'"', b"'")),
         *(line().replace(b"u_1", raw) for raw in (b"u\x01", b"u\ty", b"u\\x", b"\\ud800", b"u\x00")),
         *(

@@ -9,15 +9,14 @@ Nothing is flushed, closed or released.
 
 import os
 import sys
-from pathlib import Path
 
 from shoplake import pipeline
 from shoplake.commits import Commit
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage
+from shoplake.storage import LocalStorage, S3Storage
 
 DIED = 9
 
@@ -43,10 +42,9 @@ def kill_at(point):
 
     if when == "gold":
         setattr(DuckDBEngine, when, lambda *_: os._exit(DIED))
-    elif what == "swap":
-        setattr(LocalStorage, what, dying(LocalStorage.swap, lambda _: True))
-    elif what == "write":
-        setattr(LocalStorage, what, dying(LocalStorage.write, lambda _: True))
+    elif what in ("swap", "write"):
+        for storage in (LocalStorage, S3Storage):
+            setattr(storage, what, dying(getattr(storage, what), lambda _: True))
     elif what:
         setattr(Commit, Commit.replace.__name__, dying(Commit.replace, lambda args: args[1].name == what))
 
@@ -55,6 +53,4 @@ if __name__ == "__main__":
     source, lake, point, batch_bytes = sys.argv[1:]
     kill_at(point)
     settings = Settings(batch_bytes=int(batch_bytes))
-    pipeline.ingest(
-        pipeline.Run(Lake(Path(lake)), LocalSource(source), lambda: DuckDBEngine(settings.threads), settings)
-    )
+    pipeline.ingest(pipeline.Run(Lake(lake), open_source(source), lambda: DuckDBEngine(settings.threads), settings))

@@ -325,7 +325,9 @@ def test_health(page, shop, url):
     fates = " + ".join(str(ledger[name]) for name in ("accepted", "duplicates", "quarantined"))
     assert f"{ledger['lines']} lines = {fates}" in text
     assert "the objective is 10 minutes" in text
-    slots = page.ask("[...document.querySelectorAll('#slots .scroll tbody td')].map(cell => [cell.className, cell.title])")
+    slots = page.ask(
+        "[...document.querySelectorAll('#slots .scroll tbody td')].map(cell => [cell.className, cell.title])"
+    )
     assert [kind for kind, _ in slots] == ["files", "files", "gap", "files", *["outside"] * 8]
     assert slots[2][1] == "2025-11-18 14:10: no file"
     assert page.series("runs")["Seconds of work"] == [batch["seconds"] for batch in reversed(told["batches"])]

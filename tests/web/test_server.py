@@ -13,7 +13,7 @@ from threading import Barrier
 
 import pytest
 
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.settings import Settings
@@ -30,7 +30,7 @@ ADDRESSES = ("/", "/api/version", "/api/answers", "/api/health", "/static/dashbo
 
 
 def client_of(lake, source=None):
-    shop = Shop(Lake(lake), source and LocalSource(source), Settings(threads=2))
+    shop = Shop(Lake(lake), source and open_source(source), Settings(threads=2))
     return testclient.TestClient(app.create(shop), base_url="http://127.0.0.1:8080")
 
 
@@ -314,7 +314,9 @@ def test_the_page_needs_nobody_else():
     for name in ("index.html", "dashboard.css", *pages.SCRIPTS[1:]):
         text = pages.read(name).replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|[\"'(]//", text), name
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text), name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text), (
+            name
+        )
     assert not re.search(r"\son\w+=|\sstyle=|javascript:", pages.read("index.html"))
 
 

@@ -39,12 +39,12 @@ def dashboard(lake: str | None, source: str | None, host: str, port: int, show: 
 
     It only reads, and follows the lake as it grows. --export writes a page that needs no server and no network.
     """
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.lake import Lake
     from shoplake.web.data import Shop
 
     chosen = settings.load({"lake": lake, "source": source})
-    place = LocalSource(chosen.source) if chosen.source else None
+    place = open_source(chosen.source) if chosen.source else None
     shop = Shop(Lake(chosen.need_lake()), place, chosen)
     if path:
         _export(shop, Path(path))

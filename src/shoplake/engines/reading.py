@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -36,7 +36,6 @@ from shoplake.engines.base import Checked, Quarantined
 from shoplake.engines.raw import BOM, GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.tables import EVENTS
 
-_T = TypeVar("_T")
 _LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
 _MOST_UNKNOWN_KEYS = 50
@@ -149,7 +148,7 @@ class Reading:
         lines = 0
         tables, quarantined = [no_events()], []
         unknown: Counter[str] = Counter()
-        for chunk in _chunks(numbered_lines(self.source, self.file), _CAREFUL_LINES):
+        for chunk in chunks(numbered_lines(self.source, self.file)):
             lines += len(chunk)
             accepted, turned_down, keys = self._judge(chunk)
             tables += accepted
@@ -182,7 +181,7 @@ def judge(
     """
     if not lines:
         return [], [], Counter()
-    parsed = [parse_line(raw.removeprefix(BOM)) for _, raw in lines]
+    parsed = [parse_line(raw.removeprefix(BOM) if number == 1 else raw) for number, raw in lines]
     connection.register("doubtful", as_table(parsed))
     judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful', latest)}) ORDER BY position").to_arrow_table()
     accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
@@ -251,7 +250,8 @@ def _are_columns(names: Iterable[str]) -> bool:
     return plain and len(names) <= _MOST_UNKNOWN_KEYS and len(folded) == len(names) + len(FIELD_NAMES)
 
 
-def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
+def chunks(lines: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines, as many at once as are judged together."""
+    iterator = iter(lines)
+    while chunk := list(islice(iterator, _CAREFUL_LINES)):
         yield chunk

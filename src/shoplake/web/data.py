@@ -142,11 +142,13 @@ def _ask(lake: OpenLake, query: queries.NamedQuery) -> dict[str, Any]:
 
 def _rows(lake: OpenLake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     try:
-        relation = lake.sql(sql)
-        return list(relation.columns), relation.fetchall()
+        with lake.reading():
+            relation = lake.sql(sql)
+            return list(relation.columns), relation.fetchall()
     except duckdb.Error as error:
         raise FatalError(
-            f"a data file of the lake cannot be read: {error}", remedy="Find out which, and what of it is left: shoplake verify"
+            f"a data file of the lake cannot be read: {error}",
+            remedy="Find out which, and what of it is left: shoplake verify",
         ) from error
 
 

@@ -179,14 +179,13 @@ class Duplicates:
 
     def _look(self, hour: datetime, files: Sequence[DataFile]) -> None:
         self._reader.view("events", EVENTS, files)
-        run = self._reader.connection.execute
-        run(
+        self._reader.rows(
             "CREATE OR REPLACE TEMP TABLE suspects AS"
             f" SELECT hash({_NINE}) AS h FROM events GROUP BY h HAVING count(*) > 1"
         )
         if self._reader.rows("SELECT count(*) FROM suspects") == [(0,)]:
             return
-        run(
+        self._reader.rows(
             "CREATE OR REPLACE TEMP TABLE twice AS"
             f" SELECT count(*) AS times, list(DISTINCT source_file) AS source_files, {_NINE} FROM events"
             f" WHERE hash({_NINE}) IN (SELECT h FROM suspects) GROUP BY {_NINE} HAVING count(*) > 1"

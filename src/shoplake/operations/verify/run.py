@@ -8,8 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-import duckdb
-
 from shoplake.discover import Source
 from shoplake.engines.base import Engine
 from shoplake.errors import FatalError
@@ -17,7 +15,7 @@ from shoplake.lake import CATALOG_FILE, Lake
 from shoplake.operations.verify.files import Files, Inventory
 from shoplake.operations.verify.findings import Check, Note, Report
 from shoplake.operations.verify.gold import Gold
-from shoplake.operations.verify.reader import Hours, Progress, Reader, iso
+from shoplake.operations.verify.reader import FAILED, Hours, Progress, Reader, iso
 from shoplake.operations.verify.repair import rebuild
 from shoplake.operations.verify.rows import Accounts, Duplicates
 from shoplake.operations.verify.sample import Sample
@@ -217,7 +215,7 @@ class _Walk:
         files = [file for hour in hours for file in self._events(hour)]
         try:
             gold.look_at_day(day, files)
-        except duckdb.Error as error:
+        except FAILED as error:
             for hour in hours:
                 self.hours.find_unreadable(hour, self.reader, self.files)
             gold.skip_day()
@@ -233,9 +231,9 @@ class _Walk:
     def _try(self, hour: datetime, step: Callable[[], None]) -> None:
         try:
             step()
-        except duckdb.Error as error:
+        except FAILED as error:
             self.hours.find_unreadable(hour, self.reader, self.files)
             try:
                 step()
-            except duckdb.Error:
+            except FAILED:
                 self.hours.not_compared(iso(hour), str(error).splitlines()[0])

@@ -31,6 +31,8 @@ _FILES_AT_ONCE = 24
 _RESTORE = "Restore the object. The lake still holds its events, but nothing can prove them any more."
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
 
+_MENDED = "meets the contract, but is in quarantine"
+
 _Line = tuple[int, bytes]
 
 
@@ -177,21 +179,20 @@ class Raw:
         quarantined = _held_quarantine(sorted(picked), reader, inventory)
         wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for position, (path, number, raw) in enumerate(lines):
-            row = quarantined.get((path, number))
+            row, (text, encoding) = quarantined.get((path, number)), _as_text(raw)
             if row is not None and FUTURE in row[2]:
                 row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
-                if not row[2] and not reasons[position]:
+                if row == (text, encoding, []) and not reasons[position]:
                     continue  # what was the future when it arrived, no later judge can tell
             if codes := reasons[position]:
-                text, encoding = _as_text(raw)
                 if row is None:
                     wrong[path].append((number, f"breaks the contract ({', '.join(codes)}), but is not in quarantine"))
                 elif row != (text, encoding, codes):
                     wrong[path].append((number, "is in quarantine with another text or other reasons"))
                 continue
             if row is not None:
-                wrong[path].append((number, "meets the contract, but is in quarantine"))
-            if not held[position] & {path, *self._entries[path].duplicates_of}:
+                wrong[path].append((number, _MENDED))
+            elif not held[position] & {path, *self._entries[path].duplicates_of}:
                 elsewhere = f"; {', '.join(sorted(held[position]))} holds its event" if held[position] else ""
                 wrong[path].append((number, f"is accepted, but is not in events{elsewhere}"))
         for path, found in sorted(wrong.items()):
@@ -201,7 +202,7 @@ class Raw:
                 "lines",
                 path,
                 f"{message}; first: line {number} {why}",
-                replay([path]),
+                _judge_again(path) if all(why == _MENDED for _, why in found) else replay([path]),
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
@@ -228,6 +229,10 @@ class Raw:
         ):
             found[position].add(path)
         return found
+
+
+def _judge_again(path: str) -> str:
+    return f"Judge its quarantined lines by the present contract: shoplake quarantine replay --file {path}"
 
 
 def _picks(seed: str, wanted: int, lines: int) -> Iterator[int]:
