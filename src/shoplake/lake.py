@@ -56,10 +56,6 @@ class Lake:
             )
         return self
 
-    def catalog(self) -> bytes | None:
-        """What names the state of every table: another text after every change, None where there is no lake."""
-        return self.storage.read_if_there(self._catalog)
-
     def view(self) -> View:
         """Every table as the last batch left it; all empty where there is no lake yet.
 

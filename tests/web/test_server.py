@@ -181,7 +181,7 @@ def test_no_lake_yet(tmp_path):
         assert response.status_code == 503
         assert "no lake" in response.json()["error"]["message"]
         assert "shoplake ingest" in response.json()["error"]["remedy"]
-    source, lake = build(tmp_path)
+    source, _ = build(tmp_path)
     assert answered(client.get("/api/answers").json()) == truth(source)
 
 
@@ -202,7 +202,7 @@ def test_broken_lake(tmp_path, shop):
     response = client_of(tmp_path / "lake").get("/api/answers")
     assert (response.status_code, "damaged" in response.json()["error"]["message"]) == (503, True)
     assert response.json()["error"]["remedy"]
-    source, lake = build(tmp_path / "other")
+    _, lake = build(tmp_path / "other")
     for file in (lake / "product_hourly" / "data").rglob("*.parquet"):
         file.unlink()
     response = client_of(lake).get("/api/answers")

@@ -55,7 +55,7 @@ class Shop:
 
 def catalog(lake: Lake) -> str:
     """A short text that is another after every change of the lake; empty where there is no lake."""
-    return _short(lake.catalog())
+    return _short(lake.storage.read_if_there(lake.catalog_location))
 
 
 def answers(shop: Shop, since: date | None, until: date | None) -> dict[str, Any]:

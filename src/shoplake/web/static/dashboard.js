@@ -8,6 +8,7 @@ class Refusal extends Error {}
 
 async function ask(path) {
   const response = await fetch(path);
+  if (response.status === 500) throw new Error("The server failed; its terminal says why");
   const content = await response.json();
   if (content.error) throw Object.assign(new Refusal(content.error.message), content.error, { days: response.status === 400 });
   return content;
@@ -92,8 +93,7 @@ async function look() {
       state.answers = state.health = null;
       trouble(`${error.message[0].toUpperCase()}${error.message.slice(1)}`, error.remedy);
     } else {
-      live("No answer from the server; trying again", true);
-      console.info(error);
+      live(error instanceof TypeError ? "No answer from the server; trying again" : error.message, true);
     }
   }
   setTimeout(look, document.hidden ? 5 * POLL : POLL);
