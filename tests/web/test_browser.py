@@ -1,6 +1,7 @@
 """The dashboard in a real browser: what is drawn, how it is used, how it follows the lake, what hostile names can do."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,8 +106,8 @@ class Page:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def complaints(self):
-        """What the console has to say, a refused answer of the server (which the page tells in words) left out."""
-        return [line["message"] for line in self.driver.get_log("browser") if " 503 " not in line["message"]]
+        """What the console has to say, refused answers of the server, which the page tells in words, left out."""
+        return [line["message"] for line in self.driver.get_log("browser") if not re.search(" (503|400) ", line["message"])]
 
 
 @contextmanager
@@ -232,6 +233,9 @@ def test_days(page, shop, url):
     check_charts(page, truth(shop[0], DAYS[1], DAYS[2]))
     page.shown(f"{url}?from=2031-01-01&to=2031-01-02")
     assert "No events on these days" in page.text("#answers")
+    page.shown(f"{url}?from=yesterday&last=x")
+    check_charts(page, truth(shop[0]))
+    assert "'yesterday' is no day" in page.text("#range")
 
 
 def test_groups_and_measures(page, shop, url):

@@ -10,7 +10,8 @@ async function ask(path) {
   const response = await fetch(path);
   if (response.status === 500) throw new Error("The server failed; its terminal says why");
   const content = await response.json();
-  if (content.error) throw Object.assign(new Refusal(content.error.message), content.error, { days: response.status === 400 });
+  if (content.error)
+    throw Object.assign(new Refusal(content.error.message), content.error, { days: response.status === 400 });
   return content;
 }
 
@@ -57,6 +58,10 @@ async function loadAnswers() {
     showAnswers();
   } catch (error) {
     if (!(error instanceof Refusal) || !error.days) throw error;
+    if (!state.answers) {
+      Object.assign(state, { since: "", until: "" }); // the address named days that are none
+      await loadAnswers();
+    }
     $("#range").textContent = `${error.message}. ${error.remedy}`;
   } finally {
     $("#answers").classList.remove("waiting");
@@ -86,7 +91,8 @@ async function look() {
     if (changed) await loadAnswers();
     if (changed || Date.now() - state.healthAt > HEALTH_AGE) await loadHealth();
     else showFreshness();
-    live(`Live · ${new Date().toISOString().slice(11, 19)}`);
+    live("Live");
+    $("#clock").textContent = new Date().toISOString().slice(11, 19);
   } catch (error) {
     if (error instanceof Refusal) {
       live("Waiting for the lake");
@@ -108,7 +114,7 @@ function route() {
   $("#health").hidden = view !== "health" || !state.health;
   $("#answers").hidden = view !== "answers" || state.trouble || !state.answers;
   $("#trouble").hidden = !state.trouble || !$("#health").hidden;
-  for (const again of drawings.values()) again();
+  redraw();
 }
 
 function choose(last, since = "", until = "") {
@@ -120,7 +126,7 @@ function choose(last, since = "", until = "") {
 
 function start() {
   addEventListener("hashchange", route);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawings.forEach((again) => again()));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(true));
   $("#funnel select").addEventListener("change", showFunnel);
   $("#categories select").addEventListener("change", showCategories);
   if (exported) {
@@ -137,7 +143,8 @@ function start() {
   form.addEventListener("change", () => form.reportValidity() && choose("", form.from.value, form.to.value));
   form.addEventListener("click", ({ target }) => target.dataset.last !== undefined && choose(target.dataset.last));
   const asked = new URLSearchParams(location.search);
-  Object.assign(state, { last: asked.get("last") ?? "", since: asked.get("from") ?? "", until: asked.get("to") ?? "" });
+  const last = /^\d{1,4}$/.test(asked.get("last")) ? asked.get("last") : "";
+  Object.assign(state, { last, since: asked.get("from") ?? "", until: asked.get("to") ?? "" });
   look();
 }
 

@@ -4,6 +4,7 @@
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const TABLE_ROWS = 1000;
+const TIMES = new Set(["event_hour", "when", "from", "to"]); // columns; what looks like a time in others is a name
 
 // What is known and shown. An exported page brings its data along.
 const exported = $("#data") && JSON.parse($("#data").textContent);
@@ -22,7 +23,11 @@ const minute = (text) => text.slice(0, 16).replace("T", " ");
 const noun = (number, one) => `${exact.format(number)} ${one}${number === 1 ? "" : "s"}`;
 
 function duration(seconds) {
-  for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+  for (const [unit, length] of [
+    ["day", 86400],
+    ["hour", 3600],
+    ["minute", 60],
+  ]) {
     if (seconds >= length) return noun(Math.floor(seconds / length), unit);
   }
   return noun(Math.max(0, Math.floor(seconds)), "second");
@@ -34,7 +39,7 @@ function written(column, value) {
   if (column.endsWith("_rate")) return percent(value);
   if (column === "revenue") return money.format(value);
   if (typeof value === "number") return exact.format(value);
-  return /^\d{4}-\d\d-\d\dT/.test(value) ? minute(value) : value;
+  return TIMES.has(column) ? minute(value) : value;
 }
 
 /** An element with attributes and children; a child that is no element becomes text. */
@@ -45,26 +50,35 @@ function el(name, attributes = {}, ...children) {
   return made;
 }
 
-function table(columns, rows, caption = "") {
+function table(columns, rows) {
   const numeric = columns.map((_, i) => rows.some((row) => typeof row[i] === "number") || columns[i] === "revenue");
   const cell = (kind, i, text, extra = {}) => el(kind, { class: numeric[i] ? "number" : "text", ...extra }, text);
   const head = columns.map((column, i) => cell("th", i, column.replaceAll("_", " "), { scope: "col" }));
   const shown = rows.slice(0, TABLE_ROWS);
   const cells = (row) =>
     row.map((value, i) => cell(i ? "td" : "th", i, written(columns[i], value), i ? {} : { scope: "row" }));
-  const rest = rows.length > shown.length ? `The first ${exact.format(TABLE_ROWS)} of ${exact.format(rows.length)}. ` : "";
-  const note = rest + caption;
-  const whole = el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, shown.map((row) => el("tr", {}, cells(row)))));
-  if (note) whole.prepend(el("caption", {}, note));
+  const whole = el(
+    "table",
+    {},
+    el("thead", {}, el("tr", {}, head)),
+    el(
+      "tbody",
+      {},
+      shown.map((row) => el("tr", {}, cells(row))),
+    ),
+  );
+  if (rows.length > shown.length) {
+    whole.prepend(el("caption", {}, `The first ${exact.format(TABLE_ROWS)} of ${exact.format(rows.length)}.`));
+  }
   return whole;
 }
 
 /** Puts a table behind the summary of a figure; open ones stay open. */
-function keepTable(figure, columns, rows, caption) {
+function keepTable(figure, columns, rows) {
   const details = $("details", figure);
   const name = $("h2", figure).textContent;
   const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${name}, table` });
-  scroll.append(table(columns, rows, caption));
+  scroll.append(table(columns, rows));
   details.replaceChildren($("summary", details), scroll);
 }
 
