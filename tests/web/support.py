@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 
 from shoplake.reports import json_value
-from tests.support import START, accepted, event, events, five_answers, ingest, judge_files, put
+from tests.support import START, accepted, event, events, five_answers, ingest, judge_files, key, put
 
 DAYS = (date(2025, 11, 17), date(2025, 11, 18), date(2025, 11, 19))
 HOSTILE = (
@@ -21,7 +21,7 @@ def hostile(first):
     """Views, carts and purchases of products and categories with hostile names."""
     made = []
     for number, name in enumerate(HOSTILE):
-        for offset, kind in enumerate(("page_view", "page_view", "add_to_cart", "purchase")):
+        for offset, kind in enumerate((*["page_view"] * 3, *["add_to_cart"] * 2, "purchase")):
             made.append(event(first + 10 * number + offset, kind, product_id=name, category=name, user_id=name))
     return made
 
@@ -32,9 +32,10 @@ def on(day, lines):
 
 
 def build(folder):
-    """Raw files and a lake: three days, one gap, a duplicate, broken lines."""
+    """Raw files and a lake: three days, a slot with two files, one with none, a duplicate, broken lines."""
     source, lake = folder / "raw", folder / "lake"
     put(source, 0, on(DAYS[0], events(60)))
+    put(source, key(0).replace(".jsonl", "-more.jsonl"), on(DAYS[0], events(7, first=60)))
     put(source, 1, [*events(150, first=100), *hostile(400), BROKEN, b'{"user_id": 3}'])
     put(source, 3, [*on(DAYS[2], events(90, first=600)), *on(DAYS[2], events(1, first=600))])
     ingest(source, lake)

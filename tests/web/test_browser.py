@@ -29,7 +29,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--window-size=1280,900"),
 )
 CHARTS = ("funnel", "revenue", "top", "categories", "activity")
-PATIENCE = 30  # seconds until a state that must come is given up on
+PATIENCE = 60  # seconds until a state that must come is given up on
 
 pytestmark = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="no Chromium with its driver (Debian: apt-get install chromium chromium-driver)"
@@ -107,7 +107,9 @@ class Page:
 
     def complaints(self):
         """What the console has to say, refused answers of the server, which the page tells in words, left out."""
-        return [line["message"] for line in self.driver.get_log("browser") if not re.search(" (503|400) ", line["message"])]
+        return [
+            line["message"] for line in self.driver.get_log("browser") if not re.search(" (503|400) ", line["message"])
+        ]
 
 
 @contextmanager

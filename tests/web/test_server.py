@@ -19,7 +19,7 @@ from shoplake.lake import Lake
 from shoplake.settings import Settings
 from shoplake.web import data, pages
 from shoplake.web.data import Shop
-from tests.support import command, event, events, ingest, judge_files, put
+from tests.support import command, event, events, ingest, judge_files, key, put
 from tests.web.support import BROKEN, DAYS, HOSTILE, answered, build, exported_data, slot_times, tree, truth
 
 app = pytest.importorskip("shoplake.web.app", reason="the extra web is not installed")
@@ -82,10 +82,12 @@ def test_health(shop, client):
     for key in ("verdict", "tables", "ledger", "newest_event", "gaps", "batches", "unreadable", "waiting"):
         assert health[key] == told[key]
     judged = judge_files(shop[0])
-    files = [Counter(verdict.fate for verdict in verdicts)["accepted"] for verdicts in judged.values()]
-    assert [(slot["slot"], slot["files"], slot["events"]) for slot in health["slots"]] == list(
-        zip(slot_times(4), (1, 1, 0, 1), (*files[:2], 0, files[2]), strict=True)
-    )
+    taken = Counter()
+    for path, verdicts in judged.items():
+        taken[path.rpartition("/")[0]] += sum(verdict.fate == "accepted" for verdict in verdicts)
+    expected = [(2, 67), (1, taken[key(1).rpartition("/")[0]]), (0, 0), (1, taken[key(3).rpartition("/")[0]])]
+    slots = [(slot["slot"], slot["files"], slot["events"]) for slot in health["slots"]]
+    assert slots == [(at, *figures) for at, figures in zip(slot_times(4), expected, strict=True)]
     broken = [verdict for verdicts in judged.values() for verdict in verdicts if verdict.fate == "quarantined"]
     counted = Counter(reason for verdict in broken for reason in verdict.reasons)
     assert {reason["reason"]: reason["lines"] for reason in health["reasons"]} == counted
@@ -375,7 +377,7 @@ def test_export(shop, tmp_path):
     found = exported_data(page)
     assert answered(found["answers"]) == truth(shop[0])
     assert HOSTILE[0] in {row[0] for row in answered(found["answers"])["conversion_funnel"]}
-    assert found["health"]["ledger"]["files"] == 3
+    assert found["health"]["ledger"]["files"] == 4
     own = page.replace(pages.read(pages.LIBRARY), "")
     loaded = re.findall(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=[\"']?([^\"' >]+)", own)
     assert [link[:5] for link in loaded] == ["data:"]

@@ -93,15 +93,13 @@ function showFunnel() {
   const rows =
     select.value === ""
       ? categories
-      : wanted
-          .slice(0, 15)
-          .map((row) => ({
-            name: row.product_id,
-            views: row.views,
-            carts: row.add_to_carts,
-            bought: row.purchases,
-            of: row.category,
-          }));
+      : wanted.slice(0, 15).map((row) => ({
+          name: row.product_id,
+          views: row.views,
+          carts: row.add_to_carts,
+          bought: row.purchases,
+          of: row.category,
+        }));
   const more =
     select.value && wanted.length > rows.length ? `, the ${rows.length} most viewed of ${wanted.length}` : "";
   const steps = [
