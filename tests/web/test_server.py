@@ -79,8 +79,8 @@ def test_health(shop, client):
     """It is what shoplake status says, and besides the slots with their gap and the quarantined lines by reason."""
     told = command("status", "--lake", shop[1], "--source", shop[0], "--format", "json").json
     health = client.get("/api/health").json()
-    for key in ("verdict", "tables", "ledger", "newest_event", "gaps", "batches", "unreadable", "waiting"):
-        assert health[key] == told[key]
+    for name in ("verdict", "tables", "ledger", "newest_event", "gaps", "batches", "unreadable", "waiting"):
+        assert health[name] == told[name]
     judged = judge_files(shop[0])
     taken = Counter()
     for path, verdicts in judged.items():
