@@ -121,6 +121,7 @@ def serving(lake, *words):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout
     try:
         yield process.stdout.readline().split()[-1]
     finally:
@@ -250,7 +251,7 @@ def test_groups_and_measures(page, shop, url):
         assert page.places("funnel", "yAxis") == [row[0] for row in rows]
         assert page.series("funnel")["Carts"] == [row[3] for row in rows]
     page.choose("#categories select", "purchases")
-    bought = Counter()
+    bought: Counter[str] = Counter()
     for _, category, *counts in expected["category_performance"]:
         bought[category] += counts[4]
     del bought["(none)"]
