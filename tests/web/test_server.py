@@ -138,7 +138,8 @@ def test_many_ask_at_once(shop, monkeypatch):
     client = client_of(shop[1])
     ranges = [(None, None), (DAYS[0], DAYS[0]), (DAYS[1], DAYS[1]), (DAYS[2], DAYS[2])] * 4
     expected = {span: truth(shop[0], *span) for span in set(ranges)}
-    real, calls, together = data.answers, Counter(), Barrier(len(ranges))
+    calls: Counter[object] = Counter()
+    real, together = data.answers, Barrier(len(ranges))
 
     def answers(shop, since, until):
         calls[since, until] += 1
