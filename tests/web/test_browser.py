@@ -344,7 +344,7 @@ def test_health(page, shop, url):
 @pytest.mark.parametrize("view", ["answers", "health"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_and_dark(page, url, view, scheme):
-    """At 400 pixels nothing is cut off; charts take the colours of the scheme and the width that there is, when it changes too."""
+    """At 400 pixels nothing is cut off; charts follow the scheme's colours and the width when these change."""
     page.emulate(400, scheme)
     page.shown(url, view)
     assert page.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -359,7 +359,10 @@ def test_narrow_and_dark(page, url, view, scheme):
     page.wait(
         f"(({option}.data[0].itemStyle ?? {option}.itemStyle).color ?? {option}.color) !== arguments[1]", chart, fill
     )
-    page.wait("document.querySelector(`#${arguments[0]} .chart`).clientWidth > 400", chart)
+    page.emulate(700, "dark" if scheme == "light" else "light")
+    page.wait(
+        "(width => width > 400 && width < 700)(document.querySelector(`#${arguments[0]} .chart`).clientWidth)", chart
+    )
     page.wait(
         "(chart => chart.querySelector('canvas').clientWidth === chart.clientWidth)"
         "(document.querySelector(`#${arguments[0]} .chart`))",
