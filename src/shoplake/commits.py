@@ -147,6 +147,14 @@ class Commit:
         self.base = view
         self._staged.clear()
 
+    def staged(self) -> View:
+        """The lake as it will be with what is staged so far; to read from, not to change."""
+        tables = dict(self.base.tables)
+        for name, staged in self._staged.items():
+            base = tables[name]
+            tables[name] = TableSnapshot(base.table, base.storage, base.location, staged.metadata, base.read)
+        return View(tables, self.base.catalog, self.base.version)
+
     def forget_history(self) -> None:
         """Keep no earlier snapshot of any table: publishing leaves only the newest ones.
 

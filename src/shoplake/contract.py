@@ -16,6 +16,7 @@ EVENT_TYPES = ("page_view", "add_to_cart", "remove_from_cart", "purchase", "sear
 WITH_PRODUCT = ("page_view", "add_to_cart", "remove_from_cart", "purchase")
 WITH_AMOUNT = ("add_to_cart", "remove_from_cart", "purchase")
 
+BOM = b"\xef\xbb\xbf"
 MALFORMED = "malformed_json"
 INVALID_UTF8 = "invalid_utf8"
 FUTURE = "future_timestamp"

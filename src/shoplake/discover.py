@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shutil
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,6 +64,15 @@ class Source(Protocol):
         """
         ...
 
+    def replace(self, file: SourceFile, content: bytes) -> None:
+        """Put other bytes in the place of a file, all of them or none, if it is still in the version that was listed.
+
+        Raises:
+            FileNotFoundError: It is not there in that version any more.
+            OSError: It cannot be written.
+        """
+        ...
+
     def still_there(self, paths: Collection[str]) -> set[str]:
         """Those of the given files that exist now, whatever a listing says."""
         ...
@@ -115,6 +126,22 @@ class LocalSource:
         """The raw bytes of a file."""
         return (self.root / file.path).open("rb")
 
+    def replace(self, file: SourceFile, content: bytes) -> None:
+        """Put other bytes in the place of a file; who reads it meanwhile sees the old ones to their end."""
+        path = self.root / file.path
+        fresh = path.with_name(f".{path.name}.new")
+        try:
+            with fresh.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            shutil.copymode(path, fresh)
+            if _version(path.stat()) != file.version:
+                raise FileNotFoundError(errno.ENOENT, "it was replaced", str(path))
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
     def still_there(self, paths: Collection[str]) -> set[str]:
         """Those of the given files that exist now."""
         return {path for path in paths if (self.root / path).is_file()}
@@ -137,7 +164,11 @@ class LocalSource:
                 except FileNotFoundError:
                     continue  # went between the listing and the look: the next run sees what is there then
                 path = f"{prefix}{entry.name}"
-                yield SourceFile(_printable(path), f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
+                yield SourceFile(_printable(path), _version(status), status.st_size)
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 class S3Source:
@@ -177,6 +208,11 @@ class S3Source:
         """The raw bytes of a file, as they are stored, read in ranges that are fetched ahead."""
         return cast("BinaryIO", io.BufferedReader(_Ranges(self._bucket, self._below + file.path, file), 1 << 20))
 
+    def replace(self, file: SourceFile, content: bytes) -> None:
+        """Put other bytes in the place of a file, by a conditional write; its headers stay."""
+        if not self._bucket.replace(self._below + file.path, _tag(file), content):
+            raise ReplacedError(f"{file.path} was replaced")
+
     def still_there(self, paths: Collection[str]) -> set[str]:
         """Those of the given files that exist now, asked for one by one: a listing may be behind."""
         if not paths:
@@ -192,9 +228,8 @@ class _Ranges(io.RawIOBase):
 
     def __init__(self, bucket: Bucket, key: str, file: SourceFile) -> None:
         super().__init__()
-        tag = file.version.rpartition("-")[0]
         self._bucket, self._key, self._path = bucket, key, file.path
-        self._tag = f'"{tag}"' if ":" not in tag else ""  # a time is no ETag
+        self._tag = _tag(file)
         self._starts = iter(range(0, file.bytes, RANGE_BYTES))
         self._end = file.bytes
         self._pool = ThreadPoolExecutor(_RANGES_AHEAD, thread_name_prefix="shoplake-s3")
@@ -229,6 +264,12 @@ class _Ranges(io.RawIOBase):
             return self._bucket.get_range(self._key, start, min(start + RANGE_BYTES, self._end), self._tag)
         except ChangedError as error:
             raise ReplacedError(f"{self._path} was replaced") from error
+
+
+def _tag(file: SourceFile) -> str:
+    """The ETag of a file on S3, empty where the server gives none."""
+    tag = file.version.rpartition("-")[0]
+    return f'"{tag}"' if ":" not in tag else ""  # a time is no ETag
 
 
 def _printable(path: str) -> str:

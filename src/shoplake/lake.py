@@ -16,7 +16,7 @@ from shoplake.storage import open_storage
 from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
-_FORMAT = 1
+_FORMAT = 2
 _PREVIOUS = 50
 
 
@@ -76,7 +76,7 @@ class Lake:
         if catalog["format"] != _FORMAT:
             raise FatalError(
                 f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
-                remedy="Use the version of shoplake that wrote it, or a newer one.",
+                remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
             )
         places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
         documents = dict(zip(places, self.storage.read_all(list(places.values())), strict=True))

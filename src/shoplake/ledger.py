@@ -21,6 +21,10 @@ from shoplake.tables import LEDGER
 INGESTED = "ingested"
 UNREADABLE = "unreadable"
 REOPENED = "reopened"
+REWRITTEN = "rewritten"
+TO_DO = (REOPENED, REWRITTEN)
+"""Files that the next batch does again: for the sake of others, or because an erasure rewrote the object, which is no news."""
+
 LEDGER_FILES = 32
 
 
@@ -37,6 +41,7 @@ class Entry:
     accepted: int
     duplicates: int
     quarantined: int
+    erased: int
     unknown_keys: str | None
     duplicates_of: tuple[str, ...]
     min_event_time: datetime | None
@@ -52,9 +57,9 @@ class Entry:
         return Known(self.version, self.status, self.duplicates_of)
 
     @property
-    def figures(self) -> tuple[int, int, int, int, datetime | None, datetime | None]:
-        """What became of the lines."""
-        counts = (self.lines, self.accepted, self.duplicates, self.quarantined)
+    def figures(self) -> tuple[int, int, int, datetime | None, datetime | None]:
+        """What became of the lines that were not erased."""
+        counts = (self.accepted, self.duplicates, self.quarantined)
         return (*counts, self.min_event_time, self.max_event_time)
 
 
@@ -137,6 +142,7 @@ def entry(result: Checked, arrived: datetime, batch: str, engine: str) -> Entry:
         accepted=result.accepted,
         duplicates=result.duplicates,
         quarantined=len(result.quarantined),
+        erased=result.erased,
         unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,

@@ -165,11 +165,15 @@ def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _dictionaries(rows: pa.Table) -> list[str]:
-    """Columns held as dictionaries of several texts: written as such, every row group would hold all of the texts."""
+    """Columns held as dictionaries that have texts which not every row has.
+
+    Written as such, every row group would hold all of the texts, also those of rows that were taken away.
+    """
     return [
         name
         for name, column in zip(rows.column_names, rows.columns, strict=True)
-        if pa.types.is_dictionary(column.type) and any(len(chunk.dictionary) != 1 for chunk in column.chunks)
+        if pa.types.is_dictionary(column.type)
+        and any(len(chunk.dictionary) != 1 or chunk.null_count for chunk in column.chunks)
     ]
 
 

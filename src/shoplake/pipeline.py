@@ -13,10 +13,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shoplake import ledger, plan
+from shoplake import erasures, ledger, plan
 from shoplake.commits import LostRaceError
+from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
-from shoplake.engines.base import Checked, Engine, Progress
+from shoplake.engines.base import Checked, Engine, Progress, Quarantined
+from shoplake.erasures import Erased
 from shoplake.errors import ContractError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
@@ -123,6 +125,14 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
         except LostRaceError as error:
             run.watchers.note(f"{error}; planning anew")
             continue
+        except ContractError:
+            raise
+        except Exception as error:
+            if run.lake.view().catalog == view.catalog:
+                raise
+            # An erasure removes at once what this run may have been reading, and an engine has errors of its own for that.
+            run.watchers.note(f"the lake changed meanwhile ({error}); planning anew")
+            continue
         if not reopened:
             return
     raise TransientError(
@@ -139,6 +149,8 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     if not checked:
         return base, False
     batch = batch.only(result.file for result in checked)
+    if erased := erasures.read(base["erasures"]):
+        _erase(engine, checked, erased)
     _breaker(checked, run.settings)
     conflicts = engine.dedupe(checked, base["events"].within)
     earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
@@ -178,6 +190,21 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if path in batch.again:
         report.failures.append({"file": path, "error": why})
     return True
+
+
+def _erase(engine: Engine, checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the lines about erased people."""
+    engine.erase(checked, erased)
+    for result in checked:
+        of_them: list[Quarantined] = []
+        others: list[Quarantined] = []
+        for line in result.quarantined:
+            (of_them if erased.named_in(line.raw) else others).append(line)
+        if of_them:
+            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
+            result.unknown_keys = erasures.without_keys(result.unknown_keys, extras)
+            result.quarantined = tuple(others)
+            result.erased += len(of_them)
 
 
 def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
@@ -240,6 +267,7 @@ def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int
         report.accepted += result.accepted
         report.duplicates += result.duplicates
         report.quarantined += len(result.quarantined)
+        report.erased += result.erased
         if result.error:
             report.failures.append({"file": result.file.path, "error": result.error})
         for key, number in result.unknown_keys.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -84,7 +84,7 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
         commit.replace(EVENTS, known, engine.write_events(checked, commit))
         _quarantine(commit, outcome)
         if gold:
-            _publish_gold(commit, gold, hours)
+            publish_gold(commit, gold, hours)
         others = outcome.entries.keys() - {result.file.path for result in checked}
         ledger.write(commit, known | others, outcome.entries, outcome.now)
         return commit.publish(), len(hours)
@@ -129,7 +129,13 @@ def raw_text(raw: bytes) -> dict[str, str]:
         return {"raw": base64.b64encode(raw).decode("ascii"), "encoding": "base64"}
 
 
-def _publish_gold(commit: Commit, gold: Gold, hours: frozenset[datetime]) -> None:
+def raw_bytes(raw: str, encoding: str) -> bytes:
+    """A raw line as it came, from what the quarantine keeps of it."""
+    return base64.b64decode(raw) if encoding == "base64" else raw.encode()
+
+
+def publish_gold(commit: Commit, gold: Gold, hours: Collection[datetime]) -> None:
+    """Stage recomputed gold; the events that it was computed from are staged already, or stay as they are."""
     computed_from = {"shoplake.events-snapshot": str(commit.snapshot_id("events"))}
     for table in GOLD_HOURLY:
         commit.replace(table, hours, gold.hourly[table.name], properties=computed_from)

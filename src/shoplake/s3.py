@@ -204,7 +204,7 @@ class Bucket:
         end = time.monotonic() + RETRY_SECONDS
         in_doubt = False  # whether a write may have been done, or be done later still
         for attempt in range(ATTEMPTS):
-            if attempt and time.monotonic() >= end:
+            if in_doubt and time.monotonic() >= end:
                 break
             _pause(attempt)
             try:
@@ -225,6 +225,24 @@ class Bucket:
             else:
                 return True
         raise self._unknown(key)
+
+    def replace(self, key: str, tag: str, content: bytes) -> bool:
+        """Put other bytes in the place of an object that still has an ETag; its headers (Content-Encoding) stay.
+
+        Returns:
+            Whether it holds these bytes now.
+        """
+
+        def once() -> None:
+            headers = obstore.get(self._store, key, options={"if_match": tag}).attributes
+            obstore.put(self._store, key, content, attributes=headers, mode={"e_tag": tag})
+
+        try:
+            self._again(once, f"writing {self._uri(key)}")
+        except (FileNotFoundError, PreconditionError):
+            there = self.get(key)  # the answer to a write that was done can get lost
+            return there is not None and there[0] == content
+        return True
 
     def _put_if(self, key: str, content: bytes, mode: PutMode) -> None:
         try:

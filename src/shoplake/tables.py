@@ -95,12 +95,17 @@ LEDGER = Table(
         Column("source_file", "string", "Path of the file below the source."),
         Column("version", "string", "Which version of it: size and modification time, or the storage's etag."),
         Column("bytes", "long", "Its size, compressed."),
-        Column("status", "string", "ingested, unreadable, or reopened (to be done again by the next batch)."),
+        Column(
+            "status",
+            "string",
+            "ingested, unreadable, or to be done again by the next batch: reopened, rewritten.",
+        ),
         Column("error", "string", "Why an unreadable file could not be read."),
-        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined."),
+        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined + erased."),
         Column("accepted", "long", "Its lines that are rows of events."),
         Column("duplicates", "long", "Its lines that are equal to an event counted already."),
         Column("quarantined", "long", "Its lines that are rows of quarantine."),
+        Column("erased", "long", "Its lines about erased people, of which the lake keeps nothing else."),
         Column(
             "unknown_keys", "string", "Keys that the contract does not know, each with its lines, as a JSON object."
         ),
@@ -115,6 +120,19 @@ LEDGER = Table(
     ("arrived_at", "month"),
     "source_file",
     merged_sort=("source_file",),
+)
+ERASURES = Table(
+    "erasures",
+    "one erased person",
+    (
+        Column("user_hash", "string", "HMAC-SHA256 of the user_id, with the salt as its key, in hexadecimal digits."),
+        Column("salt", "string", "Random bytes in hexadecimal digits, the same in all rows of a lake."),
+        Column("erased_at", "timestamp", "When the person was first erased, UTC."),
+        Column("request", "string", "The id of that request, as in its receipt."),
+    ),
+    ("erased_at", "month"),
+    "user_hash",
+    merged_sort=("user_hash",),
 )
 PRODUCT_HOURLY = Table(
     "product_hourly",
@@ -177,5 +195,5 @@ ACTIVITY_DAILY = Table(
 )
 
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
-TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER)
+TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER, ERASURES)
 BY_NAME = {table.name: table for table in TABLES}

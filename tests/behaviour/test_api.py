@@ -28,7 +28,16 @@ from tests.support import (
 )
 
 TABLES = {
-    *("events", "quarantine", "ledger", "product_hourly", "user_hourly", "session_hourly", "activity_daily"),
+    *(
+        "events",
+        "quarantine",
+        "ledger",
+        "product_hourly",
+        "user_hourly",
+        "session_hourly",
+        "activity_daily",
+        "erasures",
+    ),
 }
 
 

@@ -445,6 +445,7 @@ def test_status_json(shop, call):
         "accepted": 110,
         "duplicates": 10,
         "quarantined": 2,
+        "erased": 0,
     }
     newest = max(row["event_time"] for row in dump(shop / "lake")["events"])
     assert state["newest_event"] == newest.isoformat() + "Z"
@@ -482,7 +483,9 @@ def test_missing_places(call, tmp_path):
     tells(call("query", "--lake", tmp_path / "no"), 2, "there is no lake at", "shoplake ingest")
     tells(call("status", "--lake", tmp_path / "no"), 2, "there is no lake at")
     tells(call("ingest", "--lake", tmp_path / "no", "--source", tmp_path / "nowhere"), 2, "shoplake generate")
-    tells(call("ingest", "--lake", tmp_path / "no", "--source", "s3://bucket/raw"), 2, "not a local folder")
+    tells(
+        call("ingest", "--lake", tmp_path / "no", "--source", "gs://bucket/raw"), 2, "neither a local folder nor on S3"
+    )
     assert not (tmp_path / "no").exists()
 
 

@@ -324,6 +324,7 @@ class Vanishing:
         self.real = open_source(str(folder))
         self.folder, self.victim, self.content = folder, victim, content
         self.name, self.list, self.still_there = self.real.name, self.real.list, self.real.still_there
+        self.replace = self.real.replace
 
     def open(self, file):
         if file.path == self.victim and self.content is None:

@@ -34,6 +34,7 @@ from tests.support import (
     dump,
     event,
     events,
+    everywhere,
     fates,
     five_answers,
     ingest,
@@ -67,13 +68,13 @@ def replay_at(now, lake, choice=None, **settings):
 
 
 @pytest.fixture
-def source(tmp_path):
-    return tmp_path / "raw"
+def source(place):
+    return place / "raw"
 
 
 @pytest.fixture
-def lake(tmp_path):
-    return tmp_path / "lake"
+def lake(place):
+    return place / "lake"
 
 
 def truth(source, lake, *, more_links=False):
@@ -118,6 +119,7 @@ def shop(source, lake):
 # ------------------------------------------------------------------------------------------------- replay: what it does
 
 
+@everywhere
 def test_lines_of_the_future_become_events(shop):
     """Once their time has come, they are events, each once and with its file; the tables are those of a fresh lake."""
     source, lake = shop
@@ -343,6 +345,7 @@ def test_a_mended_object(shop):
 # ------------------------------------------------------------------------------------------------- replay: duplicates
 
 
+@everywhere
 def test_the_first_name_gets_it(source, lake):
     """An event that a later file brought meanwhile moves to the earlier file, by the same commit; it counts once."""
     put(source, 0, [event(1), ahead(1, "purchase")])

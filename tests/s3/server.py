@@ -19,6 +19,8 @@ _PORTS = (
     *("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"),
     *("filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc"),
 )
+# The server goes, and its folder with it, when this end of the pipe is closed: also if the tests are killed.
+_KEEPER = 'trap "" INT; "$@" & read -r _; kill -9 $!; wait; rm -rf "$0"'
 _TRIES = 3
 _SECONDS_TO_START = 30
 
@@ -37,14 +39,12 @@ def running() -> Iterator[str]:
         ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         process = _start(folder, ports)
         try:
-            if _answers(process, ports["s3.port"], Path(folder)):
+            if _answers(ports["s3.port"]):
                 yield f"http://127.0.0.1:{ports['s3.port']}"
                 return
             said = Path(folder, "log").read_text("utf-8", "replace")[-2000:]
         finally:
-            process.kill()
-            process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
+            process.communicate()
         if last == _TRIES - 1:
             raise RuntimeError(f"the S3 server did not start: {said}")
 
@@ -59,10 +59,17 @@ def _start(folder: str, ports: dict[str, int]) -> subprocess.Popen[bytes]:
     ]
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": folder, **KEYS}
     with Path(folder, "log").open("wb") as log:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            ["sh", "-c", _KEEPER, folder, *command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
 
 
-def _answers(process: subprocess.Popen[bytes], port: int, folder: Path) -> bool:
+def _answers(port: int) -> bool:
     """Wait until the server has taken a first object."""
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
@@ -77,7 +84,7 @@ def _answers(process: subprocess.Popen[bytes], port: int, folder: Path) -> bool:
         retry_config={"max_retries": 0},
     )
     end = time.monotonic() + _SECONDS_TO_START
-    while process.poll() is None and time.monotonic() < end:
+    while time.monotonic() < end:
         try:
             store.put("started", b"")
         except BaseError:

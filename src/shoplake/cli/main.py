@@ -14,6 +14,7 @@ from shoplake import __version__, settings
 from shoplake.cli import options, output
 from shoplake.cli.dashboard import dashboard
 from shoplake.cli.doctor import completion, doctor
+from shoplake.cli.erasing import erase
 from shoplake.cli.experiment import experiment
 from shoplake.cli.maintaining import maintain
 from shoplake.cli.options import examples
@@ -247,6 +248,7 @@ cli.add_command(experiment)
 cli.add_command(doctor)
 cli.add_command(completion)
 cli.add_command(maintain)
+cli.add_command(erase)
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     )
     say(
         f"  {done.lines:,} lines = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
-        f" + {done.quarantined:,} quarantined"
+        f" + {done.quarantined:,} quarantined{erased(done.erased)}"
     )
     if done.reasons:
         ranked = sorted(done.reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -150,6 +150,11 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
         say(f"  drift: keys that the contract does not know (kept in events.extra): {listed}")
     if done.failures:
         say(f"  {count(len(done.failures), 'file')} set aside as unreadable; retried when replaced")
+
+
+def erased(lines: int) -> str:
+    """The fourth fate of a sum of lines, where there are such lines."""
+    return f" + {lines:,} erased" if lines else ""
 
 
 @contextmanager

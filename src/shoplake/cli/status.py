@@ -103,7 +103,7 @@ def _show(state: Status) -> None:
     output.say(
         f"Ledger: {output.count(total['files'], 'source file')}, {total['lines']:,} lines ="
         f" {total['accepted']:,} accepted + {output.count(total['duplicates'], 'duplicate')}"
-        f" + {total['quarantined']:,} quarantined"
+        f" + {total['quarantined']:,} quarantined{output.erased(total['erased'])}"
     )
     if state.newest_event is not None:
         output.say(f"Newest event: {json_value(state.newest_event)}")

@@ -24,6 +24,7 @@ from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
 from shoplake.engines.reading import Reading, chunks, judge, no_events
+from shoplake.erasures import Erased, without_keys
 from shoplake.parquet import NewFile
 from shoplake.scans import Scans
 from shoplake.snapshots import DataFile, View
@@ -77,6 +78,18 @@ class DuckDBEngine:
             for _ in range(min(self._threads, len(files))):
                 spools.put(stack.enter_context(closing(Spool())))
             return self._map(one, files)
+
+    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
+        """Drop the accepted rows of erased people, with their unknown keys, and count them."""
+        readable = [result for result in checked if result.rows is not None]
+        users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
+        gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
+        for result in readable if len(gone) else ():
+            of_them = pc.is_in(result.rows.column("user_id"), gone)
+            lost = result.rows.filter(of_them)
+            result.erased += lost.num_rows
+            result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
+            result.rows = result.rows.filter(pc.invert(of_them))
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
         """Judge single lines of a file, given by number and bytes.

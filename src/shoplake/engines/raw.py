@@ -12,7 +12,6 @@ from isal import igzip, isal_zlib
 from shoplake.discover import ReplacedError, Source, SourceFile
 from shoplake.errors import FatalError
 
-BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
 _NEWLINE = 10
 

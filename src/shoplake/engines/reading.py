@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from shoplake import parquet
 from shoplake.contract import (
+    BOM,
     EVENT_COLUMNS,
     FIELD_NAMES,
     FIELDS,
@@ -33,7 +34,7 @@ from shoplake.contract import (
 )
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Quarantined
-from shoplake.engines.raw import BOM, GoneError, Spool, UnreadableError, numbered_lines
+from shoplake.engines.raw import GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.tables import EVENTS
 
 _LONGEST_LINE = 1024 * 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shoplake.commits import SAME_ROWS, Commit, LostRaceError
@@ -144,9 +144,9 @@ def maintain(request: Request) -> Report:
     return report
 
 
-def _plan(request: Request) -> dict[Any, list[Group]]:
+def _plan(request: Request) -> dict[date, list[Group]]:
     now = request.now().replace(tzinfo=None)
-    return merging.plan(request.lake.view(), now, request.closed_after, TABLES)
+    return merging.plan(request.lake.view(), now, request.closed_after)
 
 
 def _merge_all(request: Request, report: Report) -> None:

@@ -7,7 +7,7 @@ The unit is the partition: an hour of ``events``, a day of the hourly gold table
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -53,19 +53,16 @@ class Group:
         return sum(file.bytes for file in self.files)
 
 
-def plan(
-    view: View, now: datetime, closed_after: timedelta, tables: Collection[Table] = TABLES
-) -> dict[date, list[Group]]:
+def plan(view: View, now: datetime, closed_after: timedelta) -> dict[date, list[Group]]:
     """The groups that are worth merging, by the day of their partition's first row.
 
     Args:
         view: The lake.
         now: The time, UTC without a zone.
         closed_after: A partition is closed when it ended at least this long ago.
-        tables: The tables to look at.
     """
     days: dict[date, list[Group]] = defaultdict(list)
-    for table in tables:
+    for table in TABLES:
         column = table.partition[0]
         first_open = iceberg.partition_value(table, now - closed_after)
         partitions: dict[int, list[DataFile]] = defaultdict(list)

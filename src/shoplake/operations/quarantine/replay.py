@@ -21,11 +21,10 @@ import pyarrow.compute as pc
 
 from shoplake import ledger, parquet, pipeline, plan
 from shoplake.commits import LostRaceError
-from shoplake.contract import parse_line
+from shoplake.contract import BOM, parse_line
 from shoplake.discover import SourceFile
 from shoplake.engines.base import Checked, Progress, Quarantined
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.engines.raw import BOM
 from shoplake.engines.reading import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError, TransientError
 from shoplake.lake import Lake

@@ -17,10 +17,11 @@ from datetime import datetime
 import pyarrow as pa
 
 from shoplake import ledger
-from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql
+from shoplake.contract import BOM, EVENT_COLUMNS, FUTURE, parse_line, reasons_sql
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.raw import BOM, GoneError, UnreadableError, line_blocks
+from shoplake.engines.raw import GoneError, UnreadableError, line_blocks
 from shoplake.engines.reading import as_table
+from shoplake.erasures import Erased
 from shoplake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.findings import FIRST, Check, Note, replay
@@ -34,6 +35,7 @@ _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify
 _MENDED = "meets the contract, but is in quarantine"
 
 _Line = tuple[int, bytes]
+_Held = tuple[str, str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Judge:
     Attributes:
         lines: How many of each file; 0 for none.
         seed: What chooses them.
+        erased: Whose lines must be nowhere.
     """
 
     lines: int
     seed: int
+    erased: Erased
 
 
 @dataclass
@@ -179,23 +183,10 @@ class Raw:
         quarantined = _held_quarantine(sorted(picked), reader, inventory)
         wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for position, (path, number, raw) in enumerate(lines):
-            row, (text, encoding) = quarantined.get((path, number)), _as_text(raw)
-            if row is not None and FUTURE in row[2]:
-                row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
-                if row == (text, encoding, []) and not reasons[position]:
-                    continue  # what was the future when it arrived, no later judge can tell
-            if codes := reasons[position]:
-                if row is None:
-                    wrong[path].append((number, f"breaks the contract ({', '.join(codes)}), but is not in quarantine"))
-                elif row != (text, encoding, codes):
-                    wrong[path].append((number, "is in quarantine with another text or other reasons"))
-                continue
-            if row is not None:
-                wrong[path].append((number, _MENDED))
-            elif not held[position] & {path, *self._entries[path].duplicates_of}:
-                elsewhere = f"; {', '.join(sorted(held[position]))} holds its event" if held[position] else ""
-                wrong[path].append((number, f"is accepted, but is not in events{elsewhere}"))
-        for path, found in sorted(wrong.items()):
+            row = quarantined.get((path, number))
+            problems = self._problems(path, raw, reasons[position], row, held[position])
+            wrong[path] += [(number, problem) for problem in problems]
+        for path, found in sorted((path, some) for path, some in wrong.items() if some):
             number, why = found[0]
             message = f"{path}: {len(found):,} of {len(picked[path]):,} lines judged anew are not where they belong"
             self.lines.differs(
@@ -206,6 +197,28 @@ class Raw:
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
+
+    def _problems(self, path: str, raw: bytes, codes: list[str], row: _Held | None, held: set[str]) -> Iterator[str]:
+        """Why a line is not where it belongs."""
+        if self._judge.erased and self._judge.erased.named_in(raw):
+            if row is not None or held:
+                yield "is about an erased person, but is in the tables"
+            return
+        if row is not None and FUTURE in row[2]:
+            row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
+            if row == (*_as_text(raw), []) and not codes:
+                return  # what was the future when it arrived, no later judge can tell
+        if codes:
+            if row is None:
+                yield f"breaks the contract ({', '.join(codes)}), but is not in quarantine"
+            elif row != (*_as_text(raw), codes):
+                yield "is in quarantine with another text or other reasons"
+            return
+        if row is not None:
+            yield _MENDED
+        elif not held & {path, *self._entries[path].duplicates_of}:
+            elsewhere = f"; {', '.join(sorted(held))} holds its event" if held else ""
+            yield f"is accepted, but is not in events{elsewhere}"
 
     def _held_events(
         self, lines: Sequence[tuple[str, int, bytes]], reader: Reader, inventory: Inventory
@@ -255,9 +268,7 @@ def _judged(lines: Sequence[tuple[str, int, bytes]], reader: Reader) -> dict[int
     return {position: codes.split(",") if codes else [] for position, codes in found}
 
 
-def _held_quarantine(
-    paths: Sequence[str], reader: Reader, inventory: Inventory
-) -> dict[tuple[str, int], tuple[str, str, list[str]]]:
+def _held_quarantine(paths: Sequence[str], reader: Reader, inventory: Inventory) -> dict[tuple[str, int], _Held]:
     """The quarantined lines of some source files: text, encoding and reasons by file and line."""
     files = [file for file in inventory.usable(QUARANTINE) if file.may_hold("source_file", paths)]
     reader.connection.register("wanted", pa.table({"path": pa.array(paths, pa.string())}))
