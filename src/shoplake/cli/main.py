@@ -13,6 +13,7 @@ import click
 from shoplake import __version__, settings
 from shoplake.cli import options, output
 from shoplake.cli.aws import cost, deploy, destroy, publish
+from shoplake.cli.dashboard import dashboard
 from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.erasing import erase
 from shoplake.cli.experiment import experiment
@@ -268,6 +269,7 @@ def query(  # noqa: PLR0917 - one parameter an option
     asking.run(chosen.need_lake(), which, sql, path, style)
 
 
+cli.add_command(dashboard)
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
