@@ -123,7 +123,7 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
         except LostRaceError as error:
             run.watchers.note(f"{error}; planning anew")
             continue
-        except ContractError:
+        except (ContractError, TransientError):
             raise
         except Exception as error:
             if run.lake.view().catalog == view.catalog:
