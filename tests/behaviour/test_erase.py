@@ -292,7 +292,7 @@ def test_a_careful_reading_drops_the_person_too(raw, lake):
 
 def test_an_empty_list_asks_nothing_of_the_engine(raw, lake, monkeypatch):
     """As long as nobody was erased, ingest does not look for anybody."""
-    monkeypatch.setattr(DuckDBEngine, "erase", lambda *_: pytest.fail("looked for somebody"))
+    monkeypatch.setattr("shoplake.engines.duckdb._erase", lambda *_: pytest.fail("looked for somebody"))
     ingest(raw, lake)
 
 
