@@ -17,7 +17,6 @@ import shoplake
 from shoplake import erasures
 from shoplake.commits import Commit
 from shoplake.discover import LocalSource
-from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from tests.s3.path import S3Path
 from tests.support import (
