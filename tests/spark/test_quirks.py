@@ -45,22 +45,17 @@ def test_folders_become_columns(session, tmp_path):
     assert "event_time_hour" in read.columns
 
 
-def test_time_zone_of_the_session(session, tmp_path):
-    """The zone and the settings of the caller's session matter to nobody and stay as they are."""
-    session.conf.set("spark.sql.session.timeZone", "Asia/Kolkata")
-    session.conf.set("spark.sql.timestampType", "TIMESTAMP_NTZ")
+def test_time_zone(session, tmp_path):
+    """The zone of the machine matters to nobody."""
+    zones = session.sparkContext._jvm.java.util.TimeZone
+    before = zones.getDefault()
+    put(tmp_path / "raw", 0, [event(0, timestamp="2025-11-18T23:45:00Z"), event(1, timestamp="2025-11-18T20:00:00Z")])
+    zones.setDefault(zones.getTimeZone("Asia/Kolkata"))
     try:
-        put(
-            tmp_path / "raw",
-            0,
-            [event(0, timestamp="2025-11-18T23:45:00Z"), event(1, timestamp="2025-11-18T20:00:00Z")],
-        )
-        for engine in ("spark", "duckdb"):
-            ingest(tmp_path / "raw", tmp_path / engine, engine=engine)
-        assert session.conf.get("spark.sql.session.timeZone") == "Asia/Kolkata"
+        ingest(tmp_path / "raw", tmp_path / "spark", engine="spark")
     finally:
-        session.conf.unset("spark.sql.session.timeZone")
-        session.conf.unset("spark.sql.timestampType")
+        zones.setDefault(before)
+    ingest(tmp_path / "raw", tmp_path / "duckdb", engine="duckdb")
     spark, duckdb = dump(tmp_path / "spark"), dump(tmp_path / "duckdb")
     for name in ("events", "product_hourly", "session_hourly", "activity_daily"):
         assert spark[name] == duckdb[name]
