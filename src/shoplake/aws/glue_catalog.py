@@ -21,7 +21,7 @@ _TYPES = {"long": "bigint", "list<string>": "array<string>"}
 
 
 def publish(view: View, database: str, client: Any | None = None) -> None:
-    """Move each table's pointer forward to where a view has it; the ledger's comes last, as in the order of a run.
+    """Move each table's pointer forward to where a view has it; the ledger's after those of the rows that it tells of.
 
     Args:
         view: The lake as a commit left it.
