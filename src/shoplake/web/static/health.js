@@ -7,7 +7,7 @@ function showHealth() {
   const health = state.health;
   $("#verdict").replaceChildren(pill(health.verdict));
   showFreshness();
-  showReconciliation(health.ledger, health.tables);
+  showReconciliation(health);
   fill(
     "checks",
     el(
@@ -59,20 +59,25 @@ function showFreshness() {
   );
 }
 
-function showReconciliation(ledger, tables) {
-  const parts = ["accepted", "duplicates", "quarantined"];
-  const sum = parts.reduce((all, name) => all + ledger[name], 0);
-  const agrees =
-    sum === ledger.lines && tables.events.rows === ledger.accepted && tables.quarantine.rows === ledger.quarantined;
+function showReconciliation({ ledger, tables, checks }) {
+  const parts = ["accepted", "duplicates", "quarantined", ...(ledger.erased ? ["erased"] : [])];
   const bar = el(
     "div",
     { class: "bar", "aria-hidden": "true" },
     parts.filter((name) => ledger[name]).map((name) => el("i", { class: name })),
   );
   for (const part of bar.children) part.style.flexGrow = ledger[part.className];
+  const sum = parts.map((name) => exact.format(ledger[name])).join(" + ");
+  const unreadable = ledger.unreadable ? ` (${exact.format(ledger.unreadable)} unreadable)` : "";
   fill(
     "reconciliation",
-    el("p", { class: "big" }, noun(ledger.lines, "line"), " ", pill(agrees ? "ok" : "failed")),
+    el(
+      "p",
+      { class: "big" },
+      noun(ledger.lines, "line"),
+      " ",
+      pill(checks.find((one) => one.check === "whole").verdict),
+    ),
     bar,
     el(
       "ul",
@@ -82,8 +87,8 @@ function showReconciliation(ledger, tables) {
     el(
       "p",
       { class: "note" },
-      `${exact.format(ledger.lines)} lines ${sum === ledger.lines ? "=" : "≠"} ${parts.map((name) => exact.format(ledger[name])).join(" + ")}, of ${noun(ledger.files, "file")}` +
-        `${ledger.unreadable ? `, ${exact.format(ledger.unreadable)} unreadable` : ""}; the table events has ${noun(tables.events.rows, "row")}.`,
+      `${exact.format(ledger.lines)} lines = ${sum}, of ${noun(ledger.files, "file")}${unreadable};`,
+      ` the table events has ${noun(tables.events.rows, "row")}.`,
     ),
   );
 }
