@@ -39,8 +39,8 @@ class Field:
         fine: SQL that is true for a text that is there and meets the rule, or None where any text will do. ``{latest}``
             stands for the latest time that an event may have.
         code: Reason code of a present text that breaks the rule.
-        sure: SQL that is true for a text that a reader may take as it is; a line with another one is parsed with care. None
-            for any text.
+        sure: SQL that is true for a text that is fine and that a reader may take as it is; a line with another one is parsed
+            with care. None where that is the same.
         nullable_text: Whether an empty text is a value (True) or counts as missing (False).
     """
 
@@ -69,6 +69,13 @@ class Field:
 # An identifier that starts like an object or an array was one: no producer's identifier does. Plain comparisons cost a
 # quarter of taking the first character; nearly every identifier starts with a small letter and needs the first two.
 _FLAT = "CASE WHEN {0} >= chr(92) AND {0} < '{{' THEN TRUE ELSE {0} > '' AND {0} < '[' OR {0} >= '|' END"
+# A text that looks like what the reader makes of a number (1.50 becomes 1.5) has to be read again. So has what may be an
+# object or an array. Nearly every text starts with a letter.
+_NUMBER_LIKE = r"'^(-.*|0|[0-9]+(\.[0-9]+(e[+-]?[0-9]+)?|e[+-]?[0-9]+))$'"
+_SURE = (
+    "CASE WHEN {0} >= chr(92) AND {0} < '{{' THEN TRUE WHEN {0} >= ':' AND {0} < '[' THEN TRUE WHEN {0} < '[' THEN"
+    " {0} > '' AND NOT regexp_like({0}, " + _NUMBER_LIKE + ") ELSE {0} >= '|' END"
+)
 # The two forms that producers write are recognised without the regular expression, which costs twice the cast: what has
 # their shape and can be cast is one, but for white space in place of the hour's first digit and the hour 24. It is a CASE
 # because engines evaluate every arm of an OR.
@@ -89,13 +96,22 @@ FIELDS = (
         fine=f"event_time BETWEEN TIMESTAMP '1970-01-01 00:00:00' AND {{latest}} AND {_ISO_8601}",
         code="bad_timestamp",
     ),
-    Field("user_id", "user_id", "string", "non-empty text", fine=_FLAT.format("user_id"), code="bad_user_id"),
+    Field(
+        "user_id",
+        "user_id",
+        "string",
+        "non-empty text",
+        fine=_FLAT.format("user_id"),
+        sure=_SURE.format("user_id"),
+        code="bad_user_id",
+    ),
     Field(
         "session_id",
         "session_id",
         "string",
         "non-empty text",
         fine=_FLAT.format("session_id"),
+        sure=_SURE.format("session_id"),
         code="bad_session_id",
     ),
     Field(
@@ -113,6 +129,7 @@ FIELDS = (
         "non-empty text",
         WITH_PRODUCT,
         fine=_FLAT.format("product_id"),
+        sure=_SURE.format("product_id"),
         code="bad_product_id",
     ),
     Field(
@@ -122,6 +139,7 @@ FIELDS = (
         "non-empty text",
         WITH_PRODUCT,
         fine=_FLAT.format("category"),
+        sure=_SURE.format("category"),
         code="bad_category",
     ),
     Field(
@@ -153,8 +171,7 @@ FIELDS = (
         "string",
         "text, may be empty",
         ("search",),
-        sure="CASE WHEN search_query >= chr(92) AND search_query < '{' THEN TRUE"
-        " ELSE search_query < '[' OR search_query >= '|' END",
+        sure="search_query = '' OR " + _SURE.format("search_query"),
         nullable_text=True,
     ),
 )
@@ -242,7 +259,7 @@ def accepted_condition() -> str:
 
 
 def _fine(field: Field) -> str:
-    return field.fine or field.sure or field.present  # what is fine or sure is there
+    return f"({field.sure or field.fine or field.present})"  # what is sure is fine, and what is fine is there
 
 
 def check_sql(lines: str, latest: datetime, extra: str = "CAST(NULL AS VARCHAR)") -> str:
