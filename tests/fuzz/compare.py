@@ -89,7 +89,8 @@ def _of_ledger(entry: dict[str, Any], verdicts: Sequence[Verdict], blind: bool) 
 def _plain(value: Any) -> Any:
     """A JSON value that equals another if they are the same value: numbers by what they are worth."""
     if isinstance(value, Number):
-        return ("number", Decimal(value))
+        mantissa, _, exponent = value.lower().partition("e")
+        return ("number", Decimal(value) if len(exponent) < 10 else (mantissa, exponent))
     if isinstance(value, dict):
         return ("object", tuple(sorted((name, _plain(one)) for name, one in value.items())))
     if isinstance(value, list):

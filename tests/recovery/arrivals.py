@@ -1,8 +1,10 @@
 """Seeded arrivals for the proofs: a lake's first files, and what comes then."""
 
 import random
+from dataclasses import replace
 
-from tests.support import event, put
+from shoplake import pipeline
+from tests.support import dump, event, prepare, put
 
 HOURS = ("2025-11-18T13:59:59.9Z", "2025-11-18T15:10:00Z", "2025-11-17T23:30:00Z", "2025-11-18T00:00:00+00:00")
 
@@ -34,3 +36,11 @@ def later(source, seed):
     put(source, rng.randrange(10), _lines(rng, rng.randrange(1, 20)))
     for slot in range(13, 13 + rng.randrange(1, 3)):
         put(source, slot, _lines(rng, rng.randrange(5, 40)))
+
+
+def states(source, lake):
+    """Takes in what is new; the tables before it, after each batch, and so in the end."""
+    found = [dump(lake)]
+    watchers = pipeline.Watchers(committed=lambda *_: found.append(dump(lake)))
+    pipeline.ingest(replace(prepare(source, lake), watchers=watchers))
+    return found
