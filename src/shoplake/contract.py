@@ -85,6 +85,7 @@ _ISO_8601 = (
     r"regexp_like(timestamp, '^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,9})?)?"
     r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?$') END"
 )
+_PLAIN_NUMBER = r"regexp_like(price, '^(\d+(\.\d+)?|-0+(\.0+)?)$')"
 
 FIELDS = (
     Field(
@@ -159,10 +160,10 @@ FIELDS = (
         "number, 0 to 9999999999.99, rounded to cents",
         WITH_AMOUNT,
         cast="TRY_CAST(price AS DECIMAL(12, 2))",
-        # The cast allows more than JSON does, and is wrong about some exponents: the text itself is looked at, where it is
-        # not as the value is written. A negative price that rounds to zero is still negative.
-        fine="CASE WHEN CAST(price_value AS VARCHAR) = price AND price_value > 0 THEN TRUE"
-        r" ELSE price_value >= 0 AND regexp_like(price, '^(\d+(\.\d+)?|-0+(\.0+)?)$') END",
+        # The cast allows more than JSON does in texts, and is wrong about some exponents, which parse_line writes out. A
+        # negative price that rounds to zero is still negative.
+        fine=f"price_value >= 0 AND {_PLAIN_NUMBER}",
+        sure=f"CASE WHEN price_value > 0 THEN TRUE ELSE price_value = 0 AND {_PLAIN_NUMBER} END",
         code="bad_price",
     ),
     Field(

@@ -43,7 +43,7 @@ def disagreements(
         quarantined[row["source_file"]][row["line_number"]] = (line, sorted(row["reasons"]))
     events: dict[str, Counter[Any]] = defaultdict(Counter)
     for *fields, path, extra in (row.values() for row in tables["events"]):
-        kept = None if path in blind or extra is None else json.loads(extra, parse_int=Number, parse_float=Number)
+        kept = None if path in blind or extra is None else _read(extra)
         events[path][(*fields, kept and _plain(kept))] += 1
     found = {
         path: [
@@ -84,6 +84,10 @@ def _of_ledger(entry: dict[str, Any], verdicts: Sequence[Verdict], blind: bool) 
         due["keys"] = Counter(name for one in verdicts for name in one.unknown or ())
         found["keys"] = json.loads(entry.get("unknown_keys") or "{}")
     return [] if found == due else [f"ledger has {_short(found)} instead of {_short(due)}"]
+
+
+def _read(text: str) -> Any:
+    return json.loads(text, parse_int=Number, parse_float=Number, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Any line meets the fate, for the reasons and with the values that an independent judge says. Lines are made, seeded, in
-:mod:`tests.fuzz.lines`; the judge is :mod:`tests.judge`; another engine is one more entry of :data:`ENGINES`.
+"""Any line meets the fate, for the reasons and with the values that an independent judge says.
 
-`make test` judges some thousands of lines, `make proofs` 100,000. Another seed: SHOPLAKE_FUZZ_SEED=7.
+Lines are made, seeded, in :mod:`tests.fuzz.lines`; the judge is :mod:`tests.judge`; another engine is one more entry of
+:data:`ENGINES`. `make test` judges 2,500 lines, `make proofs` 100,000. Another seed: SHOPLAKE_FUZZ_SEED=7.
 """
 
 import gzip
@@ -25,7 +25,7 @@ from tests.support import FULL, as_line, event, events, put_bytes
 ENGINES = {"duckdb": lambda: DuckDBEngine(2)}
 SEED = int(os.environ.get("SHOPLAKE_FUZZ_SEED", "1"))
 LINES_A_RUN = 2_500
-RUNS = 40 if FULL else 2
+RUNS = 40 if FULL else 1
 NOW = datetime(2025, 11, 30, tzinfo=UTC)
 LATEST = datetime(2025, 12, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 SHOWN = 3
@@ -75,7 +75,7 @@ def test_fuzzed_lines(tmp_path, engine, turn):
 
 
 def test_lines_are_worth_it(tmp_path):
-    """The lines of a run end in every way that the contract knows, enough of them are accepted, and they are always the same."""
+    """The lines end in every way that the contract knows, enough of them are accepted, and they are always the same."""
     for slot, lead, lines in files(0):
         put_bytes(tmp_path, slot, gzip.compress(b"\n".join([*lead, *lines]), 1))
     judged = [verdict for verdicts in judge_files(tmp_path, LATEST).values() for verdict in verdicts]

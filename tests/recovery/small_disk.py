@@ -23,6 +23,14 @@ def mount(where, *options):
     subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", where], check=True)
 
 
+def failure(raw, lake):
+    try:
+        ingest(raw, lake)
+    except FatalError as error:
+        return error
+    return None
+
+
 def main(folder):
     raw, disk = folder / "raw", folder / "disk"
     disk.mkdir()
@@ -39,15 +47,13 @@ def main(folder):
     failures = 0
     for more in range(0, 400, 4 if FULL else 40):
         mount(disk, "remount", f"size={used + more * PAGE}")
-        try:
-            ingest(raw, lake)
-        except FatalError as error:
-            assert "No space left on device" in str(error)
-            assert "Check disk space" in error.remedy
-            assert dump(lake) in states
-            failures += 1
-            continue
-        break
+        error = failure(raw, lake)
+        if error is None:
+            break
+        assert "No space left on device" in str(error)
+        assert "Check disk space" in error.remedy
+        assert dump(lake) in states
+        failures += 1
     mount(disk, "remount", "size=64m")
     assert dump(lake) == states[-1]
     assert shoplake.verify(lake, raw).ok

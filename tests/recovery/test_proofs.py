@@ -1,5 +1,6 @@
-"""Kills and races by the hundred, each followed by a full verification. `make test` does a few, `make proofs` all of them:
-200 kills and 20 rounds of four runs at once.
+"""Kills and races, each followed by a full verification.
+
+`make test` does a few, `make proofs` all of them: 200 kills and 20 rounds of four runs at once.
 """
 
 import json
@@ -40,9 +41,10 @@ else:
 def start(source, lake, point, batch_bytes):
     """A process that is ready to run."""
     command = [sys.executable, DRIVER, source, lake, point, str(batch_bytes)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, **pipes)
-    assert process.stdout.readline() == b"ready\n", process.stderr.read().decode()
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n", process.communicate()[1].decode()
     return process
 
 

@@ -53,6 +53,7 @@ _ODD = "|".join(
         r"[:,\[]\s*-?(?:[NiI]|n[^u])",  # forgiven: NaN, Infinity
         r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9]+(?:\.[0-9]+)?[eE])|[:,\[]\s*-0",  # goes through a double
         rf'"(?:{"|".join(_TEXTS)})"\s*:\s*-?[0-9]+\.',  # so does this: 1.50 becomes 1.5
+        r'"price"\s*:\s*"(?:[^0-9]|[0-9.]*[^0-9."]|[0-9.]*\.")',  # forgiven by the cast: "1_0", " 1", "1."
         r'\\[^"]*"\s*:',  # an escape in a key, which may be one of these
         rf"(?:[\[{{][^\[{{]*){{{MAX_DEPTH + 1}}}",  # may be nested too deep
     )
@@ -111,7 +112,7 @@ class Reading:
         """Judge by SQL what it reads exactly, and the other lines with care; None where only the careful reader can."""
         if _holds_vertical_white(path):
             return None
-        odd, unknown = self._odd(path), self._unknown_keys(path)
+        odd, unknown = self._look(path)
         if len(odd) != rows.num_rows or not _are_columns(unknown):
             return None
         if unknown:
@@ -170,22 +171,21 @@ class Reading:
             lines += 1
         return found if lines == len(wanted) else None
 
-    def _odd(self, path: str) -> _Flags:
-        """Which lines DuckDB's parser may forgive or change, and those that it does not read at all."""
-        flags = self.connection.execute(
-            f"SELECT coalesce(regexp_matches(json, $odd), TRUE) AS odd FROM {_objects(path)}", {"odd": _ODD}
-        ).fetchnumpy()
-        return np.asarray(flags["odd"], bool)
-
-    def _unknown_keys(self, path: str) -> Counter[str]:
-        """In how many of the other lines each key stands that the contract does not know."""
+    def _look(self, path: str) -> tuple[_Flags, Counter[str]]:
+        """Which lines DuckDB's parser may forgive, change or not read at all; the unknown keys of the others, counted."""
         known = ", ".join(f"'{name}'" for name in FIELD_NAMES)
-        found = self.connection.execute(
-            f"SELECT key, count(*) FROM (SELECT unnest(list_distinct(json_keys(json))) AS key FROM {_objects(path)}"
-            f" WHERE NOT regexp_matches(json, $odd)) AS keys WHERE key NOT IN ({known}) GROUP BY key ORDER BY key",
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE looked AS SELECT coalesce(regexp_matches(json, $odd), TRUE) AS odd,"
+            f" list_distinct(list_filter(json_keys(json), lambda key: key NOT IN ({known}))) AS keys"
+            f" FROM read_ndjson_objects('{path}', compression = 'uncompressed', ignore_errors = true,"
+            f" maximum_object_size = {_LONGEST_LINE})",
             {"odd": _ODD},
         )
-        return Counter(dict(found.fetchall()))
+        odd = self.connection.execute("SELECT odd FROM looked").fetchnumpy()["odd"]
+        keys = "SELECT unnest(keys) AS key FROM looked WHERE NOT odd"
+        counted = self.connection.execute(f"SELECT key, count(*) FROM ({keys}) GROUP BY key").fetchall()
+        self.connection.execute("DROP TABLE looked")
+        return np.asarray(odd, bool), Counter(dict(counted))
 
     def _careful(self) -> Checked:
         lines = 0
@@ -312,13 +312,6 @@ def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def _objects(path: str) -> str:
-    return (
-        f"read_ndjson_objects('{path}', compression = 'uncompressed', ignore_errors = true,"
-        f" maximum_object_size = {_LONGEST_LINE})"
-    )
 
 
 def _holds_vertical_white(path: str) -> bool:
