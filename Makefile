@@ -16,7 +16,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test proofs lint bench lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
@@ -27,6 +27,9 @@ demo: .venv/.stamp ## generate events, ingest them and ask the five questions
 
 test: .venv/.stamp ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+proofs: .venv/.stamp ## run the proofs of the guarantees in full: an hour (docs/reference/guarantees.md)
+	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest tests/fuzz tests/recovery $(ARGS)
 
 lint: .venv/.stamp ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .
