@@ -16,7 +16,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test proofs lint bench lock clean
+.PHONY: help demo test proofs lint docs blog bench lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
@@ -36,6 +36,13 @@ lint: .venv/.stamp ## check style, format, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: .venv/.stamp ## build the documentation site in build/site
+	@$(BIN)/python docs/build_reference.py
+	@$(BIN)/zensical build --strict
+
+blog: .venv/.stamp ## build the blog post as HTML and .docx in build/blog
+	@$(BIN)/python docs/build_blog.py
 
 bench: .venv-bench/.stamp ## time the workloads against the peers
 	@$(BENCH_BIN)/python bench/run.py $(ARGS)

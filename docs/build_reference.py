@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -92,13 +93,19 @@ def cli_page() -> str:
         "",
         "Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, everything else to stderr.",
     ]
-    for name in ("", *cli.list_commands(click.Context(cli))):
-        command = cli.commands[name] if name else cli
-        context = click.Context(
-            command, info_name=f"shoplake {name}".strip(), max_content_width=100, terminal_width=100
-        )
-        lines += ["", f"## shoplake {name}".rstrip(), "", "```text", command.get_help(context), "```"]
+    for name, command in _commands("", cli):
+        context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+        lines += ["", f"## {name}", "", "```text", command.get_help(context), "```"]
     return "\n".join(lines)
+
+
+def _commands(above: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command and those below it, each with its whole name."""
+    name = f"{above} {command.name if above else 'shoplake'}".strip()
+    yield name, command
+    if isinstance(command, click.Group):
+        for below in command.list_commands(click.Context(command)):
+            yield from _commands(name, command.commands[below])
 
 
 def queries_page() -> str:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -94,8 +93,8 @@ def judge(lines: Iterable[bytes], seen: set[Event] | None = None, latest: dateti
     return verdicts
 
 
-def judge_files(source: Path, latest: datetime = LATEST) -> dict[str, list[Verdict]]:
-    """Judge every file of a source, in the order of the paths; unreadable files have no lines."""
+def judge_files(source: Any, latest: datetime = LATEST) -> dict[str, list[Verdict]]:
+    """Judge every file of a source (a path or what acts as one), in the order of their names; unreadable ones are empty."""
     seen: set[Event] = set()
     found = {}
     for path in sorted(source.rglob("*.jsonl.gz"), key=lambda file: file.relative_to(source).as_posix()):

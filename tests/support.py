@@ -18,18 +18,27 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 import shoplake
 from shoplake import pipeline, queries
 from shoplake.cli.main import main
-from shoplake.discover import LocalSource
+from shoplake.discover import Source, open_source
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
 from tests.judge import Event, Verdict, accepted, fates, judge, judge_files
+from tests.s3.path import S3Path
 
 __all__ = ["Event", "Verdict", "accepted", "fates", "judge", "judge_files"]
 
+Place = Path | S3Path
+everywhere = pytest.mark.parametrize(
+    "place",
+    [pytest.param("tmp_path", id="local"), pytest.param("s3_place", id="s3", marks=pytest.mark.s3)],
+    indirect=True,
+)
 FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"  # `make proofs`
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
@@ -75,7 +84,7 @@ def as_line(line: Mapping[str, Any] | bytes) -> bytes:
 
 
 def put(
-    source: Path,
+    source: Place,
     where: int | str,
     lines: Iterable[Mapping[str, Any] | bytes],
     *,
@@ -99,7 +108,7 @@ def put(
     )
 
 
-def put_bytes(source: Path, where: int | str, content: bytes) -> str:
+def put_bytes(source: Place, where: int | str, content: bytes) -> str:
     """Write a source file's bytes as they are; returns its path below the source."""
     name = key(where) if isinstance(where, int) else where
     path = source / name
@@ -111,13 +120,13 @@ def put_bytes(source: Path, where: int | str, content: bytes) -> str:
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
-def prepare(source: Path | LocalSource, lake: Path, *, threads: int = 2, **settings: Any) -> pipeline.Run:
+def prepare(source: Place | Source, lake: Place, *, threads: int = 2, **settings: Any) -> pipeline.Run:
     """A run that is ready to be done or previewed."""
-    source = LocalSource(source) if isinstance(source, Path) else source
-    return pipeline.Run(Lake(lake), source, lambda: DuckDBEngine(threads), Settings(threads=threads, **settings))
+    source = open_source(str(source)) if isinstance(source, Path | S3Path) else source
+    return pipeline.Run(Lake(str(lake)), source, lambda: DuckDBEngine(threads), Settings(threads=threads, **settings))
 
 
-def ingest(source: Path | LocalSource, lake: Path, **settings: Any) -> RunReport:
+def ingest(source: Place | Source, lake: Place, **settings: Any) -> RunReport:
     """Take in what is new."""
     return pipeline.ingest(prepare(source, lake, **settings))
 
@@ -150,15 +159,15 @@ def command(*words: object) -> Told:
     return Told(code, out.getvalue(), err.getvalue())
 
 
-def data_files(lake: Path, table: str) -> dict[str, tuple[Any, Any]]:
+def data_files(lake: Place, table: str) -> dict[str, tuple[Any, Any]]:
     """A table's data files by path, with the smallest and the largest key that each holds."""
-    snapshot = Lake(lake).view()[table]
+    snapshot = Lake(str(lake)).view()[table]
     return {file.path: (file.lower[snapshot.table.key], file.upper[snapshot.table.key]) for file in snapshot.files}
 
 
-def dump(lake: Path) -> dict[str, list[dict[str, Any]]]:
+def dump(lake: Place) -> dict[str, list[dict[str, Any]]]:
     """Every published row of every table, sorted, without the columns that say when and by which run it came."""
-    with shoplake.open(lake, threads=2) as opened:
+    with shoplake.open(str(lake), threads=2) as opened:
         return {name: _rows(opened, name) for name in opened.tables}
 
 
@@ -173,25 +182,25 @@ def _rows(opened: Any, name: str) -> list[dict[str, Any]]:
     return sorted(rows, key=repr)
 
 
-def snapshots(lake: Path) -> dict[str, int | None]:
+def snapshots(lake: Place) -> dict[str, int | None]:
     """The newest snapshot of every table."""
-    return {name: table.snapshot_id for name, table in Lake(lake).view().tables.items()}
+    return {name: table.snapshot_id for name, table in Lake(str(lake)).view().tables.items()}
 
 
-def ledger(lake: Path) -> dict[str, dict[str, Any]]:
+def ledger(lake: Place) -> dict[str, dict[str, Any]]:
     """The ledger's rows by source file."""
     return {row["source_file"]: row for row in dump(lake)["ledger"]}
 
 
-def answers(lake: Path) -> dict[str, list[tuple[Any, ...]]]:
+def answers(lake: Place) -> dict[str, list[tuple[Any, ...]]]:
     """The five answers from the gold tables."""
-    with shoplake.open(lake, threads=2) as opened:
+    with shoplake.open(str(lake), threads=2) as opened:
         return {name: opened.query(name).fetchall() for name in QUESTIONS}
 
 
-def oracle(lake: Path) -> dict[str, list[tuple[Any, ...]]]:
+def oracle(lake: Place) -> dict[str, list[tuple[Any, ...]]]:
     """The five answers from the events, by grading/queries.sql."""
-    with shoplake.open(lake, threads=2) as opened:
+    with shoplake.open(str(lake), threads=2) as opened:
         return {query.name: opened.sql(query.sql).fetchall() for query in queries.oracle()}
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
 from shoplake import queries
 from shoplake.errors import FatalError, UsageError
 from shoplake.lake import Lake
+from shoplake.scans import Scans
 from shoplake.snapshots import TableSnapshot, View
 from shoplake.tables import TABLES, Table
 
@@ -38,7 +40,7 @@ def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: 
     seen by opening again, or by :meth:`OpenLake.refresh`.
 
     Args:
-        lake: The lake's folder.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
         threads: Cores to use; all by default.
 
     Raises:
@@ -65,8 +67,8 @@ def verify(
     """Recount a lake from its raw objects and from every table, and compare all with the ledger.
 
     Args:
-        lake: The lake's folder.
-        source: The folder of its raw objects; without it they are left out.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        source: The folder or prefix of its raw objects; without it they are left out.
         sample: The share of hours, days and files to look at, above 0, and 1 for all.
         repair: Whether hours and days of gold that differ from the events are rebuilt.
         threads: Cores to use; all by default.
@@ -82,14 +84,14 @@ def verify(
         >>> shoplake.verify("lake", "raw").ok
         True
     """
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.operations import verify as operation
 
     if not 0 < sample <= 1:
         raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
     cores = threads or os.cpu_count() or 1
-    place = None if source is None else LocalSource(source)
+    place = None if source is None else open_source(source)
     request = operation.Request(Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair)
     return operation.verify(request)
 
@@ -102,6 +104,7 @@ class OpenLake:
         self._lake = lake
         self._connection = duckdb.connect(config={"threads": threads} if threads else {})
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._scans = Scans(self._connection)
         self.refresh()
 
     @property
@@ -128,7 +131,8 @@ class OpenLake:
         for table in TABLES:
             if table.name not in self._viewed and table.name in text.lower():
                 self._make_view(table)
-        return self._connection.sql(text)
+        with self.reading():
+            return self._connection.sql(text)
 
     def query(self, name: str | int) -> DuckDBPyRelation:
         """One of the five questions, by name or number.
@@ -138,16 +142,47 @@ class OpenLake:
         """
         return self.sql(queries.find(str(name))[0].sql)
 
+    def reading(self) -> AbstractContextManager[None]:
+        """A block in which the rows of a relation are fetched: what fails on S3 is told in our own words.
+
+        Without it DuckDB tells it, as the text of its own error.
+
+        Raises:
+            ShoplakeError: What went wrong on S3.
+        """
+        return self._scans.reading()
+
+    def register(self, name: str, rows: Any) -> None:
+        """Make rows of your own queryable beside the tables.
+
+        Args:
+            name: The name to use in SQL.
+            rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
+        """
+        self._connection.register(name, rows)
+
     def _make_view(self, table: Table) -> None:
         """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""
         try:
-            self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {_select(table, self._view[table.name])}")
+            with self.reading():
+                rows = self._select(table, self._view[table.name])
+                self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {rows}")
         except duckdb.IOException as error:
             raise FatalError(
                 f"a data file of table {table.name} cannot be read: {error}",
                 remedy="Was the lake moved or partly deleted?",
             ) from error
         self._viewed.add(table.name)
+
+    def _select(self, table: Table, snapshot: TableSnapshot) -> str:
+        columns = ", ".join(column.name for column in table.columns)
+        if not snapshot.files:
+            nothing = ", ".join(
+                f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
+                for column in table.columns
+            )
+            return f"SELECT {nothing} WHERE FALSE"
+        return f"SELECT {columns} FROM {self._scans.parquet(snapshot.files)}"
 
     def close(self) -> None:
         """Let go of the lake."""
@@ -162,15 +197,3 @@ class OpenLake:
     ) -> None:
         """Let go of the lake."""
         self.close()
-
-
-def _select(table: Table, snapshot: TableSnapshot | None) -> str:
-    columns = ", ".join(column.name for column in table.columns)
-    if snapshot is None or not snapshot.files:
-        nothing = ", ".join(
-            f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
-            for column in table.columns
-        )
-        return f"SELECT {nothing} WHERE FALSE"
-    files = ", ".join("'" + file.path.replace("'", "''") + "'" for file in snapshot.files)
-    return f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)"

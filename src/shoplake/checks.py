@@ -101,7 +101,7 @@ def whole(found: Findings) -> Check:
     wrong = [
         entry.source_file
         for entry in found.entries
-        if entry.lines != entry.accepted + entry.duplicates + entry.quarantined
+        if entry.lines != entry.accepted + entry.duplicates + entry.quarantined + entry.erased
     ]
     differing = [
         f"{table} has {rows:,} rows where the ledger counts {lines:,}"
@@ -136,7 +136,7 @@ def readable(found: Findings) -> Check:
 
 def waiting(found: Findings) -> Check:
     """Whether there is something for the next run to do."""
-    reopened = sum(entry.status == ledger.REOPENED for entry in found.entries)
+    reopened = sum(entry.status in ledger.TO_DO for entry in found.entries)
     again = f"{words.count(reopened, 'file')} to be done again" if reopened else ""
     remedy = "Ingest what waits: shoplake ingest"
     if found.todo is None:

@@ -9,6 +9,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake import iceberg, parquet
-from shoplake.errors import TransientError
+from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError
 from shoplake.iceberg import ADDED, DELETED, EXISTING, Record
 from shoplake.lake import Lake
 from shoplake.parquet import NewFile
@@ -28,6 +29,11 @@ from shoplake.tables import Table
 SNAPSHOTS_KEPT = 100
 METADATA_KEPT = 10
 MERGE_MANIFESTS = 16
+SAME_ROWS = {"operation": "replace"}
+"""Properties of a commit that stores the same rows otherwise. Of several of these in a row only the last keeps its snapshot,
+so that maintenance does not push the batches out of the history."""
+
+_HISTORY = "shoplake.history"  # a table property, another one each time the history is forgotten
 
 
 class LostRaceError(TransientError):
@@ -37,7 +43,9 @@ class LostRaceError(TransientError):
 class Commit:
     """Changes to a lake that become visible together, or not at all.
 
-    As a context manager it removes what it wrote if it ends without having been published.
+    As a context manager it removes what it wrote if it ends without having been published. When it is not known whether it
+    was, because the storage did not answer or the process was interrupted, everything stays: what is not named by a table
+    is found later, what is named must be there.
     """
 
     def __init__(self, lake: Lake, base: View, now: datetime, properties: Mapping[str, str]) -> None:
@@ -55,9 +63,11 @@ class Commit:
         self._properties = dict(properties)
         self._staged: dict[str, _Staged] = {}
         self._written: list[str] = []
-        self._published = False
+        self._held: dict[tuple[str, tuple[Any, ...]], bool] = {}
+        self._history = True
+        self._keep = False
 
-    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
+    def write(self, table: Table, partition: date, rows: pa.Table, order: Sequence[str] | None = None) -> NewFile:
         """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
 
         May be called from several threads.
@@ -66,9 +76,10 @@ class Commit:
             table: The table.
             partition: A value of the partitioned column: all rows lie in the partition that it lies in.
             rows: Its rows.
+            order: Columns to sort them by, if not by the table's own order; with none they stay as they are.
         """
         location = self.new_location(table, partition)
-        content, footer = parquet.encode(table, rows)
+        content, footer = parquet.encode(table, rows, order)
         self._lake.storage.write(location, content)
         return NewFile(location, footer, len(content))
 
@@ -97,7 +108,7 @@ class Commit:
             table: The table; at most once in a commit.
             keys: Values of the table's key column whose rows go.
             new: Files with the rows that come.
-            merge: Paths of small files whose rows are part of ``new``: they go whole.
+            merge: Paths of files that go whole: as far as their rows stay, they are part of ``new``.
             properties: Recorded in the snapshot's summary, beside the commit's own.
         """
         base = self.base[table.name]
@@ -106,6 +117,50 @@ class Commit:
             removed += [file for file in base.files if file.path in merge]
         if removed or new or kept:
             self._staged[table.name] = self._stage(base, removed, [*kept, *new], properties or {})
+
+    def holding(self, table: Table, keys: Collection[Any], besides: Collection[str] = ()) -> list[DataFile]:
+        """The data files of the base that hold rows of the given keys; where statistics cannot tell, by a look at the key.
+
+        Args:
+            table: The table.
+            keys: Values of its key column.
+            besides: Paths of files that are not looked at.
+        """
+        base, column, wanted = self.base[table.name], table.key, sorted(keys)
+        if not wanted:
+            return []
+        candidates = base.within(wanted[0], wanted[-1]) if column == table.partition[0] else base.files
+        return [
+            file
+            for file in candidates
+            if file.path not in besides and file.may_hold(column, wanted) and self._holds(table, file, wanted)
+        ]
+
+    def rebase(self, view: View) -> None:
+        """Go on from a newer view of the lake: nothing is staged any more, files that were written can still be used.
+
+        Raises:
+            LostRaceError: The lake's history was forgotten meanwhile: the files may have been removed.
+        """
+        if any(_history(base) != _history(view[name]) for name, base in self.base.tables.items()):
+            raise _lost()
+        self.base = view
+        self._staged.clear()
+
+    def staged(self) -> View:
+        """The lake as it will be with what is staged so far; to read from, not to change."""
+        tables = dict(self.base.tables)
+        for name, staged in self._staged.items():
+            base = tables[name]
+            tables[name] = TableSnapshot(base.table, base.storage, base.location, staged.metadata, base.read)
+        return View(tables, self.base.catalog, self.base.version)
+
+    def forget_history(self) -> None:
+        """Keep no earlier snapshot of any table: publishing leaves only the newest ones.
+
+        What the others named can then be removed at once: :func:`shoplake.operations.sweep.find` without a grace period.
+        """
+        self._history = False
 
     def snapshot_id(self, name: str) -> int | None:
         """The snapshot of a table that this commit makes, or the one that it leaves as it is."""
@@ -120,25 +175,34 @@ class Commit:
 
         Raises:
             LostRaceError: The lake changed meanwhile; nothing was changed.
+            UnknownOutcomeError: The storage did not answer.
         """
         tables, forgotten = dict(self.base.tables), []
+        if not self._history:
+            for name, base in self.base.tables.items():
+                if base.location is not None:
+                    self._staged.setdefault(name, _Staged(base.metadata)).forget(base.location)
         for name, staged in self._staged.items():
             base = self.base[name]
             location = self._write(
                 base,
-                f"metadata/{staged.sequence_number:05d}-{uuid.uuid4()}.metadata.json",
+                f"metadata/{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}.metadata.json",
                 json.dumps(staged.metadata).encode(),
             )
             tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, base.read)
             forgotten += staged.forgotten
-        catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        self._keep = True  # from here on the changes may be visible, whatever interrupts what follows
+        try:
+            catalog = self._lake.swap(self.base, {name: str(tables[name].location) for name in self._staged})
+        except UnknownOutcomeError:
+            raise
+        except (ShoplakeError, OSError):
+            self._keep = False
+            raise
         if catalog is None:
-            raise LostRaceError(
-                "another run changed the lake meanwhile; nothing of this one was kept",
-                remedy="Run the same command again: it plans anew from what is there now.",
-            )
-        self._published = True
-        self._lake.storage.delete(forgotten)
+            self._keep = False
+            raise _lost()
+        self._clean_up(forgotten)
         return View(tables, catalog, self.base.version + 1)
 
     def __enter__(self) -> Self:
@@ -149,8 +213,13 @@ class Commit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove what was written for nothing."""
-        if not self._published:
-            self._lake.storage.delete(self._written)
+        if not self._keep:
+            self._clean_up(self._written)
+
+    def _clean_up(self, locations: Sequence[str]) -> None:
+        """Remove objects that no table names; those that cannot be removed now are found by maintenance."""
+        with suppress(ShoplakeError, OSError):
+            self._lake.storage.delete(locations)
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
@@ -245,26 +314,34 @@ class Commit:
     def _stale(
         self, base: TableSnapshot, keys: Collection[Any], merge: Collection[str]
     ) -> tuple[list[DataFile], list[NewFile]]:
-        if not keys:
-            return [], []
-        table = base.table
-        column = table.key
-        candidates = base.within(min(keys), max(keys)) if column == table.partition[0] else base.files
-        removed, kept, wanted = [], [], sorted(keys)
-        for file in candidates:
-            if file.path in merge or not file.may_hold(column, wanted):
-                continue
+        table, column = base.table, base.table.key
+        removed, kept = [], []
+        for file in self.holding(table, keys, merge):
+            removed.append(file)
             if file.lower[column] == file.upper[column]:
-                removed.append(file)
                 continue
-            rows = parquet.read(table, self._lake.storage.read(file.path))
-            values = pa.array(wanted, rows.schema.field(column).type)
-            rest = rows.filter(pc.invert(pc.is_in(rows.column(column), values)))
-            if rest.num_rows < rows.num_rows:
-                removed.append(file)
-                if rest.num_rows:
-                    kept.append(self.write(table, file.lower[table.partition[0]], rest))
+            rows = parquet.read_together(table, [self._lake.storage.read(file.path)])
+            rest = rows.filter(pc.invert(parquet.among(rows.column(column), keys)))
+            if rest.num_rows:
+                kept.append(self.write(table, file.lower[table.partition[0]], rest, ()))
         return removed, kept
+
+    def _holds(self, table: Table, file: DataFile, keys: Sequence[Any]) -> bool:
+        column = table.key
+        if file.lower[column] == file.upper[column]:
+            return True
+        asked = file.path, tuple(keys)
+        if asked not in self._held:
+            try:
+                with self._lake.storage.open(file.path) as stream:
+                    values = parquet.read_together(table, [stream], [column]).column(column)
+            except OSError as error:
+                raise FatalError(
+                    f"{file.path} cannot be read: {error.strerror or error}",
+                    remedy="Find out what is lost: shoplake verify.",
+                ) from error
+            self._held[asked] = bool(pc.any(parquet.among(values, keys)).as_py())
+        return self._held[asked]
 
     def _table_location(self, table: Table) -> str:
         return str(self.base[table.name].metadata.get("location") or f"{self._lake.root}/{table.name}")
@@ -272,17 +349,20 @@ class Commit:
 
 @dataclass
 class _Staged:
-    """A table's next metadata."""
+    """A table's next metadata; without a snapshot of its own it says less about the past."""
 
     metadata: Record
-    snapshot_id: int
-    sequence_number: int
+    snapshot_id: int = 0
+    sequence_number: int = 0
     forgotten: list[str] = field(default_factory=list)
 
     def add(self, snapshot: Record, previous: str | None) -> None:
         """Make a snapshot the current one; let go of the oldest ones and of the oldest metadata documents."""
         old = self.metadata
-        snapshots = [*old["snapshots"], snapshot][-SNAPSHOTS_KEPT:]
+        earlier = old["snapshots"]
+        if earlier and all(one["summary"]["operation"] == SAME_ROWS["operation"] for one in (earlier[-1], snapshot)):
+            earlier = earlier[:-1]
+        snapshots = [*earlier, snapshot][-SNAPSHOTS_KEPT:]
         kept = {one["snapshot-id"] for one in snapshots}
         at = snapshot["timestamp-ms"]
         log = [*old["snapshot-log"], {"snapshot-id": self.snapshot_id, "timestamp-ms": at}]
@@ -299,6 +379,28 @@ class _Staged:
             "snapshot-log": [entry for entry in log if entry["snapshot-id"] in kept],
             "metadata-log": documents[-METADATA_KEPT:],
         }
+
+    def forget(self, previous: str) -> None:
+        """Let go of every snapshot but the current one, and of every earlier metadata document."""
+        current = self.metadata["current-snapshot-id"]
+        self.forgotten += [previous, *(document["metadata-file"] for document in self.metadata["metadata-log"])]
+        self.metadata = self.metadata | {
+            "snapshots": [one for one in self.metadata["snapshots"] if one["snapshot-id"] == current],
+            "snapshot-log": [one for one in self.metadata["snapshot-log"] if one["snapshot-id"] == current],
+            "metadata-log": [],
+            "properties": self.metadata["properties"] | {_HISTORY: uuid.uuid4().hex},
+        }
+
+
+def _history(table: TableSnapshot) -> str | None:
+    return dict(table.metadata.get("properties", {})).get(_HISTORY)
+
+
+def _lost() -> LostRaceError:
+    return LostRaceError(
+        "another run changed the lake meanwhile; nothing of this one was kept",
+        remedy="Run the same command again: it plans anew from what is there now.",
+    )
 
 
 def _live(manifest: Record) -> int:

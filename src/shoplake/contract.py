@@ -18,6 +18,7 @@ EVENT_TYPES = ("page_view", "add_to_cart", "remove_from_cart", "purchase", "sear
 WITH_PRODUCT = ("page_view", "add_to_cart", "remove_from_cart", "purchase")
 WITH_AMOUNT = ("add_to_cart", "remove_from_cart", "purchase")
 
+BOM = b"\xef\xbb\xbf"
 MALFORMED = "malformed_json"
 INVALID_UTF8 = "invalid_utf8"
 FUTURE = "future_timestamp"
@@ -328,6 +329,11 @@ class Parsed(NamedTuple):
         """The unknown keys as JSON text, None for none; null is no value."""
         kept = {name: value for name, value in self.unknown.items() if value is not None}
         return _as_json(kept) if kept else None
+
+
+def without_bom(number: int, raw: bytes) -> bytes:
+    """A line, numbered from 1, without the byte order mark that a file may begin with; anywhere else it is no JSON."""
+    return raw.removeprefix(BOM) if number == 1 else raw
 
 
 def parse_line(raw: bytes) -> Parsed:

@@ -33,5 +33,9 @@ class TransientError(ShoplakeError):
     """The same call may work later: a lost race, a storage that did not answer."""
 
 
+class UnknownOutcomeError(TransientError):
+    """A change was asked for and no answer came: it may have been made or not. What it needs must stay where it is."""
+
+
 class FatalError(ShoplakeError):
     """Something is broken that no retry will mend: a damaged lake, no disk space, no permission."""

@@ -1,29 +1,27 @@
-"""A lake: one folder that holds a catalog and every table, who may write to it, and what readers see of it."""
+"""A lake: one folder or S3 prefix that holds a catalog and every table, who may write to it, and what readers see of it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from shoplake import iceberg
-from shoplake.errors import FatalError, UsageError
+from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.snapshots import TableSnapshot, View
-from shoplake.storage import LocalStorage
+from shoplake.storage import open_storage
 from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
-_LOCK_FILE = ".lock"
-_FORMAT = 1
+_FORMAT = 2
+_PREVIOUS = 50
 
 
 class Lake:
-    """A lake in a folder of this machine.
+    """A lake in a folder of this machine or on S3.
 
     ``catalog.json`` names the metadata document of every table. A batch becomes visible by one atomic swap of that file,
     which happens only if nobody else swapped it in between.
@@ -36,9 +34,10 @@ class Lake:
         """Name a lake; nothing is read or made yet.
 
         Raises:
-            UsageError: The place is a URI of a storage that is not supported, or an existing file.
+            UsageError: The place is a URI of a storage that is not supported, or an existing file; or S3 is meant and its
+                package or settings are missing.
         """
-        self.storage = LocalStorage(root)
+        self.storage = open_storage(root)
 
     @property
     def root(self) -> str:
@@ -51,7 +50,7 @@ class Lake:
         Raises:
             UsageError: There is no lake at the place.
         """
-        if self.storage.read_if_there(self._catalog) is None:
+        if self.storage.read_if_there(self.catalog_location) is None:
             raise UsageError(
                 f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
             )
@@ -63,7 +62,7 @@ class Lake:
         Raises:
             FatalError: The catalog or a table's metadata is damaged or missing.
         """
-        content = self.storage.read_if_there(self._catalog)
+        content = self.storage.read_if_there(self.catalog_location)
         if content is None:
             return View({table.name: TableSnapshot(table, self.storage, None, {}) for table in TABLES}, None, 0)
         try:
@@ -71,17 +70,21 @@ class Lake:
             version, locations = int(catalog["version"]), dict(catalog["tables"])
         except (ValueError, KeyError, TypeError) as error:
             raise FatalError(
-                f"the catalog {self._catalog} is damaged: {error}", remedy="Restore it from a backup of the lake."
+                f"the catalog {self.catalog_location} is damaged: {error}",
+                remedy="Restore it from a backup of the lake.",
             ) from error
         if catalog["format"] != _FORMAT:
             raise FatalError(
-                f"the catalog {self._catalog} has format {catalog['format']}, this version reads {_FORMAT}",
-                remedy="Use the version of shoplake that wrote it, or a newer one.",
+                f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
+                remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
             )
+        places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
+        documents = dict(zip(places, self.storage.read_all(list(places.values())), strict=True))
         tables = {}
         for table in TABLES:
-            location = f"{self.root}/{locations[table.name]}" if table.name in locations else None
-            tables[table.name] = TableSnapshot(table, self.storage, location, self._metadata(location))
+            place = places.get(table.name)
+            metadata = self._metadata(place, documents[table.name]) if place else {}
+            tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, version)
 
     def create(self) -> View:
@@ -91,19 +94,22 @@ class Lake:
             FatalError: There are data files but no catalog.
         """
         view = self.view()
-        if view.catalog is None:
-            if any((self.storage.folder / table.name / "data").exists() for table in TABLES):
-                raise FatalError(
-                    f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
-                )
-            locations = {}
-            for table in TABLES:
-                locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
-                metadata = iceberg.new_table(table, f"{self.root}/{table.name}")
-                self.storage.write(locations[table.name], json.dumps(metadata).encode())
-            self.swap(view, locations)  # a race is won by either: the lake is there then
-            view = self.view()
-        return view
+        if view.catalog is not None:
+            return view
+        data = any(True for table in TABLES for _ in self.storage.list(f"{self.root}/{table.name}/data"))
+        if (
+            data and self.storage.read_if_there(self.catalog_location) is None
+        ):  # another run may just have made the lake
+            raise FatalError(
+                f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
+            )
+        locations = {}
+        for table in TABLES:
+            locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
+            metadata = iceberg.new_table(table, f"{self.root}/{table.name}")
+            self.storage.write(locations[table.name], json.dumps(metadata).encode())
+        self.swap(view, locations)  # a race is won by either: the lake is there then
+        return self.view()
 
     def swap(self, base: View, metadata: Mapping[str, str]) -> bytes | None:
         """Make a new state of all tables visible at once, if the lake is still as it was.
@@ -114,23 +120,42 @@ class Lake:
 
         Returns:
             The new catalog, or None if somebody else changed the lake since ``base`` was read.
+
+        Raises:
+            UnknownOutcomeError: The storage did not answer: the new state may be visible, or become so later still.
         """
+        before = json.loads(base.catalog) if base.catalog else {}
         locations = {name: table.location for name, table in base.tables.items() if table.location} | dict(metadata)
         catalog = {
             "format": _FORMAT,
             "version": base.version + 1,
             "id": uuid.uuid4().hex,
+            "previous": [before["id"], *before.get("previous", [])][:_PREVIOUS] if before else [],
             "tables": {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()},
         }
         content = json.dumps(catalog, indent=1).encode()
-        return content if self.storage.swap(self._catalog, base.catalog, content) else None
+        if self.storage.swap(self.catalog_location, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
+            return content
+        return None
 
-    @contextmanager
-    def writing(self, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-        """Be the only run of this machine that writes to this lake; wait for another one to end.
+    def _is_built_upon(self, catalog_id: str) -> bool:
+        """Whether the catalog came from the given one: its swap was done, but the answer got lost, and others came since."""
+        try:
+            now = self.storage.read_if_there(self.catalog_location)
+        except TransientError as error:
+            raise UnknownOutcomeError(
+                f"no answer came to the swap of {self.catalog_location}", remedy=error.remedy
+            ) from error
+        try:
+            return now is not None and catalog_id in json.loads(now).get("previous", [])
+        except (ValueError, AttributeError):
+            return False  # damaged; whoever reads it next says so
 
-        It saves the work that the loser of a race would do for nothing; what keeps the tables right is the swap. The lock
-        is the operating system's: it ends with the process that holds it, however that ends.
+    def writing(self, waiting: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
+        """Be the only run that writes to this lake, where that can be arranged; wait for another one to end.
+
+        It saves the work that the loser of a race would do for nothing; what keeps the tables right is the swap. On S3
+        there is no lock.
 
         Args:
             waiting: Is told, once, who is being waited for.
@@ -138,45 +163,17 @@ class Lake:
         Raises:
             FatalError: The folder cannot be written to.
         """
-        try:
-            self.storage.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.storage.folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise FatalError(
-                f"the lake {self.root} cannot be written to: {error.strerror}",
-                remedy="Check the folder's permissions and that its disk is not mounted read-only.",
-            ) from error
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if waiting:
-                    holder = os.read(lock, 200).decode("utf-8", "replace") or "{}"
-                    waiting(f"another run{_who(holder)} is writing to this lake; waiting for it to end")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, json.dumps({"pid": os.getpid()}).encode(), 0)
-            yield
-        finally:
-            os.close(lock)
+        return self.storage.alone(waiting)
 
     @property
-    def _catalog(self) -> str:
+    def catalog_location(self) -> str:
+        """The location of the catalog, the one file that is ever replaced."""
         return f"{self.root}/{CATALOG_FILE}"
 
-    def _metadata(self, location: str | None) -> dict[str, Any]:
-        if location is None:
-            return {}
+    def _metadata(self, location: str, content: bytes) -> dict[str, Any]:
         try:
-            return dict(json.loads(self.storage.read(location)))
+            return dict(json.loads(content))
         except ValueError as error:
             raise FatalError(
                 f"{location} is damaged: {error}", remedy="Restore it from a backup of the lake."
             ) from error
-
-
-def _who(holder: str) -> str:
-    try:
-        return f" (process {json.loads(holder)['pid']})"
-    except (ValueError, KeyError, TypeError):
-        return ""

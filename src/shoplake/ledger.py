@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoplake import parquet
+from shoplake.commits import Commit
+from shoplake.engines.base import Checked
 from shoplake.parquet import arrow_schema
 from shoplake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import LEDGER
@@ -17,6 +21,11 @@ from shoplake.tables import LEDGER
 INGESTED = "ingested"
 UNREADABLE = "unreadable"
 REOPENED = "reopened"
+REWRITTEN = "rewritten"
+TO_DO = (REOPENED, REWRITTEN)
+"""Files that the next batch does again: for the sake of others, or because an erasure rewrote the object, which is no news."""
+
+LEDGER_FILES = 32
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class Entry:
     accepted: int
     duplicates: int
     quarantined: int
+    erased: int
     unknown_keys: str | None
     duplicates_of: tuple[str, ...]
     min_event_time: datetime | None
@@ -47,9 +57,9 @@ class Entry:
         return Known(self.version, self.status, self.duplicates_of)
 
     @property
-    def figures(self) -> tuple[int, int, int, int, datetime | None, datetime | None]:
-        """What became of the lines."""
-        counts = (self.lines, self.accepted, self.duplicates, self.quarantined)
+    def figures(self) -> tuple[int, int, int, datetime | None, datetime | None]:
+        """What became of the lines that were not erased."""
+        counts = (self.accepted, self.duplicates, self.quarantined)
         return (*counts, self.min_event_time, self.max_event_time)
 
 
@@ -111,3 +121,52 @@ def dependents(entries: Mapping[str, Entry | Known], of: set[str]) -> set[str]:
         frontier = {path for path, of_these in linked.items() if frontier.intersection(of_these)} - found - of
         found |= frontier
     return found
+
+
+def entry(result: Checked, arrived: datetime, batch: str, engine: str) -> Entry:
+    """The entry of a file that was done.
+
+    Args:
+        result: What became of it, its duplicates dropped.
+        arrived: When this version of it was first ingested.
+        batch: The batch's id.
+        engine: The engine's name.
+    """
+    return Entry(
+        source_file=result.file.path,
+        version=result.file.version,
+        bytes=result.file.bytes,
+        status=UNREADABLE if result.error else INGESTED,
+        error=result.error,
+        lines=result.lines,
+        accepted=result.accepted,
+        duplicates=result.duplicates,
+        quarantined=len(result.quarantined),
+        erased=result.erased,
+        unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
+        duplicates_of=tuple(sorted(result.duplicates_of)),
+        min_event_time=result.min_event_time,
+        max_event_time=result.max_event_time,
+        arrived_at=arrived,
+        batch=batch,
+        engine=engine,
+        seconds=round(result.seconds, 3),
+    )
+
+
+def write(commit: Commit, known: Collection[str], entries: Mapping[str, Entry], now: datetime) -> None:
+    """Write entries, in place of those of the known paths.
+
+    Now and then the month's small files are merged into one on the way, so that reading the ledger stays cheap.
+    """
+    stored = commit.base[LEDGER.name]
+    rows = as_rows(entries.values())
+    month = [file for file in stored.files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
+    merge = month if len(month) >= LEDGER_FILES else []
+    if merge:
+        earlier = rows_of(stored, merge)
+        keep = pc.invert(pc.is_in(earlier.column("source_file"), pa.array(list(entries))))
+        rows = pa.concat_tables([earlier.filter(keep), rows])
+    months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
+    new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
+    commit.replace(LEDGER, known, new, merge={file.path for file in merge})

@@ -18,13 +18,14 @@ from shoplake.contract import FIELDS
 from shoplake.errors import UsageError
 from shoplake.reports import RunReport
 from shoplake.snapshots import BATCH, View
-from shoplake.tables import TABLES, Table
+from shoplake.tables import ERASURES, TABLES, Table
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset
 
 PRODUCER = f"pkg:pypi/shoplake@{__version__}"
 JOB = "shoplake.ingest"
+_OUTPUTS = tuple(table for table in TABLES if table is not ERASURES)  # a run reads those
 _COUNTS = ("added-records", "added-files-size", "added-data-files")  # rowCount, size, fileCount
 
 
@@ -110,7 +111,7 @@ class RunEvents:
             run=Run(runId=self._run_id, facets=facets),
             job=Job(os.environ.get("OPENLINEAGE_NAMESPACE", "shoplake"), JOB, {"jobType": job_type}),
             inputs=[self._input(report, counted=kind != "START")],
-            outputs=[self._output(table, counted=kind != "START") for table in TABLES],
+            outputs=[self._output(table, counted=kind != "START") for table in _OUTPUTS],
         )
         try:
             self._client.emit(event)

@@ -93,7 +93,12 @@ def of_run(record: RunRecord) -> list[Gauge]:
     def one(name: str, doc: str, value: float, unit: str = "") -> Gauge:
         return Gauge(f"shoplake_last_run_{name}", doc, unit, [(lake, value)])
 
-    fates = {"accepted": done.accepted, "duplicate": done.duplicates, "quarantined": done.quarantined}
+    fates = {
+        "accepted": done.accepted,
+        "duplicate": done.duplicates,
+        "quarantined": done.quarantined,
+        "erased": done.erased,
+    }
     return [
         one("success", "1 if the last run did all there was to do, 0 if it failed.", float(record.error is None)),
         one("timestamp_seconds", "When the last run ended, in Unix time.", record.at.timestamp(), "seconds"),
@@ -128,7 +133,7 @@ def of_status(state: Status) -> list[Gauge]:
         return Gauge(f"shoplake_{name}", doc, unit, [({**lake, label: key}, value) for key, value in values.items()])
 
     ledger, waiting = state.ledger, state.waiting or {}
-    fates = {"accepted": "accepted", "duplicate": "duplicates", "quarantined": "quarantined"}
+    fates = {"accepted": "accepted", "duplicate": "duplicates", "quarantined": "quarantined", "erased": "erased"}
     return [
         many(
             "check_ok",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoplake.tables import Table
@@ -22,7 +23,9 @@ _SIMPLE = {
 }
 # zstd's fastest ordinary level: on an hour of events, level 3 gave no smaller files.
 _COMPRESSION_LEVEL = 1
+# Of files as they come, one for each source file; of sorted ones, so that a search reads little.
 _ROW_GROUP_ROWS = 1 << 20
+_SORTED_ROW_GROUP_ROWS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -72,34 +75,32 @@ def arrow_type_of(name: str) -> pa.DataType:
     return _SIMPLE[name]
 
 
-def encode(table: Table, rows: pa.Table) -> tuple[pa.Buffer, pq.FileMetaData]:
+def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> tuple[pa.Buffer, pq.FileMetaData]:
     """The bytes of a data file, and its footer.
 
     Args:
         table: The table it is for.
-        rows: The rows, with the table's columns in any order; sorted here if the table is.
+        rows: The rows, with the table's columns in any order.
+        order: Columns to sort the rows by, if not by the table's own order; with none they stay as they are.
     """
     schema = arrow_schema(table)
-    rows = rows.select(schema.names)
-    if table.sort:
-        rows = rows.sort_by([(name, "ascending") for name in table.sort])
+    rows = _sorted(rows.select(schema.names), table.sort if order is None else order)
     rows = _with_schema(rows, schema)
+    at_once = _ROW_GROUP_ROWS if order is None else _SORTED_ROW_GROUP_ROWS
+    dictionaries = _dictionaries(rows)
     footers: list[Any] = []
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        rows.schema,
+        _decoded(rows.slice(0, 0), dictionaries).schema,
         compression="zstd",
         compression_level=_COMPRESSION_LEVEL,
         use_dictionary=[column.name for column in table.columns if column.type == "string"],
-        # Statistics of what rows are found by; on the others they cost more than they ever save.
-        write_statistics=[table.key, table.partition[0], *table.sort],
-        # Times in order, or nearly so, take a fraction of the space and of the time to compress.
-        column_encoding={column.name: "DELTA_BINARY_PACKED" for column in table.columns if column.type == "timestamp"},
         store_schema=False,
         metadata_collector=footers,
     ) as writer:
-        writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
+        for first in range(0, max(rows.num_rows, 1), at_once):
+            writer.write_table(_decoded(rows.slice(first, at_once), dictionaries), row_group_size=at_once)
     return sink.getvalue(), footers[0]
 
 
@@ -112,6 +113,31 @@ def read(table: Table, content: bytes, columns: Sequence[str] | None = None) -> 
     return rows.select(names).cast(pa.schema([schema.field(name) for name in names]))
 
 
+def read_together(table: Table, files: Iterable[bytes | BinaryIO], columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of several data files, or some columns of them.
+
+    Texts come as dictionaries: each is in memory once, however many rows hold it.
+    """
+    texts = [column.name for column in table.columns if column.type == "string"]
+    names = list(table.column_names if columns is None else columns)
+    parts = [
+        pq.ParquetFile(pa.BufferReader(file) if isinstance(file, bytes) else file, read_dictionary=texts)
+        .read(columns=names)
+        .select(names)
+        for file in files
+    ]
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def among(column: pa.ChunkedArray, values: Collection[Any]) -> pa.ChunkedArray:
+    """Which rows of a column, with or without a dictionary, have one of the given values."""
+    if not pa.types.is_dictionary(column.type):
+        return pc.is_in(column, pa.array(list(values), column.type))
+    wanted = pa.array(list(values), column.type.value_type)
+    masks = [pc.take(pc.is_in(chunk.dictionary, wanted), chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array(masks, pa.bool_())
+
+
 def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
     """Smallest and largest value of a table's key and of its partitioned column in a data file, by name."""
     found = {}
@@ -120,6 +146,43 @@ def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
         statistics = [footer.row_group(group).column(position).statistics for group in range(footer.num_row_groups)]
         found[name] = (min(one.min for one in statistics), max(one.max for one in statistics))
     return found
+
+
+def _sorted(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    if not names:
+        return rows
+    keys = pa.table({name: _sortable(rows.column(name)) for name in names})
+    return rows.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names]))
+
+
+def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column that sorts like the given one; of texts in a dictionary their places in its order."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    codes = column.unify_dictionaries().chunks
+    places = pc.rank(codes[0].dictionary, tiebreaker="dense") if codes else pa.array([], pa.uint64())
+    return pa.chunked_array([pc.take(places, chunk.indices) for chunk in codes], pa.uint64())
+
+
+def _dictionaries(rows: pa.Table) -> list[str]:
+    """Columns held as dictionaries that have texts which not every row has.
+
+    Written as such, every row group would hold all of the texts, also those of rows that were taken away.
+    """
+    return [
+        name
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+        if pa.types.is_dictionary(column.type)
+        and any(len(chunk.dictionary) != 1 or chunk.null_count for chunk in column.chunks)
+    ]
+
+
+def _decoded(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    for name in names:
+        position = rows.schema.get_field_index(name)
+        field = rows.schema.field(position).with_type(pa.string())
+        rows = rows.set_column(position, field, rows.column(position).cast(pa.string()))
+    return rows
 
 
 def _with_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -6,8 +6,6 @@ it leaves the lake as it was, and the same files to be done again; whoever comes
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 import uuid
 from collections import Counter
@@ -15,25 +13,22 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from shoplake import ledger, plan
-from shoplake.commits import Commit, LostRaceError
+from shoplake import erasures, ledger, plan
+from shoplake.commits import LostRaceError
+from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
-from shoplake.engines.base import Checked, Engine, Gold, Progress
-from shoplake.errors import ContractError, FatalError, TransientError
+from shoplake.engines.base import Checked, Engine, Progress, Quarantined
+from shoplake.erasures import Erased
+from shoplake.errors import ContractError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
-from shoplake.parquet import arrow_schema
 from shoplake.plan import Batch, Plan
+from shoplake.publishing import Outcome, publish, writing
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
-from shoplake.snapshots import BATCH, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE
+from shoplake.snapshots import View
 
 BREAKER_LINES = 1000
-LEDGER_FILES = 32
 MAX_PASSES = 20
 
 
@@ -100,15 +95,9 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     """
     started = time.perf_counter()
     report = RunReport()
-    try:
-        if run.lake.view().catalog or run.source.list():
-            with run.lake.writing(run.watchers.note):
-                _ingest(run, report, None if only is None else set(only))
-    except OSError as error:
-        raise FatalError(
-            f"the lake {run.lake.root} cannot be written to: {error.strerror or error}",
-            remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
-        ) from error
+    if run.lake.view().catalog or run.source.list():
+        with writing(run.lake, run.watchers.note):
+            _ingest(run, report, None if only is None else set(only))
     report.seconds = time.perf_counter() - started
     return report
 
@@ -136,6 +125,14 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
         except LostRaceError as error:
             run.watchers.note(f"{error}; planning anew")
             continue
+        except ContractError:
+            raise
+        except Exception as error:
+            if run.lake.view().catalog == view.catalog:
+                raise
+            # An erasure removes at once what this run may have been reading, and an engine has errors of its own for that.
+            run.watchers.note(f"the lake changed meanwhile ({error}); planning anew")
+            continue
         if not reopened:
             return
     raise TransientError(
@@ -147,39 +144,34 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
 def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -> tuple[View, bool]:
     """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
     now = run.now().replace(tzinfo=None)
-    checked = engine.check(run.source, batch.files, _latest(run, now), run.watchers.progress)
+    checked = engine.check(run.source, batch.files, latest_event(run.settings, now), run.watchers.progress)
     checked = [result for result in checked if not _left_alone(run, batch, result, report)]
     if not checked:
         return base, False
     batch = batch.only(result.file for result in checked)
+    if erased := erasures.read(base["erasures"]):
+        _erase(engine, checked, erased)
     _breaker(checked, run.settings)
     conflicts = engine.dedupe(checked, base["events"].within)
+    earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
     batch_id = run.new_id()
-    with Commit(run.lake, base, now, {BATCH: batch_id, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(checked, base, batch.known)
-        gold = engine.gold(checked, hours, base, commit) if hours else None
-        commit.replace(EVENTS, batch.known, engine.write_events(checked, commit))
-        _quarantine(commit, checked, batch, now, batch_id)
-        if gold:
-            _publish_gold(commit, gold, hours)
-        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
-        arrived = {path: earlier[path].arrived_at for path in batch.again}
-        entries = {
-            result.file.path: _entry(result, arrived.get(result.file.path, now), batch_id, engine.name)
-            for result in checked
-        }
-        reopened = _reopened(run, batch, conflicts, earlier, entries)
-        _record(commit, base, batch.known | set(reopened), entries | reopened, now)
-        view = commit.publish()
-    _add(report, checked, batch, len(hours))
+    entries = {}
+    for result in checked:
+        path = result.file.path
+        arrived = earlier[path].arrived_at if path in batch.again else now
+        entries[path] = ledger.entry(result, arrived, batch_id, engine.name)
+    reopened = _reopened(run, batch, conflicts, earlier, entries)
+    outcome = Outcome(batch_id, now, checked, batch.known, entries | reopened)
+    view, hours = publish(run.lake, engine, base, outcome)
+    _add(report, checked, batch, hours)
     run.watchers.committed(report, view)
     return view, bool(reopened)
 
 
-def _latest(run: Run, now: datetime) -> datetime:
+def latest_event(settings: Settings, now: datetime) -> datetime:
     """The latest time that an event may have."""
     try:
-        return now + timedelta(hours=run.settings.max_future_hours)
+        return now + timedelta(hours=settings.max_future_hours)
     except OverflowError:
         return datetime.max  # noqa: DTZ901 - times of the lake are UTC without a zone
 
@@ -190,7 +182,7 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if not result.gone and not (result.error and path in batch.again):
         return False
     why = (
-        "was deleted before it could be read"
+        f"{result.error} before it could be read"
         if result.gone
         else f"could be read before and cannot now ({result.error})"
     )
@@ -198,6 +190,21 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if path in batch.again:
         report.failures.append({"file": path, "error": why})
     return True
+
+
+def _erase(engine: Engine, checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the lines about erased people."""
+    engine.erase(checked, erased)
+    for result in checked:
+        of_them: list[Quarantined] = []
+        others: list[Quarantined] = []
+        for line in result.quarantined:
+            (of_them if erased.named_in(line.raw) else others).append(line)
+        if of_them:
+            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
+            result.unknown_keys = erasures.without_keys(result.unknown_keys, extras)
+            result.quarantined = tuple(others)
+            result.erased += len(of_them)
 
 
 def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
@@ -216,72 +223,6 @@ def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
 
 def _reasons(checked: Sequence[Checked]) -> Counter[str]:
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
-
-
-def _touched_hours(checked: Sequence[Checked], base: View, known: frozenset[str]) -> frozenset[datetime]:
-    """Hours that gain rows, and hours that lose the rows that the lake holds of files it knows."""
-    hours = {hour for result in checked for hour in result.hours}
-    if known:
-        paths = sorted(known)
-        hours |= {
-            file.lower["event_time"].replace(minute=0, second=0, microsecond=0)
-            for file in base["events"].files
-            if file.may_hold("source_file", paths)
-        }
-    return frozenset(hours)
-
-
-def _quarantine(commit: Commit, checked: Sequence[Checked], batch: Batch, now: datetime, batch_id: str) -> None:
-    rows = [
-        {
-            "source_file": result.file.path,
-            "line_number": line.line_number,
-            **_raw_text(line.raw),
-            "reasons": list(line.reasons),
-            "arrived_at": now,
-            "batch": batch_id,
-        }
-        for result in checked
-        for line in result.quarantined
-    ]
-    new = [commit.write(QUARANTINE, now, pa.Table.from_pylist(rows, schema=arrow_schema(QUARANTINE)))] if rows else []
-    commit.replace(QUARANTINE, batch.known, new)
-
-
-def _raw_text(raw: bytes) -> dict[str, str]:
-    try:
-        return {"raw": raw.decode("utf-8"), "encoding": "utf-8"}
-    except UnicodeDecodeError:
-        return {"raw": base64.b64encode(raw).decode("ascii"), "encoding": "base64"}
-
-
-def _publish_gold(commit: Commit, gold: Gold, hours: frozenset[datetime]) -> None:
-    computed_from = {"shoplake.events-snapshot": str(commit.snapshot_id("events"))}
-    for table in GOLD_HOURLY:
-        commit.replace(table, hours, gold.hourly[table.name], properties=computed_from)
-    commit.replace(ACTIVITY_DAILY, gold.days, gold.daily, properties=computed_from)
-
-
-def _entry(result: Checked, arrived: datetime, batch_id: str, engine: str) -> Entry:
-    return Entry(
-        source_file=result.file.path,
-        version=result.file.version,
-        bytes=result.file.bytes,
-        status=ledger.UNREADABLE if result.error else ledger.INGESTED,
-        error=result.error,
-        lines=result.lines,
-        accepted=result.accepted,
-        duplicates=result.duplicates,
-        quarantined=len(result.quarantined),
-        unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
-        duplicates_of=tuple(sorted(result.duplicates_of)),
-        min_event_time=result.min_event_time,
-        max_event_time=result.max_event_time,
-        arrived_at=arrived,
-        batch=batch_id,
-        engine=engine,
-        seconds=round(result.seconds, 3),
-    )
 
 
 def _reopened(
@@ -304,31 +245,15 @@ def _reopened(
     }
     if not changed and not conflicts:
         return {}
-    there = {file.path for file in run.source.list()}
     entries = earlier | fresh
     again = ledger.dependents(entries, set(changed)) - set(fresh)
+    paired: set[str] = set().union(*conflicts)
+    there = run.source.still_there(again | paired | ledger.dependents(entries, paired))
     for pair in conflicts:
         if there.issuperset(pair):
             again.update(pair)
             again |= ledger.dependents(entries, set(pair))
     return {path: replace(entries[path], status=ledger.REOPENED) for path in again & set(entries) & there}
-
-
-def _record(commit: Commit, base: View, known: Collection[str], entries: dict[str, Entry], now: datetime) -> None:
-    """Write the ledger: entries of new files, and new entries of known ones.
-
-    Now and then the month's small files are merged into one on the way, so that reading the ledger stays cheap.
-    """
-    rows = ledger.as_rows(entries.values())
-    month = [file for file in base["ledger"].files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
-    merge = month if len(month) >= LEDGER_FILES else []
-    if merge:
-        earlier = ledger.rows_of(base["ledger"], merge)
-        keep = pc.invert(pc.is_in(earlier.column("source_file"), pa.array(list(entries))))
-        rows = pa.concat_tables([earlier.filter(keep), rows])
-    months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
-    new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
-    commit.replace(LEDGER, known, new, merge={file.path for file in merge})
 
 
 def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:
@@ -342,6 +267,7 @@ def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int
         report.accepted += result.accepted
         report.duplicates += result.duplicates
         report.quarantined += len(result.quarantined)
+        report.erased += result.erased
         if result.error:
             report.failures.append({"file": result.file.path, "error": result.error})
         for key, number in result.unknown_keys.items():

@@ -18,7 +18,7 @@ class Batch:
         files: Sorted by path: of equal events, the first file's is kept.
         known: Paths among them that the ledger knows: what the lake holds of them goes.
         replaced: Paths among those whose object was replaced since an earlier batch ingested it.
-        again: Paths among those that were ingested in this very version, and are to be done again.
+        again: Paths among those that were ingested in this very version, but for erased lines, and are to be done again.
     """
 
     files: tuple[SourceFile, ...]
@@ -101,7 +101,7 @@ def make(
 
 
 def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None) -> bool:
-    if entry and entry.status == ledger.REOPENED:
+    if entry and entry.status in ledger.TO_DO:
         return True
     if only is not None:
         return file.path in only
@@ -109,11 +109,17 @@ def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None)
 
 
 def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
-    return entry is not None and entry.version != file.version and entry.status != ledger.UNREADABLE
+    return (
+        entry is not None
+        and entry.version != file.version
+        and entry.status not in {ledger.UNREADABLE, ledger.REWRITTEN}
+    )
 
 
 def _is_there(file: SourceFile, entry: Known | None) -> bool:
-    return entry is not None and entry.version == file.version and entry.status != ledger.UNREADABLE
+    if entry is None or entry.status == ledger.UNREADABLE:
+        return False
+    return entry.version == file.version or entry.status == ledger.REWRITTEN
 
 
 def _groups(files: Sequence[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -46,7 +47,9 @@ def find(which: str) -> tuple[NamedQuery, ...]:
     found = tuple(query for query in five() if which in (str(query.number), query.name))
     if not found:
         names = ", ".join(f"{query.number} {query.name}" for query in five())
-        raise UsageError(f"there is no query {which!r}", remedy=f"Known: {names}, or all.")
+        close = difflib.get_close_matches(which, [query.name for query in five()], 1)
+        meant = f"Did you mean {close[0]}? " if close else ""
+        raise UsageError(f"there is no query {which!r}", remedy=f"{meant}Known: {names}, or all.")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class RunReport:
-    """The figures of one ingest run; ``lines = accepted + duplicates + quarantined`` always holds.
+    """The figures of one ingest run; ``lines = accepted + duplicates + quarantined + erased`` always holds.
 
     Attributes:
         files: Source files ingested, replaced ones included.
@@ -21,6 +21,7 @@ class RunReport:
         accepted: Lines that became events.
         duplicates: Lines equal to an event counted already.
         quarantined: Lines that break the contract.
+        erased: Lines about erased people, of which nothing else is kept.
         reasons: Quarantined lines by reason code (a line may have several).
         unknown_keys: Lines by key that the contract does not know; the values are in ``events.extra``.
         batches: Batches committed.
@@ -36,6 +37,7 @@ class RunReport:
     accepted: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    erased: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     unknown_keys: dict[str, int] = field(default_factory=dict)
     batches: int = 0

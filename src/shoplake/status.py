@@ -55,7 +55,7 @@ class Status:
         verdict: The worst of the checks: ok, warning or failed.
         checks: One verdict for each question, with what to do.
         tables: Per table: rows, files, bytes, snapshots.
-        ledger: Totals over the source files: files, unreadable, lines, accepted, duplicates, quarantined.
+        ledger: Totals over the source files: files, unreadable, lines, accepted, duplicates, quarantined, erased.
         newest_event: The latest event, UTC; None in an empty lake.
         newest_arrival: When the newest file was ingested, UTC.
         freshness_seconds: Now minus the newest arrival.
@@ -143,7 +143,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
             if entry.status == ledger.UNREADABLE
         ],
         waiting={"files": todo.files, "bytes": todo.bytes} if todo else None,
-        reopened=sum(entry.status == ledger.REOPENED for entry in rows),
+        reopened=sum(entry.status in ledger.TO_DO for entry in rows),
         gaps=gaps,
         batches=_batches(view, rows)[:BATCHES],
     )
@@ -167,7 +167,7 @@ def _tables(view: View) -> dict[str, dict[str, int]]:
 
 
 def _totals(entries: Sequence[Entry]) -> dict[str, int]:
-    totals: Counter[str] = Counter(files=0, unreadable=0, lines=0, accepted=0, duplicates=0, quarantined=0)
+    totals: Counter[str] = Counter(files=0, unreadable=0, lines=0, accepted=0, duplicates=0, quarantined=0, erased=0)
     for entry in entries:
         totals.update(
             files=1,
@@ -176,6 +176,7 @@ def _totals(entries: Sequence[Entry]) -> dict[str, int]:
             accepted=entry.accepted,
             duplicates=entry.duplicates,
             quarantined=entry.quarantined,
+            erased=entry.erased,
         )
     return dict(totals)
 

@@ -32,6 +32,7 @@ class Table:
         partition: The partitioned column and its transform (hour, day or month).
         key: The column by whose values rows are replaced as a whole (a source file, an hour, a day).
         sort: Order of the rows inside a data file, for small files and selective reads; empty keeps the order of arrival.
+        merged_sort: Order of the rows inside a file that maintenance merged.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Table:
     partition: tuple[str, str]
     key: str
     sort: tuple[str, ...] = ()
+    merged_sort: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ EVENTS = Table(
     ),
     ("event_time", "hour"),
     "source_file",
+    merged_sort=("event_type", "event_time"),
 )
 QUARANTINE = Table(
     "quarantine",
@@ -78,11 +81,12 @@ QUARANTINE = Table(
         Column("raw", "string", "The line exactly as it came, in the given encoding."),
         Column("encoding", "string", "utf-8, or base64 where the bytes are not UTF-8."),
         Column("reasons", "list<string>", "Every rule of the contract that the line breaks."),
-        Column("arrived_at", "timestamp", "When the batch was ingested, UTC."),
-        Column("batch", "string", "The batch that took the line on."),
+        Column("arrived_at", "timestamp", "When this version of its file was first ingested, UTC; a replay keeps it."),
+        Column("batch", "string", "The batch that judged the line."),
     ),
     ("arrived_at", "day"),
     "source_file",
+    merged_sort=("source_file", "line_number"),
 )
 LEDGER = Table(
     "ledger",
@@ -91,12 +95,17 @@ LEDGER = Table(
         Column("source_file", "string", "Path of the file below the source."),
         Column("version", "string", "Which version of it: size and modification time, or the storage's etag."),
         Column("bytes", "long", "Its size, compressed."),
-        Column("status", "string", "ingested, unreadable, or reopened (to be done again by the next batch)."),
+        Column(
+            "status",
+            "string",
+            "ingested, unreadable, or to be done again by the next batch: reopened, rewritten.",
+        ),
         Column("error", "string", "Why an unreadable file could not be read."),
-        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined."),
+        Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined + erased."),
         Column("accepted", "long", "Its lines that are rows of events."),
         Column("duplicates", "long", "Its lines that are equal to an event counted already."),
         Column("quarantined", "long", "Its lines that are rows of quarantine."),
+        Column("erased", "long", "Its lines about erased people, of which the lake keeps nothing else."),
         Column(
             "unknown_keys", "string", "Keys that the contract does not know, each with its lines, as a JSON object."
         ),
@@ -110,6 +119,20 @@ LEDGER = Table(
     ),
     ("arrived_at", "month"),
     "source_file",
+    merged_sort=("source_file",),
+)
+ERASURES = Table(
+    "erasures",
+    "one erased person",
+    (
+        Column("user_hash", "string", "HMAC-SHA256 of the user_id, with the salt as its key, in hexadecimal digits."),
+        Column("salt", "string", "Random bytes in hexadecimal digits, the same in all rows of a lake."),
+        Column("erased_at", "timestamp", "When the person was first erased, UTC."),
+        Column("request", "string", "The id of that request, as in its receipt."),
+    ),
+    ("erased_at", "month"),
+    "user_hash",
+    merged_sort=("user_hash",),
 )
 PRODUCT_HOURLY = Table(
     "product_hourly",
@@ -127,6 +150,7 @@ PRODUCT_HOURLY = Table(
     ("event_hour", "day"),
     "event_hour",
     ("product_id", "category"),
+    ("product_id", "category", "event_hour"),
 )
 USER_HOURLY = Table(
     "user_hourly",
@@ -135,6 +159,7 @@ USER_HOURLY = Table(
     ("event_hour", "day"),
     "event_hour",
     ("user_id",),
+    ("user_id", "event_hour"),
 )
 SESSION_HOURLY = Table(
     "session_hourly",
@@ -153,6 +178,7 @@ SESSION_HOURLY = Table(
     ("event_hour", "day"),
     "event_hour",
     ("session_id",),
+    ("session_id", "event_hour"),
 )
 ACTIVITY_DAILY = Table(
     "activity_daily",
@@ -165,8 +191,9 @@ ACTIVITY_DAILY = Table(
     ),
     ("event_date", "month"),
     "event_date",
+    merged_sort=("event_date",),
 )
 
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
-TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER)
+TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER, ERASURES)
 BY_NAME = {table.name: table for table in TABLES}

@@ -12,10 +12,31 @@ from shoplake.commits import Commit
 from shoplake.errors import UsageError
 from shoplake.lake import Lake
 from shoplake.tables import BY_NAME
-from tests.support import QUESTIONS, accepted, dump, event, events, five_answers, ingest, judge_files, key, put
+from tests.support import (
+    QUESTIONS,
+    accepted,
+    dump,
+    event,
+    events,
+    everywhere,
+    five_answers,
+    ingest,
+    judge_files,
+    key,
+    put,
+)
 
 TABLES = {
-    *("events", "quarantine", "ledger", "product_hourly", "user_hourly", "session_hourly", "activity_daily"),
+    *(
+        "events",
+        "quarantine",
+        "ledger",
+        "product_hourly",
+        "user_hourly",
+        "session_hourly",
+        "activity_daily",
+        "erasures",
+    ),
 }
 
 
@@ -93,7 +114,7 @@ def test_missing_lake(tmp_path):
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/lake", "gs://bucket", "http://host/lake"])
+@pytest.mark.parametrize("place", ["gs://bucket", "http://host/lake", "s3:/bucket/lake"])
 def test_unsupported_place(place):
     """A place that is no folder is a usage error, not a folder of that name."""
     with pytest.raises(UsageError, match="local folder"):
@@ -114,11 +135,12 @@ def test_path_as_text_and_uri(shop):
             assert opened.sql("SELECT count(*) FROM events").fetchall() == [(110,)]
 
 
-def test_snapshots_stand_still(tmp_path):
+@everywhere
+def test_snapshots_stand_still(place):
     """An opened lake keeps to its snapshots when a run ends; refresh moves on to the next, all tables together."""
-    put(tmp_path / "raw", 0, events(20))
-    ingest(tmp_path / "raw", tmp_path / "lake")
-    with shoplake.open(tmp_path / "lake") as opened:
+    put(place / "raw", 0, events(20))
+    ingest(place / "raw", place / "lake")
+    with shoplake.open(place / "lake") as opened:
 
         def seen():
             return [
@@ -134,32 +156,33 @@ def test_snapshots_stand_still(tmp_path):
             ]
 
         assert seen() == [20] * 6
-        put(tmp_path / "raw", 1, events(30, first=20))
-        put(tmp_path / "raw", 0, events(10))
-        ingest(tmp_path / "raw", tmp_path / "lake")
+        put(place / "raw", 1, events(30, first=20))
+        put(place / "raw", 0, events(10))
+        ingest(place / "raw", place / "lake")
         assert seen() == [20] * 6
         opened.refresh()
         assert seen() == [40] * 6
 
 
-def test_run_in_progress_is_not_seen(tmp_path, monkeypatch):
+@everywhere
+def test_run_in_progress_is_not_seen(place, monkeypatch):
     """Until a run swaps the catalog, who opens the lake sees the state before it, in every table."""
-    put(tmp_path / "raw", 0, events(20))
-    ingest(tmp_path / "raw", tmp_path / "lake")
-    put(tmp_path / "raw", 1, [*events(30, first=20), event(1, user_id="")])
+    put(place / "raw", 0, events(20))
+    ingest(place / "raw", place / "lake")
+    put(place / "raw", 1, [*events(30, first=20), event(1, user_id="")])
     publish = Commit.publish
     seen: list[int] = []
 
     def look_first(commit):
-        with shoplake.open(tmp_path / "lake") as opened:
+        with shoplake.open(place / "lake") as opened:
             seen.extend(opened.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in opened.tables)
             seen.append(opened.query(5).fetchall()[0][3])
         return publish(commit)
 
-    with shoplake.open(tmp_path / "lake") as opened:
+    with shoplake.open(place / "lake") as opened:
         before = [opened.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in opened.tables]
     monkeypatch.setattr(Commit, "publish", look_first)
-    ingest(tmp_path / "raw", tmp_path / "lake")
+    ingest(place / "raw", place / "lake")
     assert seen == [*before, 20]
 
 

@@ -13,7 +13,20 @@ from decimal import Decimal
 import pytest
 
 from shoplake.cli.main import cli, main
-from tests.support import QUESTIONS, START, accepted, answers, dump, event, events, five_answers, judge_files, key, put
+from tests.support import (
+    QUESTIONS,
+    START,
+    accepted,
+    answers,
+    dump,
+    event,
+    events,
+    everywhere,
+    five_answers,
+    judge_files,
+    key,
+    put,
+)
 
 COMMANDS = ("demo", "generate", "ingest", "query", "status", "replay", "verify")
 
@@ -253,6 +266,31 @@ def test_watch(tmp_path):
     assert "Traceback" not in said
 
 
+@everywhere
+def test_from_first_to_last(call, place):
+    """Every command that reads or changes a lake takes a folder and a prefix on S3 alike."""
+    raw, lake = place / "raw", place / "lake"
+    put(raw, 0, [*events(30), b"broken"])
+    put(raw, 1, events(30, first=20))
+    source, at, as_json = ("--source", raw), ("--lake", lake), ("--format", "json")
+    assert call("ingest", *source, *at, "--dry-run", *as_json).json["files"] == 2
+    assert call("ingest", *source, *at, *as_json).json["accepted"] == 50
+    expected = five_answers(accepted(judge_files(raw)))
+    (answer,) = call("query", "top_products", *at, *as_json).json
+    assert [tuple(row) for row in answer["rows"]] == expected["top_products"]
+    assert call("query", "--sql", "SELECT count(*) AS n FROM quarantine", *at, "--format", "csv").out.split()[-1] == "1"
+    put(raw, 2, events(5, first=100))
+    state = call("status", *source, *at, *as_json).json
+    assert (state["lake"], state["waiting"]["files"]) == (str(lake), 1)
+    assert "shoplake_" in call("status", *source, *at, "--format", "openmetrics").out
+    assert call("ingest", *source, *at, *as_json).json["files"] == 1
+    assert call("replay", *source, *at, "--files", str(raw / key(2)), *as_json).json["files"] == 1
+    report = call("verify", *source, *at, *as_json)
+    assert (report.code, report.json["ok"], report.json["source"]) == (0, True, str(raw))
+    assert call("verify", *at, "--repair").code == 0
+    assert {one["what"]: one["verdict"] for one in call("doctor", *source, *at, *as_json).json}["source"] == "ok"
+
+
 # ---------------------------------------------------------------------------------------------------------------- query
 
 
@@ -407,6 +445,7 @@ def test_status_json(shop, call):
         "accepted": 110,
         "duplicates": 10,
         "quarantined": 2,
+        "erased": 0,
     }
     newest = max(row["event_time"] for row in dump(shop / "lake")["events"])
     assert state["newest_event"] == newest.isoformat() + "Z"
@@ -444,7 +483,9 @@ def test_missing_places(call, tmp_path):
     tells(call("query", "--lake", tmp_path / "no"), 2, "there is no lake at", "shoplake ingest")
     tells(call("status", "--lake", tmp_path / "no"), 2, "there is no lake at")
     tells(call("ingest", "--lake", tmp_path / "no", "--source", tmp_path / "nowhere"), 2, "shoplake generate")
-    tells(call("ingest", "--lake", tmp_path / "no", "--source", "s3://bucket/raw"), 2, "not a local folder")
+    tells(
+        call("ingest", "--lake", tmp_path / "no", "--source", "gs://bucket/raw"), 2, "neither a local folder nor on S3"
+    )
     assert not (tmp_path / "no").exists()
 
 

@@ -3,12 +3,11 @@
 import gzip
 import itertools
 import random
-import shutil
 from dataclasses import replace
 
 import pytest
 
-from shoplake import pipeline
+from shoplake import ledger as ledgers
 from shoplake.generate_files import Faults, generate_files
 from tests.support import (
     START,
@@ -17,6 +16,7 @@ from tests.support import (
     dump,
     event,
     events,
+    everywhere,
     fates,
     five_answers,
     ingest,
@@ -25,6 +25,7 @@ from tests.support import (
     ledger,
     oracle,
     put,
+    put_bytes,
 )
 
 FEW_LATE = 0.001  # one late event a file: each may open an hour of its own, and hours cost time
@@ -45,9 +46,7 @@ class Arrivals:
         """The tables after the groups have arrived one after the other, with a run after each."""
         for group in groups:
             for name in group:
-                target = where / "raw" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(self.folder / "all" / name, target)
+                put_bytes(where / "raw", name, (self.folder / "all" / name).read_bytes())
             ingest(where / "raw", where / "lake", **settings)
         assert sorted(name for group in groups for name in group) == self.keys
         return dump(where / "lake")
@@ -90,9 +89,10 @@ def test_one_run_each_reversed(heavy, tmp_path):
     assert heavy.arrive(tmp_path, [[name] for name in reversed(heavy.keys)]) == heavy.truth
 
 
-def test_small_batches(heavy, tmp_path):
+@everywhere
+def test_small_batches(heavy, place):
     """So does one run that has to take the files in many batches."""
-    assert heavy.arrive(tmp_path, [heavy.keys], batch_bytes=20_000) == heavy.truth
+    assert heavy.arrive(place, [heavy.keys], batch_bytes=20_000) == heavy.truth
 
 
 def test_one_thread(demo, tmp_path):
@@ -100,14 +100,14 @@ def test_one_thread(demo, tmp_path):
     assert demo.arrive(tmp_path, [demo.keys], threads=1) == demo.truth
 
 
-def test_reversed_halves_in_small_batches(demo, tmp_path):
+def test_reversed_halves_in_small_batches(demo, place):
     """So do two runs, the later half first, in batches of one file."""
-    assert demo.arrive(tmp_path, [demo.keys[4:], demo.keys[:4]], batch_bytes=1) == demo.truth
+    assert demo.arrive(place, [demo.keys[4:], demo.keys[:4]], batch_bytes=1) == demo.truth
 
 
 def test_merged_ledger(demo, tmp_path, monkeypatch):
     """So do runs in which the ledger's small files are merged on the way."""
-    monkeypatch.setattr(pipeline, "LEDGER_FILES", 3)
+    monkeypatch.setattr(ledgers, "LEDGER_FILES", 3)
     assert demo.arrive(tmp_path, [[name] for name in demo.keys]) == demo.truth
 
 
@@ -135,19 +135,21 @@ def test_one_event_in_three_files(tmp_path, order):
     assert dump(tmp_path / "lake") == dump(tmp_path / "fresh")
 
 
-def test_chain_of_duplicates_reversed(tmp_path):
+@everywhere
+def test_chain_of_duplicates_reversed(place):
     """Files that each repeat an event of the one before give the same tables in reversed order."""
     files = {slot: [event(slot), event(slot + 1), event(100 + slot)] for slot in range(3)}
     for slot in reversed(files):
-        put(tmp_path / "raw", slot, files[slot])
-        ingest(tmp_path / "raw", tmp_path / "lake")
-    ingest(tmp_path / "raw", tmp_path / "fresh")
-    assert dump(tmp_path / "lake") == dump(tmp_path / "fresh")
+        put(place / "raw", slot, files[slot])
+        ingest(place / "raw", place / "lake")
+    ingest(place / "raw", place / "fresh")
+    assert dump(place / "lake") == dump(place / "fresh")
 
 
-def test_late_file_corrects_a_published_hour(tmp_path):
+@everywhere
+def test_late_file_corrects_a_published_hour(place):
     """A file that arrives after its hour was published changes that hour and leaves the others' gold files alone."""
-    source, lake = tmp_path / "raw", tmp_path / "lake"
+    source, lake = place / "raw", place / "lake"
     put(source, 0, events(40))
     put(source, 12, [one | {"timestamp": "2025-11-18T15:01:00Z"} for one in events(40)])
     ingest(source, lake)
@@ -163,10 +165,11 @@ def test_late_file_corrects_a_published_hour(tmp_path):
     assert after == oracle(lake) == five_answers(accepted(judge_files(source)))
 
 
+@everywhere
 @pytest.mark.parametrize("keeps", [False, True], ids=["without the event", "with the event"])
-def test_replaced_file_with_a_duplicate_elsewhere(tmp_path, keeps):
+def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     """When the file that held an event is replaced, the event survives in the other file that has it too."""
-    source, lake = tmp_path / "raw", tmp_path / "lake"
+    source, lake = place / "raw", place / "lake"
     put(source, 0, [event(1), event(2)])
     put(source, 1, [event(1), event(3)])
     put(source, 2, [event(1), event(4)])
@@ -175,21 +178,22 @@ def test_replaced_file_with_a_duplicate_elsewhere(tmp_path, keeps):
     ingest(source, lake)
     holders = {row["source_file"] for row in dump(lake)["events"] if row["session_id"] == "s_1"}
     assert holders == {key(0) if keeps else key(1)}
-    ingest(source, tmp_path / "fresh")
-    assert dump(lake) == dump(tmp_path / "fresh")
+    ingest(source, place / "fresh")
+    assert dump(lake) == dump(place / "fresh")
 
 
-def test_replaced_by_unreadable_with_a_duplicate_elsewhere(tmp_path):
+@everywhere
+def test_replaced_by_unreadable_with_a_duplicate_elsewhere(place):
     """The event survives, too, when the file that held it cannot be read any more."""
-    source, lake = tmp_path / "raw", tmp_path / "lake"
+    source, lake = place / "raw", place / "lake"
     put(source, 0, [event(1), event(2)])
     put(source, 1, [event(1), event(3)])
     ingest(source, lake)
     (source / key(0)).write_bytes(b"not gzip")
     ingest(source, lake)
     assert {row["session_id"] for row in dump(lake)["events"]} == {"s_1", "s_3"}
-    ingest(source, tmp_path / "fresh")
-    assert dump(lake) == dump(tmp_path / "fresh")
+    ingest(source, place / "fresh")
+    assert dump(lake) == dump(place / "fresh")
 
 
 @pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"")], ids=["unreadable", "empty"])

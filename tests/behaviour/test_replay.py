@@ -24,6 +24,7 @@ from tests.support import (
     data_files,
     dump,
     event,
+    everywhere,
     five_answers,
     ingest,
     judge_files,
@@ -76,9 +77,9 @@ def in_place(source, slot, lines):
 
 
 @pytest.fixture
-def shop(tmp_path):
+def shop(place):
     """A day of files at 14:00, 14:05, 15:00, 15:05, 16:00 and the next day's 02:00, each with a broken line."""
-    source, lake = tmp_path / "raw", tmp_path / "lake"
+    source, lake = place / "raw", place / "lake"
     for slot in (0, 1, 12, 13, 24, 144):
         put(source, slot, [*purchases(slot), b"broken"])
     ingest(source, lake)
@@ -95,6 +96,7 @@ def truth(source, lake):
 # ---------------------------------------------------------------------------------------------------------- what is done
 
 
+@everywhere
 def test_a_range_is_replaced_by_equal_rows(shop):
     """Replaying an hour reads its files again and leaves every row of every table as it was."""
     source, lake = shop
@@ -159,12 +161,16 @@ def test_no_lake(tmp_path):
 
 
 def test_arrival_is_kept(shop):
-    """A replay is no arrival: it does not make a stale lake look fresh, and the ledger's rows stay in their month."""
+    """A replay is no arrival: it does not make a stale lake look fresh, and rows stay in their month and their day."""
     source, lake = shop
     old = dict(zip(*columns(lake, "source_file", "arrived_at"), strict=True))
+    assert dict(zip(*columns(lake, "source_file", "arrived_at", table="quarantine"), strict=True)) == old
     run = replace(prepare(source, lake), now=lambda: datetime.now(UTC) + timedelta(days=45))
     replays.replay(run, replays.choose_range(run, at(15), at(16)))
     assert dict(zip(*columns(lake, "source_file", "arrived_at"), strict=True)) == old
+    assert sorted(zip(*columns(lake, "source_file", "arrived_at", table="quarantine"), strict=True)) == sorted(
+        old.items()
+    )
     assert len(ledger_months(lake)) == 1
     put(source, 40, purchases(40))
     put(source, 12, purchases(12, 5))
@@ -183,12 +189,12 @@ def ledger_months(lake):
     return {f"{file.lower['arrived_at']:%Y-%m}" for file in files}
 
 
-def columns(lake, *names):
-    """Columns of the ledger."""
+def columns(lake, *names, table="ledger"):
+    """Columns of a table."""
     import shoplake
 
     with shoplake.open(lake) as opened:
-        rows = opened.sql(f"SELECT {', '.join(names)} FROM ledger").fetchall()
+        rows = opened.sql(f"SELECT {', '.join(names)} FROM {table}").fetchall()
     return list(zip(*rows, strict=True))
 
 
@@ -250,6 +256,7 @@ def test_an_empty_range(shop):
 # ------------------------------------------------------------------------------------------- when raw objects are others
 
 
+@everywhere
 def test_a_changed_object_is_said_and_replaced(shop):
     """A raw object that was replaced meanwhile is named as such, and its new content counts."""
     source, lake = shop
@@ -272,6 +279,7 @@ def test_an_hour_that_loses_its_events(tmp_path):
     truth(source, lake)
 
 
+@everywhere
 def test_a_file_that_is_gone_is_refused(shop):
     """What the lake holds of a file whose raw object is gone stays; the others are done."""
     source, lake = shop
@@ -418,6 +426,7 @@ def test_dry_run_changes_nothing(shop):
     assert "Would replay 2 files" in command("replay", *words, "--dry-run").out
 
 
+@everywhere
 def test_command(shop):
     """Files by their path below the source or on this machine; exit code 1 when one was refused, and what was done."""
     source, lake = shop

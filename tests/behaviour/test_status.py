@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shoplake import slots, status
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.lake import Lake
 from shoplake.settings import Settings
 from shoplake.snapshots import TableSnapshot
-from tests.support import SLOT, START, command, dump, event, events, ingest, key, put, put_bytes
+from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, put, put_bytes
 
 CHECKS = ["fresh", "whole", "readable", "waiting", "gaps", "quarantine"]
 
 
 @pytest.fixture
-def shop(tmp_path):
+def shop(place):
     """Four files in a row, taken in by two batches."""
-    source, lake = tmp_path / "raw", tmp_path / "lake"
+    source, lake = place / "raw", place / "lake"
     for slot in range(3):
         put(source, slot, events(20, first=20 * slot))
     ingest(source, lake)
@@ -29,7 +29,7 @@ def shop(tmp_path):
 
 def look(lake, source=None, after=timedelta(0), **settings):
     """The state some time from now."""
-    place = LocalSource(source) if source else None
+    place = open_source(str(source)) if source else None
     return status.read(Lake(lake), place, Settings(**settings), datetime.now(UTC) + after)
 
 
@@ -44,6 +44,7 @@ def of(state, name):
 # ---------------------------------------------------------------------------------------------------------- the verdicts
 
 
+@everywhere
 def test_all_is_well(shop):
     """Of a fresh lake with nothing waiting, every check is ok and nothing is to be done."""
     state = look(shop[1], shop[0])
@@ -104,6 +105,7 @@ def test_unreadable_files(shop):
     assert verdicts(look(lake, source))["readable"] == "ok"
 
 
+@everywhere
 def test_waiting(shop):
     """Files that the lake does not hold are a warning with their number and size; without a source nobody can tell."""
     source, lake = shop
@@ -180,6 +182,7 @@ def span(first, slots_):
     return (start, start + slots_ * SLOT, slots_)
 
 
+@everywhere
 def test_gaps_of_the_ledger_and_of_the_source(shop):
     """Slots without a file are found in the ledger; a file that waits in the source fills its slot."""
     source, lake = shop
@@ -301,6 +304,7 @@ def test_objective_from_the_settings(shop, monkeypatch):
     assert (told.code, told.json["fresh"], told.json["objective_minutes"]) == (1, False, 0.0)
 
 
+@everywhere
 def test_json(shop):
     """The JSON has the verdicts, the gaps and the batches beside the figures that it always had."""
     source, lake = shop

@@ -15,7 +15,7 @@ import shoplake
 from shoplake import api, commits
 from shoplake.cli.main import main
 from shoplake.commits import Commit
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import UsageError
 from shoplake.generate_files import Faults, generate_files
@@ -23,7 +23,7 @@ from shoplake.lake import Lake
 from shoplake.operations.verify import Request, verify
 from shoplake.parquet import read
 from shoplake.tables import BY_NAME, GOLD_HOURLY
-from tests.support import START, dump, event, events, ingest, key, ledger, put
+from tests.support import START, dump, event, events, everywhere, ingest, key, ledger, put
 
 NOW = datetime(2025, 11, 20, tzinfo=UTC)
 HOUR = START.replace(tzinfo=None)
@@ -39,21 +39,21 @@ def at(hour, number, event_type="page_view"):
 
 
 @pytest.fixture
-def shop(tmp_path):
+def shop(place):
     """A source and its lake: three files over three hours and two days, duplicates, broken lines, a cut file."""
-    raw = tmp_path / "raw"
+    raw = place / "raw"
     put(raw, 0, [*events(20), *events(2), b"broken", event(3, user_id=None)])
     put(raw, 1, [*events(5), *(at(NEXT_HOUR, n, "purchase") for n in range(10)), b"\xff", b"", event(90)])
     put(raw, 2, [at(MIDNIGHT, n, "search") for n in range(10)])
     put(raw, 3, events(3))
     (raw / key(3)).write_bytes((raw / key(3)).read_bytes()[:40])
-    ingest(raw, tmp_path / "lake")
-    return tmp_path
+    ingest(raw, place / "lake")
+    return place
 
 
 def check(shop, source=True, **options):
     """Verify the lake; with its source unless told otherwise."""
-    place = LocalSource(shop / "raw") if source else None
+    place = open_source(str(shop / "raw")) if source else None
     options.setdefault("now", lambda: NOW)
     return verify(Request(Lake(shop / "lake"), place, lambda: DuckDBEngine(2), 2, **options))
 
@@ -76,7 +76,7 @@ def files_of(shop, table):
 
 def rows_of(shop, table):
     """All rows of a table."""
-    held = [read(BY_NAME[table], Path(file.path).read_bytes()) for file in files_of(shop, table)]
+    held = [read(BY_NAME[table], stored(shop, file).read_bytes()) for file in files_of(shop, table)]
     return pa.concat_tables(held)
 
 
@@ -109,7 +109,12 @@ def first_row(rows):
 
 
 def below(shop, path):
-    return str(Path(path).relative_to(shop / "lake"))
+    return path.removeprefix(f"{shop / 'lake'}/")
+
+
+def stored(shop, file):
+    """Where a data file is."""
+    return shop / "lake" / below(shop, file.path)
 
 
 def heal(shop, *slots):
@@ -166,6 +171,7 @@ def test_empty_lake_is_clean(tmp_path):
     assert check(tmp_path).ok
 
 
+@everywhere
 def test_api(shop):
     """The Python interface gives the same report; a wrong share is a usage error."""
     report = shoplake.verify(shop / "lake", shop / "raw", threads=2)
@@ -177,6 +183,7 @@ def test_api(shop):
 # ----------------------------------------------------------------------------------------------------------------- gold
 
 
+@everywhere
 def test_changed_gold_rows(shop):
     """One figure in one row of each gold table: its hour, its key, and both values; repairing gives the old rows back."""
     before = dump(shop / "lake")
@@ -247,7 +254,7 @@ def test_unreadable_gold_file(shop, table, damage):
     """A gold file that is gone or cut: the file is named, and its hour or day; it is rebuilt without reading it."""
     before = dump(shop / "lake")
     file = min(files_of(shop, table), key=lambda file: file.lower[BY_NAME[table].key])
-    damaged = Path(file.path)
+    damaged = stored(shop, file)
     damaged.unlink() if damage == "deleted" else damaged.write_bytes(damaged.read_bytes()[:-20])
     report = check(shop)
     kind = "missing" if damage == "deleted" else "unreadable"
@@ -262,6 +269,7 @@ def test_unreadable_gold_file(shop, table, damage):
     assert dump(shop / "lake") == before
 
 
+@everywhere
 def test_unreadable_gold_file_of_several_hours_and_days(shop):
     """Files as maintenance merges them: all hours, or days, of a lost one are rebuilt together."""
     before = dump(shop / "lake")
@@ -270,7 +278,7 @@ def test_unreadable_gold_file_of_several_hours_and_days(shop):
         rewrite(shop, table, keys, rows.filter(pc.is_in(rows.column(BY_NAME[table].key), pa.array(keys))))
         (file,) = [file for file in files_of(shop, table) if file.lower[BY_NAME[table].key] == keys[0]]
         assert file.upper[BY_NAME[table].key] == keys[1]
-        Path(file.path).unlink()
+        stored(shop, file).unlink()
     assert {where for name, _, where in found(check(shop)) if name in GOLD} == {
         "2025-11-18T14:00:00Z",
         "2025-11-18T15:00:00Z",
@@ -321,7 +329,7 @@ def test_repair_of_a_whole_lake_changes_nothing(shop):
 def test_damaged_events_file(shop, damage):
     """A data file of events: it and its source file are named; repair leaves it alone; taking the file in again mends it."""
     (file,) = [one for one in files_of(shop, "events") if one.lower["event_time"] >= MIDNIGHT]
-    path = Path(file.path)
+    path = stored(shop, file)
     content = path.read_bytes()
     if damage == "deleted":
         path.unlink()
@@ -550,7 +558,7 @@ def test_damaged_manifest(shop, table, which, damage):
 def test_wrong_size_recorded(shop):
     """A file that is readable but has other bytes than recorded."""
     file = files_of(shop, "quarantine")[0]
-    rows = read(BY_NAME["quarantine"], Path(file.path).read_bytes())
+    rows = read(BY_NAME["quarantine"], stored(shop, file).read_bytes())
     pa.parquet.write_table(rows, file.path)
     assert found(check(shop)) == {("files", "changed", below(shop, file.path))}
 
@@ -558,7 +566,7 @@ def test_wrong_size_recorded(shop):
 def test_bounds_that_are_not_true(shop):
     """A file that holds values outside its recorded bounds, with as many rows."""
     (file,) = [one for one in files_of(shop, "events") if one.lower["event_time"] >= MIDNIGHT]
-    rows = read(BY_NAME["events"], Path(file.path).read_bytes())
+    rows = read(BY_NAME["events"], stored(shop, file).read_bytes())
     pa.parquet.write_table(with_value(rows, "source_file", first_row(rows), key(8)), file.path)
     report = check(shop)
     difference = only(report, "files")
@@ -626,6 +634,7 @@ def test_raw_object_that_can_be_read_now(shop):
     assert found(check(shop)) == {("source", "readable", key(2))}
 
 
+@everywhere
 def test_replaced_and_new_raw_objects_are_notes(shop):
     """What the next run takes in is no damage."""
     put(shop / "raw", 0, events(5))
@@ -635,6 +644,7 @@ def test_replaced_and_new_raw_objects_are_notes(shop):
     assert {note.what: note.more["files"] for note in report.notes} == {"waiting": [key(7)], "replaced": [key(0)]}
 
 
+@everywhere
 def test_gone_raw_object(shop):
     """An ingested object that is gone is a difference, unless that is allowed; a gone unreadable one is a note."""
     (shop / "raw" / key(2)).unlink()

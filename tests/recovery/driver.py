@@ -12,15 +12,14 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 from shoplake import pipeline
 from shoplake.commits import Commit
-from shoplake.discover import LocalSource
+from shoplake.discover import open_source
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage
+from shoplake.storage import LocalStorage, S3Storage
 
 
 def die():
@@ -50,10 +49,9 @@ def kill_at(point):
         setattr(DuckDBEngine, when, lambda *_: die())
     elif when == "unlocked":
         setattr(Lake, Lake.writing.__name__, lambda *_: nullcontext())
-    elif what == "swap":
-        setattr(LocalStorage, what, dying(LocalStorage.swap, lambda _: True))
-    elif what == "write":
-        setattr(LocalStorage, what, dying(LocalStorage.write, lambda _: True))
+    elif what in ("swap", "write"):
+        for storage in (LocalStorage, S3Storage):
+            setattr(storage, what, dying(getattr(storage, what), lambda _: True))
     elif what:
         setattr(Commit, Commit.replace.__name__, dying(Commit.replace, lambda args: args[1].name == what))
 
@@ -62,7 +60,7 @@ if __name__ == "__main__":
     source, lake, point, batch_bytes = sys.argv[1:]
     kill_at(point)
     settings = Settings(batch_bytes=int(batch_bytes))
-    run = pipeline.Run(Lake(Path(lake)), LocalSource(source), lambda: DuckDBEngine(settings.threads), settings)
+    run = pipeline.Run(Lake(lake), open_source(source), lambda: DuckDBEngine(settings.threads), settings)
     print("ready", flush=True)  # noqa: T201 - whoever started this waits for it
     sys.stdin.readline()
     pipeline.ingest(run)

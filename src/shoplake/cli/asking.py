@@ -33,7 +33,8 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
                 relation = opened.sql(question.sql)
                 if relation is None:
                     raise UsageError(f"{question.name} asks nothing", remedy="Give a SELECT.")
-                columns, rows = list(relation.columns), relation.fetchall()
+                with opened.reading():
+                    columns, rows = list(relation.columns), relation.fetchall()
             except duckdb.Error as error:
                 raise UsageError(f"{question.name}: {error}", remedy=f"Tables: {', '.join(opened.tables)}.") from error
             results.append((question, columns, rows))

@@ -9,13 +9,27 @@ import click
 from shoplake.cli import output
 from shoplake.errors import UsageError
 
-lake = click.option("--lake", metavar="DIR", help="The lake's folder.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]")
+lake = click.option(
+    "--lake",
+    metavar="DIR",
+    help="The lake: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_LAKE, or lake in shoplake.toml]",
+)
 source = click.option(
-    "--source", metavar="DIR", help="The folder of raw files.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]"
+    "--source",
+    metavar="DIR",
+    help="The raw files: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]",
 )
 style = click.option(
     "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."
 )
+
+
+class Group(click.Group):
+    """Lists the commands in the order of a day's work."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        """In the order they were added."""
+        return list(self.commands)
 
 
 def examples(*lines: str) -> str:

@@ -33,9 +33,12 @@ def as_json(value: Any) -> None:
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write rows as CSV with a header."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    quoting = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(["" if value is None else json_value(value) for value in row])
+        values = ["" if value is None else json_value(value) for value in row]
+        returns = any(isinstance(value, str) and "\r" in value for value in values)  # which the writer would not quote
+        (quoting if returns else writer).writerow(values)
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
@@ -62,6 +65,21 @@ def note(text: str) -> None:
 def say(text: str = "") -> None:
     """Tell the person a part of the result: on stdout."""
     click.echo(text)
+
+
+def visible(text: str) -> str:
+    r"""A text that a stranger wrote, with all that is not plain to see in it escaped, so that it cannot steer a terminal.
+
+    Bytes that are not UTF-8 (as ``surrogateescape`` reads them) and characters up to U+00FF become ``\xNN``, others
+    ``\u{N}``.
+    """
+    return "".join(char if char.isprintable() else _escaped(ord(char)) for char in text)
+
+
+def _escaped(number: int) -> str:
+    if 0xDC80 <= number <= 0xDCFF:
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"
 
 
 def plan(todo: Plan, output: str) -> None:
@@ -121,7 +139,7 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     )
     say(
         f"  {done.lines:,} lines = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
-        f" + {done.quarantined:,} quarantined"
+        f" + {done.quarantined:,} quarantined{erased(done.erased)}"
     )
     if done.reasons:
         ranked = sorted(done.reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -132,6 +150,11 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
         say(f"  drift: keys that the contract does not know (kept in events.extra): {listed}")
     if done.failures:
         say(f"  {count(len(done.failures), 'file')} set aside as unreadable; retried when replaced")
+
+
+def erased(lines: int) -> str:
+    """The fourth fate of a sum of lines, where there are such lines."""
+    return f" + {lines:,} erased" if lines else ""
 
 
 @contextmanager

@@ -57,14 +57,14 @@ def replay(  # noqa: PLR0917 - one parameter an option
     from dataclasses import replace
 
     from shoplake import pipeline
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
     from shoplake.operations import replay as replays
 
     chosen = settings.load({"source": source, "lake": lake})
     run = pipeline.Run(
-        Lake(chosen.need_lake()), LocalSource(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
+        Lake(chosen.need_lake()), open_source(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
     )
     choice = _choose(run, start, end, (first, *more) if first else more, named=bool(first))
     if dry_run:

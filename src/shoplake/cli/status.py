@@ -53,11 +53,11 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
     It reads the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
     """  # noqa: D301 - click wants the character itself
     from shoplake import status as states
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.lake import Lake
 
     chosen = settings.load({"lake": lake, "source": source})
-    place = LocalSource(chosen.source) if chosen.source else None
+    place = open_source(chosen.source) if chosen.source else None
     state = states.read(Lake(chosen.need_lake()), place, chosen, datetime.now(UTC))
     if style == "json":
         output.as_json(state.as_json())
@@ -103,7 +103,7 @@ def _show(state: Status) -> None:
     output.say(
         f"Ledger: {output.count(total['files'], 'source file')}, {total['lines']:,} lines ="
         f" {total['accepted']:,} accepted + {output.count(total['duplicates'], 'duplicate')}"
-        f" + {total['quarantined']:,} quarantined"
+        f" + {total['quarantined']:,} quarantined{output.erased(total['erased'])}"
     )
     if state.newest_event is not None:
         output.say(f"Newest event: {json_value(state.newest_event)}")

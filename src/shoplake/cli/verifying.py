@@ -55,7 +55,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
     Recounts every table, compares each source file with the ledger and each gold table with the events, and looks at every
     file of the lake. With a source, also counts the lines of every raw object, and judges some of them anew.
     """
-    from shoplake.discover import LocalSource
+    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake import Lake
     from shoplake.operations import verify as operation
@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
         report = operation.verify(
             operation.Request(
                 Lake(chosen.need_lake()),
-                LocalSource(chosen.source) if chosen.source else None,
+                open_source(chosen.source) if chosen.source else None,
                 lambda: DuckDBEngine(chosen.threads),
                 chosen.threads,
                 share=_share(sample),

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoplake.discover import Source, SourceFile
+from shoplake.erasures import Erased
 from shoplake.parquet import NewFile
 from shoplake.snapshots import DataFile, View
 from shoplake.tables import Table
@@ -53,6 +54,7 @@ class Checked:
         file: The file.
         lines: Its lines that are not blank.
         quarantined: Those that break the contract.
+        erased: Those about erased people, of which nothing else is kept.
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
         seconds: Time that reading and checking took.
@@ -69,6 +71,7 @@ class Checked:
     file: SourceFile
     lines: int = 0
     quarantined: tuple[Quarantined, ...] = ()
+    erased: int = 0
     error: str | None = None
     gone: bool = False
     seconds: float = 0.0
@@ -116,6 +119,15 @@ class Engine(Protocol):
 
         Returns:
             What became of each, in the order of ``files``.
+        """
+        ...
+
+    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
+        """Drop the accepted rows of erased people, with their unknown keys, and count them; before :meth:`dedupe`.
+
+        Args:
+            checked: The batch.
+            erased: Who they are.
         """
         ...
 

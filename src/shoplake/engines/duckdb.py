@@ -21,10 +21,12 @@ import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
-from shoplake.engines.reading import Reading, no_events
+from shoplake.engines.reading import Reading, chunks, judge, no_events
+from shoplake.erasures import Erased, without_keys
 from shoplake.parquet import NewFile
+from shoplake.scans import Scans
 from shoplake.snapshots import DataFile, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
 
@@ -55,6 +57,7 @@ class DuckDBEngine:
         self._database.execute(
             "CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)"
         )  # as Spark says
+        self._scans = Scans(self._database)
 
     def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
         """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
@@ -76,6 +79,32 @@ class DuckDBEngine:
                 spools.put(stack.enter_context(closing(Spool())))
             return self._map(one, files)
 
+    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
+        """Drop the accepted rows of erased people, with their unknown keys, and count them."""
+        readable = [result for result in checked if result.rows is not None]
+        users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
+        gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
+        for result in readable if len(gone) else ():
+            of_them = pc.is_in(result.rows.column("user_id"), gone)
+            lost = result.rows.filter(of_them)
+            result.erased += lost.num_rows
+            result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
+            result.rows = result.rows.filter(pc.invert(of_them))
+
+    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
+        """Judge single lines of a file, given by number and bytes.
+
+        Returns:
+            Rows as those of :meth:`check`, and the lines that break the contract.
+        """
+        tables = [no_events()]
+        quarantined: list[Quarantined] = []
+        for chunk in chunks(lines):
+            judged = judge(self._database.cursor(), chunk, latest)
+            tables.append(judged.rows)
+            quarantined += judged.quarantined
+        return pa.concat_tables(tables), quarantined
+
     def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
         readable = [result for result in checked if result.rows is not None and result.rows.num_rows]
@@ -84,7 +113,8 @@ class DuckDBEngine:
         for result in readable:
             _measure(result)
         # Stored events first: what they hold is a duplicate of theirs in every file of the batch.
-        conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
+        with self._scans.reading():
+            conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
         self._dedupe_batch(readable)
         return conflicts
 
@@ -106,19 +136,25 @@ class DuckDBEngine:
 
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
+        with self._scans.reading():
+            return self._gold(checked, hours, base, output)
+
+    def _gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         connection = self._database.cursor()
         fresh = [result.rows for result in checked if result.accepted]
         connection.register("fresh", pa.concat_tables(fresh) if fresh else no_events())
         connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
         paths = {result.file.path for result in checked}
-        stored = [
-            [file for file in base["events"].within(hour, hour + _TO_END_OF_HOUR) if not _only_of(file, paths)]
+        touched = [
+            file
             for hour in hours
+            for file in base["events"].within(hour, hour + _TO_END_OF_HOUR)
+            if not _only_of(file, paths)
         ]
-        if touched := _distinct(stored):
+        if touched:
             events += (
-                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {_parquet(touched)}"
+                f" UNION ALL SELECT {_EVENT_FIELDS} FROM {self._scans.parquet(touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
             )
         fresh_hours = frozenset().union(*(result.hours for result in checked))
@@ -145,14 +181,16 @@ class DuckDBEngine:
             (SESSION_HOURLY, "event_hour, session_id"),
         ):
             union = f"SELECT {columns} FROM new_{table.name}"
-            stored = [
-                [file for file in base[table.name].within(*_ends(day)) if not _hours_of(file) <= set(hours)]
+            files = [
+                file
                 for day in days
+                for file in base[table.name].within(*_ends(day))
+                if not _hours_of(file) <= set(hours)
             ]
-            if files := _distinct(stored):
+            if files:
                 union += (
-                    f" UNION ALL SELECT {columns} FROM {_parquet(files)} WHERE event_hour NOT IN ({_literals(hours)})"
-                    f" AND CAST(event_hour AS DATE) IN ({_literals(days)})"
+                    f" UNION ALL SELECT {columns} FROM {self._scans.parquet(files)}"
+                    f" WHERE event_hour NOT IN ({_literals(hours)}) AND CAST(event_hour AS DATE) IN ({_literals(days)})"
                 )
             connection.execute(f"CREATE TEMP VIEW {table.name} AS {union}")
         rows = connection.sql(_sql("gold_activity_daily")).to_arrow_table()
@@ -200,12 +238,12 @@ class DuckDBEngine:
     ) -> frozenset[tuple[str, str]]:
         """Drop rows that the lake holds of other paths than the batch's, whose rows go (unreadable and empty files' too)."""
         candidates: list[pa.Table] = []
-        files: set[str] = set()
+        files: list[DataFile] = []
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
-                overlapping = {file.path for file in stored(*_range(rows)) if not _only_of(file, paths)}
+                overlapping = [file for file in stored(*_range(rows)) if not _only_of(file, paths)]
                 if overlapping:
-                    files |= overlapping
+                    files += overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
                     candidates.append(_tagged(result, order, np.flatnonzero(inside.to_numpy())))
         if not files:
@@ -216,7 +254,7 @@ class DuckDBEngine:
         same = " AND ".join(f"new.{name} IS NOT DISTINCT FROM old.{name}" for name in EVENT_COLUMNS)
         found = connection.sql(
             "SELECT new.file_order, new.position, new.source_file, min(old.source_file) FROM candidates AS new"
-            f" JOIN {_parquet(sorted(files))} AS old ON {same}"
+            f" JOIN {self._scans.parquet(files)} AS old ON {same}"
             " WHERE old.source_file NOT IN (SELECT path FROM batch_paths) GROUP BY ALL"
         ).fetchall()
         _drop(readable, found)
@@ -307,11 +345,6 @@ def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _distinct(found: Iterable[Sequence[DataFile]]) -> list[str]:
-    """The paths of data files, each once."""
-    return sorted({file.path for files in found for file in files})
-
-
 def _ends(day: date) -> tuple[datetime, datetime]:
     start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
     return start, start + timedelta(days=1, microseconds=-1)
@@ -328,17 +361,9 @@ def _hours_of(file: DataFile) -> set[datetime]:
     return {first + number * _ONE_HOUR for number in range((last - first) // _ONE_HOUR + 1)}
 
 
-def _parquet(paths: Sequence[str]) -> str:
-    return "read_parquet([" + ", ".join(_quoted(path) for path in paths) + "], hive_partitioning = false)"
-
-
 def _literals(moments: Collection[datetime] | Collection[date]) -> str:
     kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
     return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _sql(name: str) -> str:

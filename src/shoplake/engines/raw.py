@@ -9,10 +9,9 @@ from contextlib import contextmanager
 
 from isal import igzip, isal_zlib
 
-from shoplake.discover import Source, SourceFile
+from shoplake.discover import ReplacedError, Source, SourceFile
 from shoplake.errors import FatalError
 
-BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
 _NEWLINE = 10
 
@@ -22,7 +21,7 @@ class UnreadableError(Exception):
 
 
 class GoneError(Exception):
-    """A source file that was deleted after it had been listed."""
+    """A source file that was deleted or replaced after it had been listed."""
 
 
 class Spool:
@@ -51,7 +50,7 @@ class Spool:
 
         Raises:
             UnreadableError: The file is not whole.
-            GoneError: The file was deleted.
+            GoneError: The file was deleted or replaced.
             OSError: It cannot be read.
             FatalError: There is no room for it.
         """
@@ -89,7 +88,7 @@ def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, byte
 
     Raises:
         UnreadableError: The file is not whole.
-        GoneError: The file was deleted.
+        GoneError: The file was deleted or replaced.
     """
     for first, lines in line_blocks(source, file):
         for number, line in enumerate(lines, first):
@@ -120,8 +119,10 @@ def _inflated(source: Source, file: SourceFile) -> Iterator[igzip.IGzipFile]:
     try:
         with source.open(file) as compressed, igzip.GzipFile(fileobj=compressed, mode="rb") as stream:
             yield stream
+    except ReplacedError as error:
+        raise GoneError("was replaced") from error
     except FileNotFoundError as error:
-        raise GoneError(f"{file.path} was deleted") from error
+        raise GoneError("was deleted") from error
     except EOFError as error:
         raise UnreadableError("cut: the gzip stream ends too early") from error
     except igzip.BadGzipFile as error:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -32,13 +32,13 @@ from shoplake.contract import (
     explained_bytes,
     parse_line,
     reasons_sql,
+    without_bom,
 )
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Quarantined
-from shoplake.engines.raw import BOM, GoneError, Spool, UnreadableError, numbered_lines
+from shoplake.engines.raw import GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.tables import EVENTS
 
-_T = TypeVar("_T")
 _Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
@@ -192,7 +192,7 @@ class Reading:
         tables = [no_events()]
         quarantined: list[Quarantined] = []
         unknown: Counter[str] = Counter()
-        for chunk in _chunks(numbered_lines(self.source, self.file), _CAREFUL_LINES):
+        for chunk in chunks(numbered_lines(self.source, self.file)):
             lines += len(chunk)
             judged = judge(self.connection, chunk, self.latest)
             tables.append(judged.rows)
@@ -245,11 +245,6 @@ def judge(connection: duckdb.DuckDBPyConnection, lines: Sequence[tuple[int, byte
     )
     rows = accepted.select(list(ROW_COLUMNS)).cast(no_events().schema)
     return Judged(parsed, rows, accepted.column("position").to_numpy(), quarantined)
-
-
-def without_bom(number: int, raw: bytes) -> bytes:
-    """A line without the byte order mark that a file may begin with; anywhere else it is no JSON."""
-    return raw.removeprefix(BOM) if number == 1 else raw
 
 
 def no_events() -> pa.Table:
@@ -308,9 +303,10 @@ def _are_columns(names: Iterable[str]) -> bool:
     return plain and len(names) <= _MOST_UNKNOWN_KEYS and len(folded) == len(names) + len(FIELD_NAMES)
 
 
-def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
+def chunks(lines: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines, as many at once as are judged together."""
+    iterator = iter(lines)
+    while chunk := list(islice(iterator, _CAREFUL_LINES)):
         yield chunk
 
 

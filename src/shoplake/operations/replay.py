@@ -79,7 +79,7 @@ def choose_files(run: pipeline.Run, names: Sequence[str]) -> Choice:
 
     Args:
         run: Where the lake and the source are.
-        names: Paths below the source, as the ledger has them, or paths of this machine that lead there.
+        names: Paths below the source, as the ledger has them, or paths of this machine or URIs that lead there.
 
     Raises:
         UsageError: Neither the source nor the lake has such a file; nothing is done then.
@@ -87,8 +87,8 @@ def choose_files(run: pipeline.Run, names: Sequence[str]) -> Choice:
     listing, entries = _look(run)
     meant, unknown = set(), []
     for name in names:
-        below = str(Path(name).absolute()).removeprefix(f"{run.source.name}/")
-        found = next((path for path in (name, below) if path in listing or path in entries), None)
+        paths = [place.removeprefix(f"{run.source.name}/") for place in (name, str(Path(name).absolute()))]
+        found = next((path for path in paths if path in listing or path in entries), None)
         if found is None:
             unknown.append(name)
         else:

@@ -293,7 +293,7 @@ class Files:
         return [
             Note(
                 "orphans",
-                f"{message}; shoplake maintain removes what killed runs left",
+                f"{message}; shoplake maintain removes them after a day",
                 {
                     "files": len(orphans),
                     "bytes": size,
@@ -305,7 +305,7 @@ class Files:
         ]
 
 
-_EXPIRE = "Only time travel to that snapshot is lost; shoplake maintain lets go of old snapshots."
+_EXPIRE = "Only time travel to that snapshot is lost; each table lets go of it after 100 more batches."
 
 
 @dataclass(frozen=True)

@@ -63,14 +63,13 @@ class Gold:
         columns, keys = ", ".join(table.column_names), ", ".join(_KEYS[table.name])
         stored = self._reader.relation(table, self._hours.gold[table.name].get(hour, []))
         self._reader.view("events", EVENTS, events)
-        run = self._reader.connection.execute
-        run(f"SET VARIABLE hour = TIMESTAMP '{hour.isoformat()}'")
-        run(f"CREATE OR REPLACE TEMP TABLE expected AS {_sql(f'oracle_{table.name}')}")
-        run(
+        self._reader.rows(f"SET VARIABLE hour = TIMESTAMP '{hour.isoformat()}'")
+        self._reader.rows(f"CREATE OR REPLACE TEMP TABLE expected AS {_sql(f'oracle_{table.name}')}")
+        self._reader.rows(
             f"CREATE OR REPLACE TEMP TABLE stored AS SELECT {columns} FROM {stored}"
             " WHERE date_trunc('hour', event_hour) = getvariable('hour')"
         )
-        run(
+        self._reader.rows(
             "CREATE OR REPLACE TEMP TABLE differing AS"
             f" SELECT 'expected' AS side, * FROM (SELECT {columns} FROM expected EXCEPT ALL SELECT {columns} FROM stored)"
             " UNION ALL"

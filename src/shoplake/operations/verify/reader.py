@@ -11,14 +11,18 @@ from typing import Any
 import duckdb
 
 from shoplake import parquet
+from shoplake.errors import FatalError
 from shoplake.operations.verify.files import Files, Inventory, hours_of
 from shoplake.operations.verify.findings import Note
+from shoplake.scans import Scans
 from shoplake.snapshots import DataFile
-from shoplake.storage import local_path
 from shoplake.tables import EVENTS, GOLD_HOURLY, Table
 
 Progress = Callable[[int, int], None]
 """Is told of finished work: bytes, and rows or lines."""
+
+FAILED = (duckdb.Error, FatalError)
+"""What the reader raises when a data file cannot be read."""
 
 
 class Reader:
@@ -31,30 +35,33 @@ class Reader:
         self.connection = duckdb.connect(config=config)  # type: ignore[arg-type]
         self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self.connection.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
+        self._scans = Scans(self.connection)
 
     def view(self, name: str, table: Table, files: Sequence[DataFile], where: str = "TRUE") -> None:
         """Let a name stand for the rows of some data files of a table."""
-        self.connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {self.relation(table, files)} WHERE {where}"
-        )
+        self.rows(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {self.relation(table, files)} WHERE {where}")
 
     def relation(self, table: Table, files: Sequence[DataFile]) -> str:
         """The SQL of the rows of some data files of a table."""
         if not files:
             self.connection.register(f"no_{table.name}", parquet.arrow_schema(table).empty_table())
             return f"no_{table.name}"
-        paths = ", ".join(quoted(str(local_path(file.path))) for file in files)
-        return f"(SELECT {', '.join(table.column_names)} FROM read_parquet([{paths}], hive_partitioning = false))"
+        return f"(SELECT {', '.join(table.column_names)} FROM {self._scans.parquet(files)})"
 
     def rows(self, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
-        """The rows of a statement."""
-        return self.connection.execute(sql, parameters).fetchall()
+        """The rows of a statement.
+
+        Raises:
+            TransientError: S3 did not answer: that says nothing about a data file.
+        """
+        with self._scans.reading():
+            return self.connection.execute(sql, parameters).fetchall()
 
     def why_unreadable(self, table: Table, file: DataFile) -> str:
         """Why a data file cannot be read whole; empty if it can."""
         try:
             self.rows(f"SELECT bit_xor(hash(held)) FROM {self.relation(table, [file])} AS held")
-        except duckdb.Error as error:
+        except FAILED as error:
             return str(error).splitlines()[0]
         return ""
 
@@ -117,8 +124,3 @@ def _by_hour(files: Collection[DataFile], table: Table) -> dict[datetime, list[D
 def iso(hour: datetime) -> str:
     """An hour as reports name it."""
     return f"{hour.isoformat()}Z"
-
-
-def quoted(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"

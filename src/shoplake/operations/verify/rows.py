@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shoplake import ledger
+from shoplake import erasures, ledger
 from shoplake.contract import EVENT_COLUMNS
+from shoplake.erasures import Erased
 from shoplake.ledger import Entry
 from shoplake.operations.verify.files import Files
 from shoplake.operations.verify.findings import FIRST, Check, Note, replay
 from shoplake.operations.verify.reader import Reader, iso
 from shoplake.operations.verify.sample import Sample
+from shoplake.publishing import raw_bytes
 from shoplake.snapshots import DataFile, TableSnapshot
-from shoplake.tables import EVENTS, LEDGER, QUARANTINE
+from shoplake.tables import ERASURES, EVENTS, LEDGER, QUARANTINE
 
 _FILES_AT_ONCE = 500
+_ERASE_AGAIN = "Ingest its source files again, which drops their lines: shoplake replay"
 _NINE = ", ".join(EVENT_COLUMNS)
 
 
@@ -74,17 +77,18 @@ class Accounts:
             self.ledger.differs("ledger_twice", path, f"{path} is in the ledger more than once", replay([path]))
         for path in self._wanted:
             entry = self.entries[path]
-            sums = entry.accepted + entry.duplicates + entry.quarantined
+            sums = entry.accepted + entry.duplicates + entry.quarantined + entry.erased
             if entry.lines != sums:
                 message = (
                     f"{path}: the ledger has {entry.lines:,} lines, but {entry.accepted:,} accepted +"
-                    f" {entry.duplicates:,} duplicates + {entry.quarantined:,} quarantined are {sums:,}"
+                    f" {entry.duplicates:,} duplicates + {entry.quarantined:,} quarantined +"
+                    f" {entry.erased:,} erased are {sums:,}"
                 )
                 self.ledger.differs("ledger_sum", path, message, replay([path]), lines=entry.lines, sum=sums)
             if unknown := set(entry.duplicates_of) - set(self.entries):
                 message = f"{path}: its duplicates are of {', '.join(sorted(unknown))}, which the ledger does not know"
                 self.ledger.differs("ledger_link", path, message, replay([path]))
-        reopened = sorted(path for path, entry in self.entries.items() if entry.status == ledger.REOPENED)
+        reopened = sorted(path for path, entry in self.entries.items() if entry.status in ledger.TO_DO)
         if reopened:
             message = f"{len(reopened):,} source files are done again by the next run: {', '.join(reopened[:FIRST])}"
             self.notes.append(Note("reopened", message, {"files": reopened}))
@@ -179,14 +183,13 @@ class Duplicates:
 
     def _look(self, hour: datetime, files: Sequence[DataFile]) -> None:
         self._reader.view("events", EVENTS, files)
-        run = self._reader.connection.execute
-        run(
+        self._reader.rows(
             "CREATE OR REPLACE TEMP TABLE suspects AS"
             f" SELECT hash({_NINE}) AS h FROM events GROUP BY h HAVING count(*) > 1"
         )
         if self._reader.rows("SELECT count(*) FROM suspects") == [(0,)]:
             return
-        run(
+        self._reader.rows(
             "CREATE OR REPLACE TEMP TABLE twice AS"
             f" SELECT count(*) AS times, list(DISTINCT source_file) AS source_files, {_NINE} FROM events"
             f" WHERE hash({_NINE}) IN (SELECT h FROM suspects) GROUP BY {_NINE} HAVING count(*) > 1"
@@ -211,3 +214,46 @@ class Duplicates:
             source_files=paths,
             first=[dict(zip(("times", *EVENT_COLUMNS), row, strict=True)) for row in first],
         )
+
+
+class Erasures:
+    """Looks for rows of people who were erased. Whom it looks for, it knows by the keyed hashes of the lake's list only.
+
+    Attributes:
+        erased: The list; empty if it cannot be read, which is a difference of its own.
+        check: What was found.
+    """
+
+    def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files) -> None:
+        """Read the list."""
+        self.check = Check("erased", "no row of an erased person", "hours")
+        readable = not any(one.more.get("table") == ERASURES.name for one in files.files.differences)
+        self.erased = erasures.read(snapshot) if readable else Erased("")
+        self._reader, self._files = reader, files
+
+    @property
+    def checks(self) -> list[Check]:
+        """The check, where anybody was erased."""
+        return [self.check] if self.erased else []
+
+    def look(self, hour: datetime, files: Sequence[DataFile]) -> None:
+        """Look at the events of an hour, in these data files."""
+        if not self.erased or not files:
+            return
+        self.check.checked += 1
+        users = self._reader.rows(f"SELECT DISTINCT user_id FROM {self._reader.relation(EVENTS, files)}")
+        if found := self.erased.among(user for (user,) in users):
+            message = f"events of {iso(hour)} hold {len(found):,} people who were erased"
+            self.check.differs("erased", iso(hour), message, _ERASE_AGAIN, table=EVENTS.name, hour=hour)
+
+    def look_at_quarantine(self) -> None:
+        """Look at the quarantine."""
+        files = self._files.inventory.usable(QUARANTINE) if self.erased else []
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            relation = self._reader.relation(QUARANTINE, files[start : start + _FILES_AT_ONCE])
+            for path, number, raw, encoding in self._reader.rows(
+                f"SELECT source_file, line_number, raw, encoding FROM {relation}"
+            ):
+                if self.erased.named_in(raw_bytes(raw, encoding)):
+                    message = f"line {number:,} of {path} is about an erased person, but is in quarantine"
+                    self.check.differs("erased", path, message, replay([path]), table=QUARANTINE.name, line=number)

@@ -8,8 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-import duckdb
-
 from shoplake.discover import Source
 from shoplake.engines.base import Engine
 from shoplake.errors import FatalError
@@ -17,9 +15,9 @@ from shoplake.lake import CATALOG_FILE, Lake
 from shoplake.operations.verify.files import Files, Inventory
 from shoplake.operations.verify.findings import Check, Note, Report
 from shoplake.operations.verify.gold import Gold
-from shoplake.operations.verify.reader import Hours, Progress, Reader, iso
+from shoplake.operations.verify.reader import FAILED, Hours, Progress, Reader, iso
 from shoplake.operations.verify.repair import rebuild
-from shoplake.operations.verify.rows import Accounts, Duplicates
+from shoplake.operations.verify.rows import Accounts, Duplicates, Erasures
 from shoplake.operations.verify.sample import Sample
 from shoplake.operations.verify.source import Judge, Raw
 from shoplake.snapshots import DataFile, View
@@ -155,24 +153,26 @@ class _Look:
         self.inventory, self.hours = files.inventory, Hours(files.inventory)
         with closing(Reader(request.threads)) as reader:
             accounts = Accounts(self._view["ledger"], reader, files, self._sample)
+            erased = Erasures(self._view["erasures"], reader, files)
             gold = Gold(reader, files.inventory, self.hours)
             raw = None
             if self._source and accounts.readable:
-                judge = Judge(request.lines, self._sample.seed)
+                judge = Judge(request.lines, self._sample.seed, erased.erased)
                 raw = Raw(self._source, accounts.entries, judge, allow_gone=request.allow_gone)
             walk = _Walk(reader, files, self.hours, request.progress)
             hours, days = self._sample.of("hours", self.hours.all), self._sample.of("days", gold.days())
             request.planned(walk.size(hours, days) + (raw.size(accounts.chosen) if raw else 0))
             duplicates = Duplicates(reader)
             for hour in self.hours.all:
-                walk.hour(hour, accounts, (duplicates, gold), chosen=hour in hours)
+                walk.hour(hour, accounts, (duplicates, erased, gold), chosen=hour in hours)
             accounts.compare()
+            erased.look_at_quarantine()
             for day in gold.days():
                 walk.day(day, gold, chosen=day in days)
             if raw:
                 raw.look(accounts.chosen, reader, files.inventory, request.threads, request.progress)
         self.gold_checks = [*gold.hourly.values(), gold.daily]
-        checks = [files.files, files.history, accounts.ledger, accounts.accounts, duplicates.check]
+        checks = [files.files, files.history, accounts.ledger, accounts.accounts, duplicates.check, *erased.checks]
         self.report.checks = [*checks, *self.gold_checks, gold.answers, *((raw.check, raw.lines) if raw else ())]
         self.report.notes = [*notes, *accounts.notes, *self.hours.notes, *(raw.notes if raw else ())]
         self.lost = files.lost()
@@ -192,16 +192,19 @@ class _Walk:
         of_day = [file for hour, files in self.hours.events.items() if hour.date() in days for file in files]
         return sum(file.bytes for file in [*of_day, *(file for hour in hours for file in self._events(hour))])
 
-    def hour(self, hour: datetime, accounts: Accounts, of_hours: tuple[Duplicates, Gold], *, chosen: bool) -> None:
+    def hour(
+        self, hour: datetime, accounts: Accounts, of_hours: tuple[Duplicates, Erasures, Gold], *, chosen: bool
+    ) -> None:
         """Look at an hour; its accounts are counted also where the hour is not chosen."""
-        duplicates, gold = of_hours
+        duplicates, erased, gold = of_hours
         tables = [*gold.hourly.values()]
         self._try(hour, lambda: accounts.count_hour(hour, self._events(hour)))
         if not chosen:
-            for check in (duplicates.check, *tables):
+            for check in (duplicates.check, erased.check, *tables):
                 check.skipped += 1
             return
         self._try(hour, lambda: duplicates.look(hour, self._events(hour)))
+        self._try(hour, lambda: erased.look(hour, self._events(hour)))
         for table in GOLD_HOURLY:
             self._try(hour, lambda table=table: gold.look_at_hour(table, hour, self._events(hour)))  # type: ignore[misc]
         if hour in self.hours.lacking:
@@ -217,7 +220,7 @@ class _Walk:
         files = [file for hour in hours for file in self._events(hour)]
         try:
             gold.look_at_day(day, files)
-        except duckdb.Error as error:
+        except FAILED as error:
             for hour in hours:
                 self.hours.find_unreadable(hour, self.reader, self.files)
             gold.skip_day()
@@ -233,9 +236,9 @@ class _Walk:
     def _try(self, hour: datetime, step: Callable[[], None]) -> None:
         try:
             step()
-        except duckdb.Error as error:
+        except FAILED as error:
             self.hours.find_unreadable(hour, self.reader, self.files)
             try:
                 step()
-            except duckdb.Error:
+            except FAILED:
                 self.hours.not_compared(iso(hour), str(error).splitlines()[0])

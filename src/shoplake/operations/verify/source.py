@@ -17,10 +17,11 @@ from datetime import datetime
 import pyarrow as pa
 
 from shoplake import ledger
-from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql
+from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.raw import GoneError, UnreadableError, line_blocks
-from shoplake.engines.reading import as_table, without_bom
+from shoplake.engines.reading import as_table
+from shoplake.erasures import Erased
 from shoplake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.findings import FIRST, Check, Note, replay
@@ -31,7 +32,10 @@ _FILES_AT_ONCE = 24
 _RESTORE = "Restore the object. The lake still holds its events, but nothing can prove them any more."
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
 
+_MENDED = "meets the contract, but is in quarantine"
+
 _Line = tuple[int, bytes]
+_Held = tuple[str, str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,12 @@ class Judge:
     Attributes:
         lines: How many of each file; 0 for none.
         seed: What chooses them.
+        erased: Whose lines must be nowhere.
     """
 
     lines: int
     seed: int
+    erased: Erased
 
 
 @dataclass
@@ -178,33 +184,41 @@ class Raw:
         wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for position, (path, number, raw) in enumerate(lines):
             row = quarantined.get((path, number))
-            if row is not None and FUTURE in row[2]:
-                row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
-                if not row[2] and not reasons[position]:
-                    continue  # what was the future when it arrived, no later judge can tell
-            if codes := reasons[position]:
-                text, encoding = _as_text(raw)
-                if row is None:
-                    wrong[path].append((number, f"breaks the contract ({', '.join(codes)}), but is not in quarantine"))
-                elif row != (text, encoding, codes):
-                    wrong[path].append((number, "is in quarantine with another text or other reasons"))
-                continue
-            if row is not None:
-                wrong[path].append((number, "meets the contract, but is in quarantine"))
-            if not held[position] & {path, *self._entries[path].duplicates_of}:
-                elsewhere = f"; {', '.join(sorted(held[position]))} holds its event" if held[position] else ""
-                wrong[path].append((number, f"is accepted, but is not in events{elsewhere}"))
-        for path, found in sorted(wrong.items()):
+            problems = self._problems(path, raw, reasons[position], row, held[position])
+            wrong[path] += [(number, problem) for problem in problems]
+        for path, found in sorted((path, some) for path, some in wrong.items() if some):
             number, why = found[0]
             message = f"{path}: {len(found):,} of {len(picked[path]):,} lines judged anew are not where they belong"
             self.lines.differs(
                 "lines",
                 path,
                 f"{message}; first: line {number} {why}",
-                replay([path]),
+                _judge_again(path) if all(why == _MENDED for _, why in found) else replay([path]),
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
+
+    def _problems(self, path: str, raw: bytes, codes: list[str], row: _Held | None, held: set[str]) -> Iterator[str]:
+        """Why a line is not where it belongs."""
+        if self._judge.erased and self._judge.erased.named_in(raw):
+            if row is not None or held:
+                yield "is about an erased person, but is in the tables"
+            return
+        if row is not None and FUTURE in row[2]:
+            row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
+            if row == (*_as_text(raw), []) and not codes:
+                return  # what was the future when it arrived, no later judge can tell
+        if codes:
+            if row is None:
+                yield f"breaks the contract ({', '.join(codes)}), but is not in quarantine"
+            elif row != (*_as_text(raw), codes):
+                yield "is in quarantine with another text or other reasons"
+            return
+        if row is not None:
+            yield _MENDED
+        elif not held & {path, *self._entries[path].duplicates_of}:
+            elsewhere = f"; {', '.join(sorted(held))} holds its event" if held else ""
+            yield f"is accepted, but is not in events{elsewhere}"
 
     def _held_events(
         self, lines: Sequence[tuple[str, int, bytes]], reader: Reader, inventory: Inventory
@@ -230,6 +244,10 @@ class Raw:
         return found
 
 
+def _judge_again(path: str) -> str:
+    return f"Judge its quarantined lines by the present contract: shoplake quarantine replay --file {path}"
+
+
 def _picks(seed: str, wanted: int, lines: int) -> Iterator[int]:
     """The numbers of lines to pick, rising: all of a short file, else at random distances."""
     chooser = random.Random(seed)  # noqa: S311 - a sample, no secret
@@ -250,9 +268,7 @@ def _judged(lines: Sequence[tuple[str, int, bytes]], reader: Reader) -> dict[int
     return {position: codes.split(",") if codes else [] for position, codes in found}
 
 
-def _held_quarantine(
-    paths: Sequence[str], reader: Reader, inventory: Inventory
-) -> dict[tuple[str, int], tuple[str, str, list[str]]]:
+def _held_quarantine(paths: Sequence[str], reader: Reader, inventory: Inventory) -> dict[tuple[str, int], _Held]:
     """The quarantined lines of some source files: text, encoding and reasons by file and line."""
     files = [file for file in inventory.usable(QUARANTINE) if file.may_hold("source_file", paths)]
     reader.connection.register("wanted", pa.table({"path": pa.array(paths, pa.string())}))

@@ -1,0 +1,146 @@
+"""``shoplake experiment``: the comparison of an experiment's variants."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shoplake import settings
+from shoplake.cli import options, output
+from shoplake.errors import UsageError
+
+if TYPE_CHECKING:
+    from shoplake.experiments import Comparison, Experiment
+
+_COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high", "lift", "p_value", "")
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake experiment blue-button --lake lake",
+        "shoplake experiment blue-button --variants control=1,blue=1 --from 2025-11-18T00:00Z --to 2025-11-25T00:00Z",
+        "shoplake experiment blue-button --cuped-days 7 --format json",
+        "shoplake experiment blue-button --assignments units.parquet",
+    )
+)
+@click.argument("name")
+@options.lake
+@click.option(
+    "--variants",
+    default="control=1,treatment=1",
+    show_default=True,
+    metavar="NAME=SHARE,...",
+    help="The control first.",
+)
+@click.option(
+    "--unit", type=click.Choice(("user", "session")), default="user", show_default=True, help="What was drawn."
+)
+@click.option("--from", "start", metavar="ISO", help="First hour, UTC.  [default: the lake's first]")
+@click.option(
+    "--to", "end", metavar="ISO", help="Hour that is not included any more.  [default: after the lake's last]"
+)
+@click.option(
+    "--cuped-days", type=click.FloatRange(0, min_open=True), help="Take out what units did so many days before."
+)
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option(
+    "--assignments", metavar="FILE", help="CSV or Parquet with unit and variant, where shoplake did not assign."
+)
+@options.style
+def experiment(  # noqa: PLR0917 - one parameter an option
+    name: str,
+    lake: str | None,
+    variants: str,
+    unit: str,
+    start: str | None,
+    end: str | None,
+    cuped_days: float | None,
+    confidence: float,
+    assignments: str | None,
+    style: str,
+) -> None:
+    """Compare the variants of an experiment over the units that were active meanwhile."""
+    from shoplake import api, experiments
+
+    chosen = settings.load({"lake": lake})
+    with api.open(chosen.need_lake()) as opened:
+        result = experiments.experiment(
+            opened,
+            name,
+            variants=_variants(variants),
+            unit=unit,
+            start=options.moment(start, "--from") if start else None,
+            end=options.moment(end, "--to") if end else None,
+            assignments=_assignments(opened, assignments) if assignments else None,
+            cuped=timedelta(hours=round(cuped_days * 24)) if cuped_days else None,
+            confidence=confidence,
+        )
+    if style == "json":
+        output.as_json(result.as_json())
+    elif style == "csv":
+        output.as_csv(_COLUMNS[:-1], [_row(one)[:-1] for one in result.comparisons])
+    else:
+        _show(result)
+
+
+def _variants(text: str) -> dict[str, float]:
+    try:
+        found = {
+            name.strip(): float(share or 1) for name, _, share in (part.partition("=") for part in text.split(","))
+        }
+    except ValueError as error:
+        raise UsageError(f"--variants {text!r} has a share that is no number", remedy="control=1,blue=1") from error
+    if len(found) <= text.count(","):
+        raise UsageError(f"--variants {text!r} names a variant twice", remedy="control=1,blue=1")
+    return found
+
+
+def _assignments(opened: Any, path: str) -> Any:
+    import duckdb
+
+    read = "read_parquet" if path.endswith(".parquet") else "read_csv"
+    try:
+        rows = opened.sql(
+            f"SELECT CAST(unit AS VARCHAR) AS unit, CAST(variant AS VARCHAR) AS variant"
+            f" FROM {read}('{path.replace(chr(39), chr(39) * 2)}'{', all_varchar = true' if read == 'read_csv' else ''})"
+        )
+        return rows.to_arrow_table()
+    except duckdb.Error as error:
+        raise UsageError(f"{path} cannot be read: {error}", remedy="Give the columns unit and variant.") from error
+
+
+def _row(one: Comparison) -> tuple[Any, ...]:
+    mark = "significant" if one.significant else ""
+    figures = (one.control_value, one.value, one.difference, one.low, one.high)
+    return (one.metric, one.variant, *figures, one.lift, one.p_value, mark)
+
+
+def _show(result: Experiment) -> None:
+    units = ", ".join(f"{output.count(number, result.unit)} in {variant}" for variant, number in result.units.items())
+    output.say(f"Experiment {result.name}, {result.start} to {result.end} UTC: {units}")
+    if result.sample_ratio_mismatch:
+        output.say(
+            f"WARNING: the units did not split as intended (p = {result.sample_ratio_p_value:.2g}). Something loses or adds"
+            " units in one variant; do not trust the comparison before that is explained."
+        )
+    output.as_table(
+        _COLUMNS,
+        [
+            (row[0], row[1], *(f"{value:,.4g}" for value in row[2:7]), _lift(row[7]), _p_value(row[8]), row[9])
+            for row in map(_row, result.comparisons)
+        ],
+    )
+    output.say(f"low and high: {result.confidence:.0%} confidence interval of the difference.")
+    if any(one.variance_left < 1 for one in result.comparisons):
+        left = ", ".join(f"{one.metric} {one.variance_left:.0%}" for one in result.comparisons)
+        output.say(f"Variance left after CUPED: {left}.")
+
+
+def _lift(lift: float | None) -> str | None:
+    return None if lift is None else f"{lift:+.1%}"
+
+
+def _p_value(p_value: float | None) -> str | None:
+    return None if p_value is None else "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"

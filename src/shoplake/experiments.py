@@ -1,0 +1,451 @@
+"""Experiments: who is in which variant, and whether the variants differ.
+
+A unit is a user or a session. Every metric is a ratio of two sums over the units of a variant: a mean has 1 for each unit below
+the line. So one formula gives all of them their variance: the delta method's, by the influence of each unit on the ratio
+(Deng, Knoblich, Lu 2018, "Applying the Delta Method in Metric Analytics"). CUPED (Deng, Xu, Kohavi, Walker 2013) takes from it
+what the same unit did before. The tests are SciPy's.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoplake import api
+from shoplake.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+SAMPLE_RATIO_ALPHA = 0.001
+_HEX_DIGITS = 13  # 52 bits: whole in a double, and in every engine's BIGINT
+_HASHES = 16**_HEX_DIGITS
+_COUNTS = ("page_views", "add_to_carts", "removes_from_cart", "purchases", "searches", "events", "revenue")
+_ASSIGNED = "assigned_units"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is compared: a sum over the units, divided by another sum over them.
+
+    Both are SQL over the totals of one unit within the time looked at: page_views, add_to_carts, removes_from_cart, purchases,
+    searches, events, revenue, and sessions where the unit is a user.
+
+    Attributes:
+        name: How results call it.
+        numerator: For instance ``revenue``, or ``purchases > 0`` for a share.
+        denominator: For instance ``page_views``; ``1`` gives the mean over the units.
+    """
+
+    name: str
+    numerator: str
+    denominator: str = "1"
+
+
+METRICS = {
+    "user": (
+        Metric("conversion", "purchases > 0"),
+        Metric("revenue_per_user", "revenue"),
+        Metric("sessions_per_user", "sessions"),
+        Metric("purchases_per_view", "purchases", "page_views"),
+    ),
+    "session": (
+        Metric("conversion", "purchases > 0"),
+        Metric("revenue_per_session", "revenue"),
+        Metric("purchases_per_view", "purchases", "page_views"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one variant against the control.
+
+    Attributes:
+        metric: The metric's name.
+        variant: The variant's name.
+        control_value: The metric of the control.
+        value: The metric of the variant.
+        difference: ``value - control_value``.
+        low: Lower end of the difference's confidence interval.
+        high: Upper end.
+        lift: ``value / control_value - 1``; None where the control's value is 0.
+        lift_low: Lower end of the lift's confidence interval.
+        lift_high: Upper end.
+        p_value: Of Welch's t-test that there is no difference; None where nothing varies.
+        significant: Whether the interval leaves out 0.
+        variance_left: With CUPED, the variance of the difference as a share of what it is without; else 1.
+    """
+
+    metric: str
+    variant: str
+    control_value: float
+    value: float
+    difference: float
+    low: float
+    high: float
+    lift: float | None
+    lift_low: float | None
+    lift_high: float | None
+    p_value: float | None
+    significant: bool
+    variance_left: float
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment shows.
+
+    Attributes:
+        name: Its name.
+        unit: user or session.
+        start: First hour looked at, UTC.
+        end: Hour at which the look ends, not included.
+        units: Active units by variant, the control first.
+        sample_ratio_p_value: Of the chi-squared test that the units split as intended.
+        confidence: Of the intervals.
+        comparisons: Every metric of every variant against the control.
+    """
+
+    name: str
+    unit: str
+    start: datetime
+    end: datetime
+    units: dict[str, int]
+    sample_ratio_p_value: float
+    confidence: float
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def sample_ratio_mismatch(self) -> bool:
+        """Whether the units split so far from the intended shares that no comparison should be believed."""
+        return self.sample_ratio_p_value < SAMPLE_RATIO_ALPHA
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as JSON knows it."""
+        return asdict(self) | {
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "sample_ratio_mismatch": self.sample_ratio_mismatch,
+            "comparisons": [asdict(one) for one in self.comparisons],
+        }
+
+
+def assign(experiment: str, unit: str, variants: Mapping[str, float]) -> str:
+    """The variant that a unit is in: always the same one, and independent of other experiments.
+
+    Use it where the shop decides what to show; :func:`experiment` finds the same variants again.
+
+    Args:
+        experiment: The experiment's name; another name splits the units anew.
+        unit: The user's or session's id.
+        variants: Names with their shares, which may sum up to anything above 0.
+
+    Example:
+        >>> assign("blue-button", "user-17", {"control": 1, "blue": 1})
+        'blue'
+    """
+    found = hashlib.md5(f"{experiment}:{unit}".encode(), usedforsecurity=False).hexdigest()[:_HEX_DIGITS]
+    return list(variants)[bisect.bisect_right(_bounds(variants), int(found, 16))]
+
+
+def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
+    lake: api.OpenLake | str | Path,
+    name: str,
+    *,
+    variants: Mapping[str, float] | None = None,
+    unit: str = "user",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    metrics: Sequence[Metric] | None = None,
+    assignments: Any = None,
+    cuped: timedelta | None = None,
+    confidence: float = 0.95,
+) -> Experiment:
+    """Compare the variants of an experiment, over the units that were active while it ran.
+
+    Args:
+        lake: An open lake, or its location.
+        name: The experiment's name, as given to :func:`assign`.
+        variants: Names with their shares, the control first; control and treatment, evenly, by default.
+        unit: user or session: whose variant was drawn.
+        start: Whole hour, UTC; the lake's first by default.
+        end: Whole hour, not included; after the lake's last by default.
+        metrics: What to compare; :data:`METRICS` by default.
+        assignments: Where the variants were not drawn by :func:`assign`: a data frame or Arrow table with the text columns
+            ``unit`` and ``variant``. Units that are not in it are left out.
+        cuped: Take out what the units did in this time before the start.
+        confidence: Of the intervals.
+
+    Raises:
+        UsageError: The question cannot be answered, for instance because a variant has fewer than two units.
+
+    Example:
+        >>> result = shoplake.experiment("lake", "blue-button", variants={"control": 1, "blue": 1})
+        >>> [(one.metric, one.difference, one.low, one.high) for one in result.comparisons]
+    """
+    shares = dict(variants or {"control": 1, "treatment": 1})
+    _check(unit, shares, confidence, cuped)
+    if isinstance(lake, api.OpenLake):
+        opened, ours = lake, None
+    else:
+        opened = ours = api.open(lake)
+    try:
+        window = _window(opened, start, end)
+        chosen = tuple(metrics or METRICS[unit])
+        if assignments is not None:
+            opened.register(_ASSIGNED, assignments)
+            _check_assignments(opened, shares)
+            units = f"SELECT unit, any_value(variant) AS variant FROM {_ASSIGNED} GROUP BY unit"
+            units = f"SELECT unit, variant FROM ({_totals(unit, window)}) JOIN ({units}) USING (unit)"
+        else:
+            units = f"SELECT unit, {_variant_sql(name, shares)} AS variant FROM ({_totals(unit, window)})"
+        now = _values(opened, unit, units, window, chosen)
+        before = _values(opened, unit, units, (window[0] - cuped, window[0]), chosen) if cuped else None
+    finally:
+        if ours:
+            ours.close()
+    members = {variant: now["variant"] == variant for variant in shares}
+    found = {variant: int(those.sum()) for variant, those in members.items()}
+    few = min(found, key=lambda variant: found[variant])
+    if found[few] < 2:
+        raise UsageError(
+            f"variant {few!r} has {found[few]} active units between {window[0]} and {window[1]}",
+            remedy="Check the experiment's name, its time and its variants.",
+        )
+    comparisons: list[Comparison] = []
+    for position, metric in enumerate(chosen):
+        earlier = None if before is None else _pair(before, position)
+        comparisons += compare(metric.name, members, _pair(now, position), earlier, confidence)
+    return Experiment(name, unit, *window, found, sample_ratio(found, shares), confidence, tuple(comparisons))
+
+
+def sample_ratio(units: Mapping[str, int], shares: Mapping[str, float]) -> float:
+    """The p-value of the chi-squared test that the units split by the given shares."""
+    stats = _stats()
+    total, whole = sum(units.values()), sum(shares.values())
+    expected = [total * shares[variant] / whole for variant in units]
+    return float(stats.chisquare(list(units.values()), expected).pvalue)
+
+
+def compare(
+    metric: str,
+    members: Mapping[str, NDArray[np.bool_]],
+    now: tuple[Numbers, Numbers],
+    before: tuple[Numbers, Numbers] | None,
+    confidence: float,
+) -> list[Comparison]:
+    """Compare every variant with the first one, by one metric.
+
+    Args:
+        metric: Its name.
+        members: For each variant, which units are in it; the control first.
+        now: The metric's numerator and denominator of each unit.
+        before: The same of the time before, for CUPED.
+        confidence: Of the intervals.
+    """
+    plain = {variant: _influences(*now, chosen) for variant, chosen in members.items()}
+    values = plain if before is None else _adjusted(plain, members, before)
+    control, *others = members
+    return [
+        _comparison(metric, variant, (values[control], values[variant]), (plain[control], plain[variant]), confidence)
+        for variant in others
+    ]
+
+
+def _influences(numerator: Numbers, denominator: Numbers, chosen: NDArray[np.bool_]) -> Numbers:
+    """For each unit the ratio plus the unit's influence on it: their mean is the ratio, their spread gives its error."""
+    above, below = numerator[chosen], denominator[chosen]
+    mean = below.mean()
+    if mean == 0:
+        return above * 0.0
+    ratio = above.mean() / mean
+    influences: Numbers = ratio + (above - ratio * below) / mean
+    return influences
+
+
+def _adjusted(
+    plain: Mapping[str, Numbers], members: Mapping[str, NDArray[np.bool_]], before: tuple[Numbers, Numbers]
+) -> dict[str, Numbers]:
+    """CUPED: take from the influences what the influences of the time before explain.
+
+    The slope is common to all variants and found within them, so that it is not moved by a difference between them.
+    """
+    import numpy as np
+
+    earlier = {variant: _influences(*before, chosen) for variant, chosen in members.items()}
+    everyone = float(np.mean(_influences(*before, np.logical_or.reduce(list(members.values())))))
+    inner = np.concatenate([earlier[variant] - earlier[variant].mean() for variant in members])
+    outer = np.concatenate([plain[variant] - plain[variant].mean() for variant in members])
+    spread = float(inner @ inner)
+    slope = float(inner @ outer) / spread if spread else 0.0
+    return {variant: plain[variant] - slope * (earlier[variant] - everyone) for variant in members}
+
+
+def _comparison(
+    metric: str,
+    variant: str,
+    values: tuple[Numbers, Numbers],
+    plain: tuple[Numbers, Numbers],
+    confidence: float,
+) -> Comparison:
+    stats = _stats()
+    control, treated = (float(sample.mean()) for sample in values)
+    errors = [float(sample.var(ddof=1)) / len(sample) for sample in values]
+    difference = treated - control
+    p_value: float | None = None
+    low = high = difference
+    if sum(errors) > 0:
+        test = stats.ttest_ind(values[1], values[0], equal_var=False)
+        interval = test.confidence_interval(confidence)
+        p_value, low, high = float(test.pvalue), float(interval.low), float(interval.high)
+    lift: tuple[float | None, float | None, float | None] = (None, None, None)
+    if control:
+        ratio = treated / control
+        half = stats.norm.ppf((1 + confidence) / 2) * ((errors[1] + ratio**2 * errors[0]) ** 0.5) / abs(control)
+        lift = (ratio - 1, float(ratio - 1 - half), float(ratio - 1 + half))
+    without = sum(float(sample.var(ddof=1)) / len(sample) for sample in plain)
+    return Comparison(
+        metric,
+        variant,
+        control,
+        treated,
+        difference,
+        low,
+        high,
+        *lift,
+        p_value,
+        bool(low > 0 or high < 0),
+        sum(errors) / without if without else 1.0,
+    )
+
+
+def _pair(columns: dict[str, Any], position: int) -> tuple[Numbers, Numbers]:
+    return columns[f"above{position}"], columns[f"below{position}"]
+
+
+def _values(
+    opened: api.OpenLake, unit: str, units: str, window: tuple[datetime, datetime], metrics: Sequence[Metric]
+) -> dict[str, Any]:
+    """The variant of every unit, and the numerators and denominators of all metrics within a time.
+
+    A unit that did nothing in that time has totals of 0.
+    """
+    import duckdb
+    import numpy as np
+
+    names = [*_COUNTS, "sessions"] if unit == "user" else _COUNTS
+    totals = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
+    ratios = ", ".join(
+        f"coalesce(CAST(({text}) AS DOUBLE), 0) AS {side}{position}"
+        for position, metric in enumerate(metrics)
+        for side, text in (("above", metric.numerator), ("below", metric.denominator))
+    )
+    rows = f"SELECT unit, variant, {totals} FROM ({units}) LEFT JOIN ({_totals(unit, window)}) USING (unit)"
+    try:
+        found = opened.sql(f"SELECT variant, {ratios} FROM ({rows}) ORDER BY unit").fetchnumpy()
+    except duckdb.Error as error:
+        raise UsageError(f"a metric is no SQL over a unit's totals: {error}", remedy="See help(Metric).") from error
+    return {name: np.asarray(np.ma.getdata(column)) for name, column in found.items()}
+
+
+def _totals(unit: str, window: tuple[datetime, datetime]) -> str:
+    sums = ", ".join(f"sum({name}) AS {name}" for name in _COUNTS)
+    within = f"event_hour >= TIMESTAMP '{window[0]}' AND event_hour < TIMESTAMP '{window[1]}'"
+    if unit == "session":
+        return f"SELECT session_id AS unit, {sums} FROM session_hourly WHERE {within} GROUP BY session_id"
+    users = f"SELECT user_id AS unit, {sums} FROM user_hourly WHERE {within} GROUP BY user_id"
+    sessions = "SELECT user_id AS unit, count(DISTINCT session_id) AS sessions FROM session_hourly"
+    return f"SELECT * FROM ({users}) LEFT JOIN ({sessions} WHERE {within} GROUP BY user_id) USING (unit)"
+
+
+def _variant_sql(name: str, variants: Mapping[str, float]) -> str:
+    """The SQL of :func:`assign` over the column ``unit``."""
+    drawn = f"CAST('0x' || substr(md5({_quoted(name + ':')} || unit), 1, {_HEX_DIGITS}) AS BIGINT)"
+    *firsts, last = variants
+    cases = "".join(
+        f" WHEN {drawn} < {bound} THEN {_quoted(variant)}"
+        for variant, bound in zip(firsts, _bounds(variants), strict=False)
+    )
+    return f"CASE{cases} ELSE {_quoted(last)} END"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _bounds(variants: Mapping[str, float]) -> list[int]:
+    """Where each variant but the last ends, among the numbers that the hash can give."""
+    whole = sum(variants.values())
+    return [round(part / whole * _HASHES) for part in accumulate(variants.values())][:-1]
+
+
+def _window(opened: api.OpenLake, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    first, last = opened.sql("SELECT min(event_hour), max(event_hour) FROM user_hourly").fetchall()[0]
+    if first is None:
+        raise UsageError("the lake holds no events", remedy="Ingest some first: shoplake ingest --help")
+    window = (_hour(start, "start") if start else first, _hour(end, "end") if end else last + timedelta(hours=1))
+    if window[0] >= window[1]:
+        raise UsageError(
+            f"the start {window[0]} is not before the end {window[1]}", remedy="Give a time of at least an hour."
+        )
+    return window
+
+
+def _hour(moment: datetime, what: str) -> datetime:
+    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    if moment != moment.replace(minute=0, second=0, microsecond=0):
+        raise UsageError(f"the {what} {moment} is not a whole hour", remedy="The unit tables are by the hour.")
+    return moment
+
+
+def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: timedelta | None) -> None:
+    if unit not in METRICS:
+        raise UsageError(f"there is no unit {unit!r}", remedy=f"Known: {', '.join(METRICS)}.")
+    if len(variants) < 2 or min(variants.values()) <= 0:
+        raise UsageError("an experiment has two or more variants, with shares above 0", remedy="Name them all.")
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence={confidence} is none", remedy="Give one between 0 and 1, such as 0.95.")
+    if cuped is not None and (cuped <= timedelta(0) or cuped % timedelta(hours=1)):
+        raise UsageError(
+            f"cuped={cuped} is not a number of whole hours", remedy="Give some, such as timedelta(days=7)."
+        )
+
+
+def _check_assignments(opened: api.OpenLake, variants: Mapping[str, float]) -> None:
+    import duckdb
+
+    try:
+        twice = opened.sql(
+            f"SELECT unit FROM {_ASSIGNED} GROUP BY unit HAVING count(DISTINCT variant) > 1 ORDER BY unit LIMIT 1"
+        ).fetchall()
+        names = [row[0] for row in opened.sql(f"SELECT DISTINCT variant FROM {_ASSIGNED} ORDER BY 1").fetchall()]
+    except duckdb.Error as error:
+        raise UsageError(
+            f"the assignments cannot be read: {error}", remedy="Give the text columns unit and variant."
+        ) from error
+    if twice:
+        raise UsageError(f"unit {twice[0][0]!r} is assigned to several variants", remedy="Assign each unit once.")
+    strange = [name for name in names if name not in variants]
+    if strange:
+        raise UsageError(
+            f"the assignments name a variant {strange[0]!r} that the experiment has not",
+            remedy=f"Name all variants with their shares; given: {', '.join(variants)}.",
+        )
+
+
+def _stats() -> Any:
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise UsageError("experiments need a further package", remedy="pip install 'shoplake[experiments]'") from error
+    return stats

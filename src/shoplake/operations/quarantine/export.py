@@ -1,0 +1,69 @@
+"""Gives quarantined lines back, as JSON Lines with their reasons or as the bytes that came."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+
+from shoplake.errors import FatalError, UsageError
+from shoplake.operations.quarantine import held
+from shoplake.operations.quarantine.held import Choice, Line
+from shoplake.snapshots import View
+
+
+def export(view: View, choice: Choice, target: Path, *, raw: bool, force: bool) -> int:
+    """Write the chosen lines into a file, all of it or nothing.
+
+    Args:
+        view: The lake.
+        choice: Which lines.
+        target: The file; its folder is made.
+        raw: Write the bytes of each line exactly as they came, instead of JSON.
+        force: Whether an existing file is replaced.
+
+    Returns:
+        How many lines were written; for none, no file is written.
+
+    Raises:
+        UsageError: The file is there already, or nobody knows the chosen file or reason.
+        FatalError: It cannot be written.
+    """
+    held.check(view, choice)
+    taken = UsageError(f"{target} is there already", remedy="Name another file, or replace it: --force")
+    if target.exists() and not force:
+        raise taken
+    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    number = 0
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("xb") as stream:
+            for number, line in enumerate(held.lines(view, choice), 1):  # noqa: B007 - counts
+                stream.write((line.octets if raw else _as_json(line)) + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        if number and force:
+            fresh.replace(target)
+        elif number:
+            _link(fresh, target, taken)
+    except OSError as error:
+        raise FatalError(
+            f"{target} cannot be written: {error.strerror or error}", remedy="Check disk space and permissions."
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return number
+
+
+def _link(fresh: Path, target: Path, taken: UsageError) -> None:
+    """Give a file its name, unless there is one by that name; a rename would replace it."""
+    try:
+        os.link(fresh, target)
+    except FileExistsError:
+        raise taken from None
+
+
+def _as_json(line: Line) -> bytes:
+    """All in ASCII: nothing in a hostile line can end the line or steer a terminal."""
+    return json.dumps(line._asdict()).encode("ascii")

@@ -1,0 +1,59 @@
+"""The blog post: its length, its picture, its figures, and the documents made of it."""
+
+import re
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+POST = ROOT / "docs" / "blog" / "exactly-once-on-a-laptop.md"
+PICTURE = ROOT / "docs" / "images" / "architecture"
+
+
+@pytest.fixture(scope="module")
+def built():
+    picture = PICTURE.with_suffix(".png").read_bytes()
+    subprocess.run([sys.executable, ROOT / "docs" / "build_blog.py"], check=True, capture_output=True)
+    PICTURE.with_suffix(".png").write_bytes(picture)  # other fonts give other bytes
+    return ROOT / "build" / "blog"
+
+
+def test_it_has_1500_to_2500_words():
+    assert 1500 <= len(POST.read_text("utf-8").split()) <= 2500
+
+
+def test_its_picture_is_there_and_wide_enough():
+    """As wide as a column on a sharp screen, with the proportions of its source."""
+    assert "(../images/architecture.png)" in POST.read_text("utf-8")
+    width, height = struct.unpack(">II", PICTURE.with_suffix(".png").read_bytes()[16:24])
+    box = re.search(r'viewBox="0 0 (\d+) (\d+)"', PICTURE.with_suffix(".svg").read_text("utf-8"))
+    assert box
+    assert width >= 1400
+    assert width / height == pytest.approx(int(box[1]) / int(box[2]), rel=0.01)
+
+
+def test_its_timings_are_those_of_the_recorded_results():
+    """Each figure of its table is a rounded one of bench/RESULTS.md."""
+    results = (ROOT / "bench" / "RESULTS.md").read_text("utf-8")
+    for told, contender in (("naive DuckDB script", "duckdb_naive"), ("shoplake, everything included", "shoplake")):
+        (figure,) = re.findall(rf"\| {told} \| ([\d.]+) \|", POST.read_text("utf-8"))
+        (measured, *_) = re.findall(rf"\| {contender} \| ([\d.]+) \|", results)
+        assert figure == f"{float(measured):.1f}"
+    (spark,) = re.findall(r"\| naive Spark script, `local\[2\]` \| ([\d.]+) \|", POST.read_text("utf-8"))
+    assert spark in {
+        f"{float(figure):.1f}" for figure in re.findall(r"naive Spark local\[2\] ([\d.]+) s wall", results)
+    }
+
+
+def test_documents_hold_the_picture(built):
+    """The .docx opens anywhere with its picture inside, and so does the page."""
+    with zipfile.ZipFile(built / f"{POST.stem}.docx") as document:
+        assert any(name.startswith("word/media/") for name in document.namelist())
+        assert "catalog.json" in document.read("word/document.xml").decode()
+    page = (built / f"{POST.stem}.html").read_text("utf-8")
+    assert "data:image/png;base64," in page
+    assert not re.search(r"""(?:src|href)=["']http""", page)

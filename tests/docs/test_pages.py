@@ -1,0 +1,110 @@
+"""The pages of the documentation: what they tell people to type works, and their links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(page for page in (ROOT / "docs").rglob("*.md") if page.parent.name not in ("adr", "reference")),
+    ]
+)
+# A comment of this form above a block says why it cannot be run here.
+_BLOCK = re.compile(r"^(<!-- not run: .+ -->\n)?^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+# The page that starts with nothing; all others find raw files in raw/ and a lake in lake/.
+FROM_NOTHING = ("tutorial.md",)
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page):
+    return [(kind, text) for why, kind, text in _BLOCK.findall(page.read_text("utf-8")) if not why]
+
+
+def run(words, folder, given=None):
+    """Run something as a reader would, with the commands of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOPLAKE_", "AWS_"))}
+    return subprocess.run(
+        words,
+        cwd=folder,
+        input=given,
+        env=clean | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Raw files with faults and the lake they were taken into."""
+    folder = tmp_path_factory.mktemp("shop")
+    for words in (
+        ("generate", "--out", "raw", "--files", "6", "--events-per-file", "500", "--faults", "demo"),
+        ("ingest", "--source", "raw", "--lake", "lake"),
+    ):
+        done = run(["shoplake", *words], folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
+def test_what_a_page_shows_can_be_run(page, shop, tmp_path):
+    """Every block of sh and python of a page, in order, in one folder."""
+    if page.name not in FROM_NOTHING:
+        copied = run(["cp", "-a", "raw", tmp_path], shop)
+        assert copied.returncode == 0
+        made = run(["shoplake", "ingest", "--source", "raw", "--lake", "lake"], tmp_path)
+        assert made.returncode == 0, made.stderr
+    for kind, text in blocks(page):
+        words = ["bash", "-euo", "pipefail", "-c", text] if kind == "sh" else [sys.executable, "-"]
+        done = run(words, tmp_path, text if kind == "python" else None)
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "docs" / "adr").glob("*.md"))], ids=name)
+def test_links_lead_somewhere(page):
+    """To a file of the repository, and to a heading of it where one is named."""
+    lost = []
+    for links in _LINK.findall(_FENCED.sub("", page.read_text("utf-8"))):
+        link = links[0] or links[1]
+        if re.match(r"[a-z]+:", link):
+            continue
+        where, _, heading = link.partition("#")
+        target = (page.parent / where).resolve() if where else page
+        if not target.exists() or (heading and heading not in anchors(target)):
+            lost.append(link)
+    assert not lost
+
+
+def anchors(page):
+    text = _FENCED.sub("", page.read_text("utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+def test_the_site_is_whole(tmp_path):
+    """The site is built without a warning, every page is in its menu, and it asks no other host for anything."""
+    done = run([Path(sys.executable).parent / "zensical", "build", "--strict"], ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    menu = (ROOT / "zensical.toml").read_text("utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        inside = str(page.relative_to(ROOT / "docs"))
+        assert f'"{inside}"' in menu or inside.startswith("adr/0"), f"{inside} is in no menu"
+    for html in (ROOT / "build" / "site").rglob("*.html"):
+        loaded = re.findall(
+            r"""<(?:script|img|link)[^>]+(?:src|href)=["']?(https?:[^"' >]+)""", html.read_text("utf-8")
+        )
+        assert not loaded, f"{html.name} loads {loaded[0]}"

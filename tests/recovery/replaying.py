@@ -1,0 +1,20 @@
+"""Replays quarantined lines in a process of its own and dies, as if killed, at a named point of it.
+
+    python -m tests.recovery.replaying LAKE POINT MAX_FUTURE_HOURS
+
+The points are those of driver.py.
+"""
+
+import sys
+
+from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.lake import Lake
+from shoplake.operations.quarantine.held import Choice
+from shoplake.operations.quarantine.replay import Run, replay
+from shoplake.settings import Settings
+from tests.recovery.driver import kill_at
+
+if __name__ == "__main__":
+    lake, point, hours = sys.argv[1:]
+    kill_at(point)
+    replay(Run(Lake(lake), lambda: DuckDBEngine(2), Settings(max_future_hours=float(hours))), Choice())

@@ -1,0 +1,126 @@
+"""Runs on a lake on S3 may be killed at any moment: the next run ends as if nothing had been.
+
+A few in every test run; 30 at seeded random moments and 10 at named steps by
+
+    SHOPLAKE_PROOFS=full make test ARGS=tests/recovery/test_s3_kills.py
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from shoplake import verify
+from shoplake.errors import UsageError
+from shoplake.lake import Lake
+from tests.recovery.test_kills import DIED, DRIVER, changes, first_files
+from tests.support import answers, dump, ingest, oracle
+
+FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"
+POINTS = (
+    *("before:swap", "after:swap", "after:write:9", "after:events", "before:write:1", "gold", "before:write:20"),
+    *("before:quarantine", "after:quarantine", "after:ledger"),
+)
+MANY_BATCHES = "1"
+
+pytestmark = pytest.mark.s3
+
+
+def start(place, point, batch_bytes=str(10**9)):
+    command = [sys.executable, DRIVER, str(place / "raw"), str(place / "lake"), point, batch_bytes]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def ended(process):
+    """How it ended and what it said."""
+    said = process.communicate(timeout=120)[1].decode()
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """The tables after both steps, undisturbed, on local files."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    first_files(folder / "raw")
+    ingest(folder / "raw", folder / "lake")
+    changes(folder / "raw")
+    ingest(folder / "raw", folder / "lake")
+    return dump(folder / "lake")
+
+
+@pytest.fixture(scope="module")
+def seconds(tmp_path_factory):
+    """About how long a run takes that nobody kills, here and now."""
+    folder = tmp_path_factory.mktemp("timed")
+    first_files(folder / "raw")
+    started = time.monotonic()
+    assert ended(start(folder, "never")) == (0, "")
+    return time.monotonic() - started
+
+
+def recovered(place, truth):
+    """The next run brings the tables to the truth, the one after it finds nothing."""
+    ingest(place / "raw", place / "lake")
+    assert dump(place / "lake") == truth
+    assert verify(str(place / "lake"), str(place / "raw"), threads=2).ok
+    assert ingest(place / "raw", place / "lake").batches == 0
+
+
+@pytest.mark.parametrize("seed", range(30 if FULL else 2))
+def test_killed_at_a_random_moment(s3_place, truth, seconds, seed, record_property):
+    """SIGKILL at any moment of a lake's first run or a later one: readers see whole batches, the next run ends well."""
+    rng = random.Random(seed)
+    first_files(s3_place / "raw")
+    if seed % 4:
+        ingest(s3_place / "raw", s3_place / "lake")
+    changes(s3_place / "raw")
+    process = start(s3_place, "never", rng.choice((MANY_BATCHES, str(10**9))))
+    try:
+        process.wait(rng.uniform(0.3, 1.1) * seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    end = ended(process)
+    assert end in ((-signal.SIGKILL, ""), (0, ""))
+    record_property("killed", end[0] != 0)
+    record_property("version", Lake(str(s3_place / "lake")).view().version)
+    with contextlib.suppress(UsageError):  # there may be no lake yet
+        assert answers(s3_place / "lake") == oracle(s3_place / "lake")
+    recovered(s3_place, truth)
+
+
+@pytest.mark.parametrize("point", POINTS if FULL else POINTS[:2])
+def test_killed_at_a_step(s3_place, truth, point):
+    """A kill at a named step of a run leaves the state before it or after it, and nothing between."""
+    first_files(s3_place / "raw")
+    ingest(s3_place / "raw", s3_place / "lake")
+    before = dump(s3_place / "lake")
+    changes(s3_place / "raw")
+    assert ended(start(s3_place, point)) == (DIED, "")
+    assert point == "after:swap" or dump(s3_place / "lake") == before
+    assert answers(s3_place / "lake") == oracle(s3_place / "lake")
+    recovered(s3_place, truth)
+
+
+def test_runs_at_once(s3_place, truth):
+    """Three processes over the same arrivals, with no lock between them, give the tables of one, and none fails."""
+    first_files(s3_place / "raw")
+    ingest(s3_place / "raw", s3_place / "lake")
+    changes(s3_place / "raw")
+    processes = [start(s3_place, "never", size) for size in (str(10**9), MANY_BATCHES, str(10**9))]
+    assert [ended(process) for process in processes] == [(0, "")] * 3
+    recovered(s3_place, truth)
+
+
+def test_first_runs_at_once(s3_place, tmp_path):
+    """Two processes may make a lake at once."""
+    first_files(s3_place / "raw")
+    first_files(tmp_path / "raw")
+    processes = [start(s3_place, "never") for _ in range(2)]
+    assert [ended(process) for process in processes] == [(0, "")] * 2
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    recovered(s3_place, dump(tmp_path / "lake"))
