@@ -16,7 +16,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dashboard test lint docs blog bench grade trino template lock clean
+.PHONY: help demo dashboard test proofs lint docs blog bench grade trino template lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
@@ -31,6 +31,9 @@ dashboard: .venv/.stamp ## show the demo's lake in a browser, at http://127.0.0.
 
 test: .venv/.stamp ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+proofs: .venv/.stamp ## run the proofs of the guarantees in full: an hour (docs/reference/guarantees.md)
+	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest tests/fuzz tests/recovery $(ARGS)
 
 lint: .venv/.stamp ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .

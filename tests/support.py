@@ -1,7 +1,6 @@
-"""What the tests share: raw files, runs, the rows of a lake, and judges written without the code under test.
+"""What the tests share: raw files, runs, the rows of a lake, and the five answers counted without the code under test.
 
-The judge and the five answers stand on json, decimal and datetime alone. They are written from the contract's words
-(DESIGN, section 2), so that a mistake in the SQL cannot hide in a copy of itself.
+What should become of each line says :mod:`tests.judge`.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ import gzip
 import io
 import json
 import os
-import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,15 +28,19 @@ from shoplake.engines import choose
 from shoplake.lake import Lake
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
+from tests.judge import Event, Verdict, accepted, fates, judge, judge_files
 from tests.s3.path import S3Path
 
 ENGINE = os.environ.get("SHOPLAKE_TEST_ENGINE", "duckdb")
+__all__ = ["Event", "Verdict", "accepted", "fates", "judge", "judge_files"]
+
 Place = Path | S3Path
 everywhere = pytest.mark.parametrize(
     "place",
     [pytest.param("tmp_path", id="local"), pytest.param("s3_place", id="s3", marks=pytest.mark.s3)],
     indirect=True,
 )
+FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"  # `make proofs`
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
 RUN_DEPENDENT = {"ledger": {"arrived_at", "batch", "seconds", "version"}, "quarantine": {"arrived_at", "batch"}}
@@ -205,212 +206,6 @@ def oracle(lake: Place) -> dict[str, list[tuple[Any, ...]]]:
     """The five answers from the events, by grading/queries.sql."""
     with shoplake.open(str(lake), threads=2) as opened:
         return {query.name: opened.sql(query.sql).fetchall() for query in queries.oracle()}
-
-
-# ---------------------------------------------------------------------------------------------------------------- judge
-
-
-class Event(NamedTuple):
-    """An accepted event; ``time`` is UTC without a zone."""
-
-    time: datetime
-    user: str
-    session: str
-    type: str
-    product: str | None
-    category: str | None
-    quantity: int | None
-    price: Decimal | None
-    search: str | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The fate of one line (accepted, duplicate or quarantined) and why."""
-
-    number: int
-    raw: bytes
-    fate: str
-    reasons: frozenset[str] = frozenset()
-    event: Event | None = None
-    unknown: dict[str, Any] | None = None
-
-
-_PRODUCT_TYPES = {"page_view", "add_to_cart", "remove_from_cart", "purchase"}
-_AMOUNT_TYPES = _PRODUCT_TYPES - {"page_view"}
-_ALL_TYPES = _PRODUCT_TYPES | {"search"}
-_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:Z|([+-])(\d{2})(?::?(\d{2}))?)?", re.ASCII
-)
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-
-
-def judge(lines: Iterable[bytes], seen: set[Event] | None = None) -> list[Verdict]:
-    """Judge the raw lines of one file.
-
-    Args:
-        lines: The physical lines without their newline.
-        seen: Events of earlier files, when duplicates across files count; is added to.
-    """
-    seen = set() if seen is None else seen
-    verdicts = []
-    for number, raw in enumerate(lines, 1):
-        if not raw.strip():
-            continue
-        reasons, found = judge_line(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw)
-        if reasons:
-            verdicts.append(Verdict(number, raw, "quarantined", frozenset(reasons)))
-        elif found in seen:
-            verdicts.append(Verdict(number, raw, "duplicate", event=found))
-        else:
-            assert found is not None
-            seen.add(found)
-            verdicts.append(Verdict(number, raw, "accepted", event=found, unknown=_unknown(raw)))
-    return verdicts
-
-
-def judge_files(source: Place) -> dict[str, list[Verdict]]:
-    """Judge every file of a source, in the order of the paths; unreadable files have no lines."""
-    seen: set[Event] = set()
-    found = {}
-    files: list[Any] = list(source.rglob("*.jsonl.gz"))
-    for path in sorted(files, key=lambda file: file.relative_to(source).as_posix()):
-        try:
-            content = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError):
-            content = b""
-        found[path.relative_to(source).as_posix()] = judge(content.split(b"\n"), seen)
-    return found
-
-
-def accepted(files: Mapping[str, list[Verdict]]) -> list[Event]:
-    """The accepted events of judged files."""
-    return [verdict.event for verdicts in files.values() for verdict in verdicts if verdict.fate == "accepted"]  # type: ignore[misc]
-
-
-def fates(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """The figures that the ledger must show for a file."""
-    count = Counter(verdict.fate for verdict in verdicts)
-    return {
-        "lines": count.total(),
-        "accepted": count["accepted"],
-        "duplicates": count["duplicate"],
-        "quarantined": count["quarantined"],
-    }
-
-
-def judge_line(raw: bytes) -> tuple[set[str], Event | None]:
-    """The reasons against one line, or its event."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        return {"invalid_utf8"}, None
-    try:
-        value = json.loads(text, parse_float=Decimal, object_pairs_hook=_first_wins)
-        text_again = json.dumps(value, ensure_ascii=False, default=str)
-        text_again.encode()  # half a surrogate pair is no text
-    except ValueError:
-        return {"malformed_json"}, None
-    if not isinstance(value, dict):
-        return {"malformed_json"}, None
-    return _judge_fields(value)
-
-
-def _unknown(raw: bytes) -> dict[str, Any] | None:
-    """The keys of a valid line that are none of the contract's, with their values."""
-    value = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_first_wins)
-    return {name: value[name] for name in value if name not in event()} or None
-
-
-def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return found
-
-
-def _judge_fields(value: dict[str, Any]) -> tuple[set[str], Event | None]:
-    reasons: set[str] = set()
-    kind = value.get("event_type")
-    typed: dict[str, Any] = {}
-
-    def look(name: str, due: set[str], convert: Any, code: str) -> None:
-        given = value.get(name)
-        typed[name] = None
-        if due != _ALL_TYPES and (not isinstance(kind, str) or kind not in _ALL_TYPES):
-            return  # what an unknown type should carry, nobody knows
-        if due != _ALL_TYPES and kind not in due:
-            if given is not None:
-                reasons.add(f"unexpected_{name}")
-        elif given is None or (given == "" and name != "search_query"):
-            reasons.add(f"missing_{name}")
-        else:
-            typed[name] = convert(given)
-            if typed[name] is None:
-                reasons.add(code)
-
-    look("timestamp", _ALL_TYPES, _as_time, "bad_timestamp")
-    if typed["timestamp"] and typed["timestamp"] > _LATEST:
-        reasons.add("future_timestamp")
-    look("user_id", _ALL_TYPES, _as_identifier, "bad_user_id")
-    look("session_id", _ALL_TYPES, _as_identifier, "bad_session_id")
-    look("event_type", _ALL_TYPES, lambda given: given if given in _ALL_TYPES_LIST else None, "unknown_event_type")
-    look("product_id", _PRODUCT_TYPES, _as_identifier, "bad_product_id")
-    look("category", _PRODUCT_TYPES, _as_identifier, "bad_category")
-    look("quantity", _AMOUNT_TYPES, _as_quantity, "bad_quantity")
-    look("price", _AMOUNT_TYPES, _as_price, "bad_price")
-    look("search_query", {"search"}, _as_text, "never")
-    return (reasons, None) if reasons else (reasons, Event(*typed.values()))
-
-
-_ALL_TYPES_LIST = sorted(_ALL_TYPES)  # a list can be asked about values that have no hash
-
-
-_LATEST = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=24)
-
-
-def _as_text(given: Any) -> str:
-    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=str)
-
-
-def _as_identifier(given: Any) -> str | None:
-    text = _as_text(given)
-    return None if text.startswith(("{", "[")) else text
-
-
-def _as_quantity(given: Any) -> int | None:
-    text = given if isinstance(given, str) else str(given) if type(given) is int else ""
-    if not re.fullmatch(r"[1-9][0-9]*", text):
-        return None
-    return int(text) if int(text) <= 2**31 - 1 else None
-
-
-def _as_price(given: Any) -> Decimal | None:
-    if isinstance(given, bool) or not isinstance(given, int | Decimal | str) or not _NUMBER.fullmatch(str(given)):
-        return None
-    try:
-        exact = Decimal(str(given))
-        price = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    except InvalidOperation:
-        return None
-    return price if exact >= 0 and price <= Decimal("9999999999.99") else None
-
-
-def _as_time(given: Any) -> datetime | None:
-    found = _TIME.fullmatch(given) if isinstance(given, str) else None
-    if not found:
-        return None
-    minute, second, fraction, sign, hours, minutes = found.groups()
-    try:
-        moment = datetime.fromisoformat(f"{minute}:{second or '00'}.{(fraction or '').ljust(6, '0')[:6]}")
-        if sign:
-            if int(hours) > 23 or int(minutes or 0) > 59:
-                return None
-            offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
-            moment = moment - offset if sign == "+" else moment + offset
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.year >= 1970 else None
 
 
 # ----------------------------------------------------------------------------------------------------------- the answers

@@ -23,13 +23,13 @@ def extras(lake):
 def searches(monkeypatch):
     """The files that were looked through for unknown keys."""
     looked = []
-    real = Reading._unknown_keys
+    real = Reading._look
 
     def look(self, path):
         looked.append(self.file.path)
         return real(self, path)
 
-    monkeypatch.setattr(Reading, "_unknown_keys", look)
+    monkeypatch.setattr(Reading, "_look", look)
     return looked
 
 

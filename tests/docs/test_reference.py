@@ -43,3 +43,17 @@ def test_page_of_verify_lists_what_it_finds() -> None:
     found = set(re.findall(r'(?:Check|Note|differs|_note)\(\s*"(\w+)"', code))
     assert {"files", "orphans", "gold", "raw_gone", "waiting"} <= found
     assert {name for name in found if f"`{name}`" not in page} == set()
+
+
+def test_page_of_guarantees_names_tests_that_exist() -> None:
+    """Every guarantee of ``docs/reference/guarantees.md`` names a test, and every named test is there."""
+    import re
+
+    page = (ROOT / "docs/reference/guarantees.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert len(rows) > 10
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named, row
+        for path, name in named:
+            assert re.search(rf"^def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), f"{path}::{name}"

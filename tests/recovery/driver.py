@@ -1,14 +1,17 @@
-"""Runs one ingest in a process of its own and dies, as if killed, at a named point of it.
+"""Runs one ingest in a process of its own and kills it at a named point of it.
 
     python driver.py SOURCE LAKE POINT BATCH_BYTES [ENGINE]
 
 A point is `before:WHAT` or `after:WHAT`, where WHAT is a table (its part of a batch's commit), `swap` (the catalog's) or
-`write` (of any file of the lake); `:2` behind it means the second one. `gold` is before gold is computed; `never` is never.
-Nothing is flushed, closed or released.
+`write` (of any file of the lake); `:2` behind it means the second one. `gold` is before gold is computed; `never` is never;
+`unlocked` is never, and no run waits for another.
+It says `ready` and waits for a line, or the end, of its input before it begins. Nothing is flushed, closed or released.
 """
 
 import os
+import signal
 import sys
+from contextlib import nullcontext
 
 from shoplake import pipeline
 from shoplake.commits import Commit
@@ -19,7 +22,9 @@ from shoplake.lake import Lake
 from shoplake.settings import Settings
 from shoplake.storage import LocalStorage, S3Storage
 
-DIED = 9
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def kill_at(point):
@@ -33,16 +38,18 @@ def kill_at(point):
             left -= counts(args)
             due = counts(args) and left == 0
             if due and when == "before":
-                os._exit(DIED)
+                die()
             result = real(*args, **more)
             if due:
-                os._exit(DIED)
+                die()
             return result
 
         return wrapper
 
     if when == "gold":
-        setattr(DuckDBEngine, when, lambda *_: os._exit(DIED))
+        setattr(DuckDBEngine, when, lambda *_: die())
+    elif when == "unlocked":
+        setattr(Lake, Lake.writing.__name__, lambda *_: nullcontext())
     elif what in ("swap", "write"):
         for storage in (LocalStorage, S3Storage):
             setattr(storage, what, dying(getattr(storage, what), lambda _: True))
@@ -55,4 +62,7 @@ if __name__ == "__main__":
     kill_at(point)
     settings = Settings(batch_bytes=int(batch_bytes), engine=(engine or ["duckdb"])[0])
     target = Lake(lake)
-    pipeline.ingest(pipeline.Run(target, open_source(source), choose.engine(settings, target), settings))
+    run = pipeline.Run(target, open_source(source), choose.engine(settings, target), settings)
+    print("ready", flush=True)  # noqa: T201 - whoever started this waits for it
+    sys.stdin.readline()
+    pipeline.ingest(run)

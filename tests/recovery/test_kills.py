@@ -1,5 +1,6 @@
 """A run may be killed at any step: readers see the last published state, and the next run ends as if nothing had been."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,13 @@ from tests.support import (
 )
 
 DRIVER = Path(__file__).with_name("driver.py")
-DIED = 9
+DIED = -signal.SIGKILL
 
 
 def start(source, lake, point, batch_bytes=Settings.batch_bytes):
-    return subprocess.Popen([sys.executable, DRIVER, source, lake, point, str(batch_bytes)], stderr=subprocess.PIPE)
+    command = [sys.executable, DRIVER, source, lake, point, str(batch_bytes)]
+    null = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=null, stdout=null, stderr=subprocess.PIPE)
 
 
 def killed(source, lake, point, **settings):

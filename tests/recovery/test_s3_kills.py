@@ -33,7 +33,7 @@ pytestmark = pytest.mark.s3
 
 def start(place, point, batch_bytes=str(10**9)):
     command = [sys.executable, DRIVER, str(place / "raw"), str(place / "lake"), point, batch_bytes]
-    return subprocess.Popen(command, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def ended(process):

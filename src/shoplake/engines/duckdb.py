@@ -89,11 +89,12 @@ class DuckDBEngine:
         Returns:
             Rows as those of :meth:`check`, and the lines that break the contract.
         """
-        tables, quarantined = [no_events()], []
+        tables = [no_events()]
+        quarantined: list[Quarantined] = []
         for chunk in chunks(lines):
-            accepted, turned_down, _ = judge(self._database.cursor(), chunk, latest)
-            tables += accepted
-            quarantined += turned_down
+            judged = judge(self._database.cursor(), chunk, latest)
+            tables.append(judged.rows)
+            quarantined += judged.quarantined
         return pa.concat_tables(tables), quarantined
 
     def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """How the embedded engine reads one source file: judged and typed in one pass of SQL over its inflated lines.
 
-Only what that pass turned down is read a second time, line by line, for its exact reasons; only a file whose size the nine
-fields do not explain is looked through for keys that the contract does not know.
+Only what that pass turned down is read a second time, line by line, for its exact reasons. Only a file whose size the nine
+fields do not explain is looked through: for keys that the contract does not know, and for lines that DuckDB's parser forgives
+or changes, which are read a second time as well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -22,27 +23,41 @@ import pyarrow.compute as pc
 
 from shoplake import parquet
 from shoplake.contract import (
-    BOM,
     EVENT_COLUMNS,
     FIELD_NAMES,
     FIELDS,
+    MAX_DEPTH,
     Parsed,
     check_sql,
     explained_bytes,
     parse_line,
     reasons_sql,
+    without_bom,
 )
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Quarantined
 from shoplake.engines.raw import GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.tables import EVENTS
 
+_Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _LONGEST_LINE = 1024 * 1024
 _CAREFUL_LINES = 50_000
 _MOST_UNKNOWN_KEYS = 50
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPED = r"[^ !#-\[\]-~]"
 _TEXTS = tuple(field.column for field in FIELDS if field.type == "string")
+# What may be other than strict JSON with exact values. Some of it may stand inside a text: then it does no harm.
+_ODD = "|".join(
+    (
+        r",\s*[}\]]",  # forgiven: a trailing comma
+        r"[:,\[]\s*-?(?:[NiI]|n[^u])",  # forgiven: NaN, Infinity
+        r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9]+(?:\.[0-9]+)?[eE])|[:,\[]\s*-0",  # goes through a double
+        rf'"(?:{"|".join(_TEXTS)})"\s*:\s*-?[0-9]+\.',  # so does this: 1.50 becomes 1.5
+        r'"price"\s*:\s*"(?:[^0-9]|[0-9.]*[^0-9."]|[0-9.]*\.")',  # forgiven by the cast: "1_0", " 1", "1."
+        r'\\[^"]*"\s*:',  # an escape in a key, which may be one of these
+        rf"(?:[\[{{][^\[{{]*){{{MAX_DEPTH + 1}}}",  # may be nested too deep
+    )
+)
 ROW_COLUMNS = (*EVENT_COLUMNS, "extra")
 
 
@@ -85,24 +100,46 @@ class Reading:
         rows = self._read(path)
         if rows is None:
             return None
-        doubtful = self._doubtful(rows)
+        sure = rows.column("accepted").to_numpy()
+        doubtful = self._lines(~sure)
         if doubtful is None:
             return None
-        unknown: dict[str, int] = {}
-        if not _is_explained(rows, size - sum(len(raw) + 1 for _, raw in doubtful)):
-            unknown = self._unknown_keys(path)
-            if unknown and not _are_columns(unknown):
-                return None
-            if unknown:
-                rows = self._read(path, sorted(unknown))
-        if rows is None:
+        if _is_explained(rows, size - sum(len(raw) + 1 for _, raw in doubtful)):
+            return self._together(rows, sure, judge(self.connection, doubtful, self.latest), Counter())
+        return self._looked_through(path, rows)
+
+    def _looked_through(self, path: str, rows: pa.Table) -> Checked | None:
+        """Judge by SQL what it reads exactly, and the other lines with care; None where only the careful reader can."""
+        if _holds_vertical_white(path):
             return None
-        saved, quarantined, _ = self._judge(doubtful)
+        odd, unknown = self._look(path)
+        if len(odd) != rows.num_rows or not _are_columns(unknown):
+            return None
+        if unknown:
+            with_unknown = self._read(path, sorted(unknown))
+            if with_unknown is None:
+                return None
+            rows = with_unknown
+        sure = rows.column("accepted").to_numpy() & ~odd
+        doubtful = self._lines(~sure)
+        if doubtful is None:
+            return None
+        judged = judge(self.connection, doubtful, self.latest)
+        for parsed, position in zip(judged.parsed, np.flatnonzero(~sure), strict=True):
+            if odd[position]:
+                unknown.update(parsed.unknown.keys())
+        return self._together(rows, sure, judged, unknown)
+
+    def _together(self, rows: pa.Table, sure: _Flags, judged: Judged, unknown: Counter[str]) -> Checked:
+        """The rows that SQL is sure of and those that careful reading accepted, in the order of the lines."""
         lines = rows.num_rows
-        if doubtful:
-            rows = rows.filter(rows.column("accepted"))
-        rows = pa.concat_tables([rows.drop_columns(["accepted", "width"]), *saved])
-        return Checked(self.file, lines, tuple(quarantined), unknown_keys=unknown, rows=rows)
+        if judged.parsed:
+            rows = rows.filter(pa.array(sure))
+        rows = rows.drop_columns(["accepted", "width"])
+        if judged.rows.num_rows:
+            positions = np.concatenate([np.flatnonzero(sure), np.flatnonzero(~sure)[judged.accepted]])
+            rows = pa.concat_tables([rows, judged.rows]).take(pa.array(np.argsort(positions)))
+        return Checked(self.file, lines, judged.quarantined, unknown_keys=dict(sorted(unknown.items())), rows=rows)
 
     def _read(self, path: str, unknown: Sequence[str] = ()) -> pa.Table | None:
         """The typed rows of a file, one for each line that is not blank; None if a line is too long for this reader."""
@@ -122,39 +159,45 @@ class Reading:
         except duckdb.InvalidInputException:
             return None
 
-    def _doubtful(self, rows: pa.Table) -> list[tuple[int, bytes]] | None:
-        """The lines that SQL turned down; None if its rows are not the file's lines."""
-        if pc.all(rows.column("accepted")).as_py() is not False:
+    def _lines(self, wanted: _Flags) -> list[tuple[int, bytes]] | None:
+        """Some of the lines that are not blank, numbered; None if SQL's rows are not the file's lines."""
+        if not wanted.any():
             return []
-        turned_down = set(np.flatnonzero(~rows.column("accepted").to_numpy()).tolist())
         lines = 0
-        doubtful = []
-        for position, (number, raw) in enumerate(numbered_lines(self.source, self.file)):
+        found = []
+        for number, raw in numbered_lines(self.source, self.file):
+            if lines < len(wanted) and wanted[lines]:
+                found.append((number, raw))
             lines += 1
-            if position in turned_down:
-                doubtful.append((number, raw))
-        return doubtful if lines == rows.num_rows else None
+        return found if lines == len(wanted) else None
 
-    def _unknown_keys(self, path: str) -> dict[str, int]:
-        """In how many lines each key stands that the contract does not know."""
+    def _look(self, path: str) -> tuple[_Flags, Counter[str]]:
+        """Which lines DuckDB's parser may forgive, change or not read at all; the unknown keys of the others, counted."""
         known = ", ".join(f"'{name}'" for name in FIELD_NAMES)
-        found = self.connection.sql(
-            "SELECT key, count(*) FROM (SELECT unnest(list_distinct(json_keys(json))) AS key FROM"
-            f" read_ndjson_objects('{path}', compression = 'uncompressed', ignore_errors = true,"
-            f" maximum_object_size = {_LONGEST_LINE})) AS keys WHERE key NOT IN ({known}) GROUP BY key ORDER BY key"
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE looked AS SELECT coalesce(regexp_matches(json, $odd), TRUE) AS odd,"
+            f" list_distinct(list_filter(json_keys(json), lambda key: key NOT IN ({known}))) AS keys"
+            f" FROM read_ndjson_objects('{path}', compression = 'uncompressed', ignore_errors = true,"
+            f" maximum_object_size = {_LONGEST_LINE})",
+            {"odd": _ODD},
         )
-        return dict(found.fetchall())
+        odd = self.connection.execute("SELECT odd FROM looked").fetchnumpy()["odd"]
+        keys = "SELECT unnest(keys) AS key FROM looked WHERE NOT odd"
+        counted = self.connection.execute(f"SELECT key, count(*) FROM ({keys}) GROUP BY key").fetchall()
+        self.connection.execute("DROP TABLE looked")
+        return np.asarray(odd, bool), Counter(dict(counted))
 
     def _careful(self) -> Checked:
         lines = 0
-        tables, quarantined = [no_events()], []
+        tables = [no_events()]
+        quarantined: list[Quarantined] = []
         unknown: Counter[str] = Counter()
         for chunk in chunks(numbered_lines(self.source, self.file)):
             lines += len(chunk)
-            accepted, turned_down, keys = self._judge(chunk)
-            tables += accepted
-            quarantined += turned_down
-            unknown += keys
+            judged = judge(self.connection, chunk, self.latest)
+            tables.append(judged.rows)
+            quarantined += judged.quarantined
+            unknown.update(key for parsed in judged.parsed for key in parsed.unknown)
         return Checked(
             self.file,
             lines,
@@ -163,36 +206,45 @@ class Reading:
             rows=pa.concat_tables(tables),
         )
 
-    def _judge(self, lines: Sequence[tuple[int, bytes]]) -> tuple[list[pa.Table], list[Quarantined], Counter[str]]:
-        return judge(self.connection, lines, self.latest)
+
+class Judged(NamedTuple):
+    """Lines read with care.
+
+    Attributes:
+        parsed: Each line.
+        rows: Those that meet the contract, typed.
+        accepted: Which these are.
+        quarantined: The others.
+    """
+
+    parsed: list[Parsed]
+    rows: pa.Table
+    accepted: np.ndarray[Any, Any]
+    quarantined: tuple[Quarantined, ...]
 
 
-def judge(
-    connection: duckdb.DuckDBPyConnection, lines: Sequence[tuple[int, bytes]], latest: datetime
-) -> tuple[list[pa.Table], list[Quarantined], Counter[str]]:
+def judge(connection: duckdb.DuckDBPyConnection, lines: Sequence[tuple[int, bytes]], latest: datetime) -> Judged:
     """Judge raw lines by the contract's full rules.
 
     Args:
         connection: Any.
         lines: Numbers and bytes.
         latest: The latest time that an event may have.
-
-    Returns:
-        Accepted rows, quarantined lines, and the unknown keys of all of them.
     """
     if not lines:
-        return [], [], Counter()
-    parsed = [parse_line(raw.removeprefix(BOM) if number == 1 else raw) for number, raw in lines]
+        return Judged([], no_events(), np.empty(0, np.int64), ())
+    parsed = [parse_line(without_bom(number, raw)) for number, raw in lines]
     connection.register("doubtful", as_table(parsed))
     judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful', latest)}) ORDER BY position").to_arrow_table()
+    reasons = judged.column("reasons").to_pylist()
     accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
-    quarantined = [
-        Quarantined(number, raw, tuple(reasons.split(",")))
-        for (number, raw), reasons in zip(lines, judged.column("reasons").to_pylist(), strict=True)
-        if reasons
-    ]
+    quarantined = tuple(
+        Quarantined(number, raw, tuple(codes.split(",")))
+        for (number, raw), codes in zip(lines, reasons, strict=True)
+        if codes
+    )
     rows = accepted.select(list(ROW_COLUMNS)).cast(no_events().schema)
-    return [rows], quarantined, Counter(key for line in parsed for key in line.unknown)
+    return Judged(parsed, rows, accepted.column("position").to_numpy(), quarantined)
 
 
 def no_events() -> pa.Table:
@@ -256,3 +308,9 @@ def chunks(lines: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes
     iterator = iter(lines)
     while chunk := list(islice(iterator, _CAREFUL_LINES)):
         yield chunk
+
+
+def _holds_vertical_white(path: str) -> bool:
+    """Whether there are vertical tabs or form feeds: never in JSON, but forgiven around it, out of sight of SQL."""
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - no path, a file descriptor
+        return any(b"\x0b" in block or b"\x0c" in block for block in iter(lambda: stream.read(1 << 20), b""))

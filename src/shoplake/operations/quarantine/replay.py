@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from shoplake import ledger, parquet, pipeline, plan
 from shoplake.commits import LostRaceError
-from shoplake.contract import BOM, parse_line
+from shoplake.contract import parse_line, without_bom
 from shoplake.discover import SourceFile
 from shoplake.engines.base import Checked, Progress, Quarantined
 from shoplake.engines.duckdb import DuckDBEngine
@@ -210,7 +210,7 @@ def _unknown_keys(entry: Entry | None, lines: Sequence[Line], rows: pa.Table) ->
     counted = json.loads(entry.unknown_keys) if entry and entry.unknown_keys else {}
     if counted or rows.column("extra").null_count == rows.num_rows:
         return dict(counted)
-    parsed = [parse_line(line.octets.removeprefix(BOM) if line.line_number == 1 else line.octets) for line in lines]
+    parsed = [parse_line(without_bom(line.line_number, line.octets)) for line in lines]
     return dict(sorted(Counter(key for line in parsed for key in line.unknown).items()))
 
 

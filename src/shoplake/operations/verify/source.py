@@ -17,7 +17,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from shoplake import ledger
-from shoplake.contract import BOM, EVENT_COLUMNS, FUTURE, parse_line, reasons_sql
+from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.raw import GoneError, UnreadableError, line_blocks
 from shoplake.engines.reading import as_table
@@ -259,7 +259,7 @@ def _picks(seed: str, wanted: int, lines: int) -> Iterator[int]:
 
 def _judged(lines: Sequence[tuple[str, int, bytes]], reader: Reader) -> dict[int, list[str]]:
     """The reasons against each line, by position; leaves the typed rows of the others in the table ``accepted``."""
-    parsed = [parse_line(raw.removeprefix(BOM) if number == 1 else raw) for _, number, raw in lines]
+    parsed = [parse_line(without_bom(number, raw)) for _, number, raw in lines]
     reader.connection.register("doubtful", as_table(parsed))
     judged = reasons_sql("doubtful", datetime.max)  # noqa: DTZ901 - times of the lake are UTC without a zone
     reader.connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {judged}")
