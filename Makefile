@@ -16,14 +16,18 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs blog bench lock clean
+.PHONY: help demo dashboard test lint docs blog bench lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.stamp ## generate events, ingest them and ask the five questions
 	@$(BIN)/shoplake demo $(ARGS)
+
+dashboard: .venv/.stamp ## show the demo's lake in a browser, at http://127.0.0.1:8080/
+	@test -d shoplake-demo/lake || $(BIN)/shoplake demo
+	@$(BIN)/shoplake dashboard --lake shoplake-demo/lake --source shoplake-demo/raw $(ARGS)
 
 test: .venv/.stamp ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

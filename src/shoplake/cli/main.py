@@ -12,6 +12,7 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.dashboard import dashboard
 from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.erasing import erase
 from shoplake.cli.experiment import experiment
@@ -238,6 +239,7 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
     asking.run(chosen.need_lake(), which, sql, path, style)
 
 
+cli.add_command(dashboard)
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
