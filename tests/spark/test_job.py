@@ -65,7 +65,7 @@ def test_job_publishes(glue, tmp_path, monkeypatch):
     """With a database, the Data Catalog is told the tables' locations after each batch and once at the end."""
     told = []
     module = SimpleNamespace(publish=lambda view, database: told.append((database, view.version)))
-    package = SimpleNamespace(glue_catalog=module)
+    package = SimpleNamespace(glue_catalog=module, figures=SimpleNamespace(send=lambda *_: None))
     monkeypatch.setitem(sys.modules, "shoplake.aws", package)
     monkeypatch.setitem(sys.modules, "shoplake.aws.glue_catalog", module)
     put(tmp_path / "raw", 0, events(3))

@@ -7,7 +7,7 @@ from shoplake import queries
 from shoplake.engines import spark_session
 from shoplake.lake import Lake
 from shoplake.tables import TABLES
-from tests.support import event, events, ingest, put
+from tests.support import command, event, events, ingest, put
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,7 @@ def lake(session, tmp_path_factory):
     ingest(folder / "raw", folder / "lake", engine="spark")
     put(folder / "raw", 0, [*events(35), b"broken"])
     ingest(folder / "raw", folder / "lake", engine="duckdb")
+    assert command("erase", "--user", "u_5", "--lake", folder / "lake", "--yes").code == 0
     return folder / "lake"
 
 
