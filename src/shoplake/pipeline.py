@@ -221,14 +221,10 @@ def _reopened(
     """Files that another batch must do again, so that the result does not depend on the order of arrival.
 
     These are files whose duplicates point at a file that changed now, and pairs of files of which the later one by name
-    holds an event of the earlier one. A file changed when its object was replaced, or when the same object is judged
-    otherwise than before.
+    holds an event of the earlier one. A file changed when its object was replaced, or when the same object ends otherwise
+    than before: also one that had been reopened, since further files may have come that point at it.
     """
-    changed = batch.replaced | {
-        path
-        for path in batch.again
-        if earlier[path].status == ledger.INGESTED and earlier[path].figures != fresh[path].figures
-    }
+    changed = batch.replaced | {path for path in batch.again if _ends(earlier[path]) != _ends(fresh[path])}
     if not changed and not conflicts:
         return {}
     entries = earlier | fresh
@@ -240,6 +236,11 @@ def _reopened(
             again.update(pair)
             again |= ledger.dependents(entries, set(pair))
     return {path: replace(entries[path], status=ledger.REOPENED) for path in again & set(entries) & there}
+
+
+def _ends(entry: Entry) -> tuple[object, ...]:
+    """What became of a file's lines."""
+    return (*entry.figures, *entry.duplicates_of)
 
 
 def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:

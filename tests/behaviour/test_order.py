@@ -135,6 +135,23 @@ def test_one_event_in_three_files(tmp_path, order):
     assert dump(tmp_path / "lake") == dump(tmp_path / "fresh")
 
 
+def test_a_file_that_comes_between_two_that_are_done_again(tmp_path):
+    """A duplicate follows its event to another file, also if it arrived after that was found out and before it was done."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    shared = event(1, user_id="shared")
+    put(raw, 2, [shared, event(2)])
+    ingest(raw, lake)
+    put(raw, 1, [shared, event(3)])
+    put(raw, 3, [shared, event(4)])
+    ingest(raw, lake, batch_bytes=1)
+    ingest(raw, tmp_path / "fresh")
+    assert dump(lake) == dump(tmp_path / "fresh")
+    put(raw, 1, [event(3)])
+    put(raw, 2, [event(2)])
+    ingest(raw, lake)
+    assert [row["source_file"] for row in dump(lake)["events"] if row["user_id"] == "shared"] == [key(3)]
+
+
 @everywhere
 def test_chain_of_duplicates_reversed(place):
     """Files that each repeat an event of the one before give the same tables in reversed order."""
