@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,7 @@ def create(stack: Stack, name: str) -> None:
 
 def complete(stack: Stack) -> None:
     """Make what moto's CloudFormation does not know, in the template's order."""
-    makers = {
+    makers: dict[str, Callable[[dict[str, Any]], Any]] = {
         "AWS::S3::BucketPolicy": _bucket_policy,
         "AWS::SNS::TopicPolicy": _topic_policy,
         "AWS::SNS::Subscription": lambda given: boto3.client("sns").subscribe(**given),
