@@ -343,11 +343,11 @@ def test_settled(tmp_path, name, alone):
 
 def test_counts_that_cancel_out(tmp_path):
     """Lines that a reader may take for two, beside lines that it may take for none, do not shift the others."""
-    good = [line("search", session_id=f"s{number}") for number in range(6)]
+    good = [line("search", session_id=f"id{number}") for number in range(6)]
     odd = [b"{}{}", b"\x0b", b"\x00", b"\r", b"[1][2]", b"{}\r{}", b'"a" "b"', b"\x1e{}", b"\xef\xbb\xbf"]
     for number, raws in enumerate(([one] for one in odd), 1):
         put(tmp_path / "raw", number, [*good[:3], *raws, *good[3:], line(user_id="")])
-        good = [one.replace(b'"s', b'"s%d-' % number) for one in good]
+        good = [one.replace(b'"id', b'"id%d-' % number) for one in good]
     put(tmp_path / "raw", 0, [one for pair in zip(odd, good * 2, strict=False) for one in pair])
     ingest(tmp_path / "raw", tmp_path / "lake")
     agrees(tmp_path)

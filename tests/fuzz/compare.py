@@ -32,11 +32,10 @@ def disagreements(
         raw: The source.
         lake: The lake, all of the source taken in.
         latest: The latest time that an event may have.
-        blind: Source files whose unknown keys may have escaped notice.
+        blind: Source files of which some unknown keys may have escaped notice.
     """
     tables, judged = dump(lake), judge_files(raw, latest)
     entries = {row["source_file"]: row for row in tables["ledger"]}
-    blind = {path for path in blind if not entries[path]["unknown_keys"]}
     quarantined: dict[str, dict[int, Any]] = defaultdict(dict)
     for row in tables["quarantine"]:
         line = base64.b64decode(row["raw"]) if row["encoding"] == "base64" else row["raw"].encode()

@@ -105,7 +105,8 @@ class Reading:
         if doubtful is None:
             return None
         if _is_explained(rows, size - sum(len(raw) + 1 for _, raw in doubtful)):
-            return self._together(rows, sure, judge(self.connection, doubtful, self.latest), Counter())
+            judged = judge(self.connection, doubtful, self.latest)
+            return self._together(rows, sure, judged, Counter(key for one in judged.parsed for key in one.unknown))
         return self._looked_through(path, rows)
 
     def _looked_through(self, path: str, rows: pa.Table) -> Checked | None:
