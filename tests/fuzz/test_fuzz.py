@@ -1,7 +1,7 @@
 """Any line meets the fate, for the reasons and with the values that an independent judge says.
 
-Lines are made, seeded, in :mod:`tests.fuzz.lines`; the judge is :mod:`tests.judge`; another engine is one more entry of
-:data:`ENGINES`. `make test` judges 2,500 lines, `make proofs` 100,000. Another seed: SHOPLAKE_FUZZ_SEED=7.
+Lines are made, seeded, in :mod:`tests.fuzz.lines`; the judge is :mod:`tests.judge`. `make test` judges 2,500 lines,
+`make proofs` 100,000; on Spark, where every file is a task, 250 and 10,000. Another seed: SHOPLAKE_FUZZ_SEED=7.
 """
 
 import gzip
@@ -14,7 +14,7 @@ import pytest
 from shoplake import pipeline
 from shoplake.contract import REASON_CODES
 from shoplake.discover import LocalSource
-from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.engines import choose
 from shoplake.lake import Lake
 from shoplake.settings import Settings
 from tests.fuzz.compare import disagreements, smallest
@@ -22,7 +22,6 @@ from tests.fuzz.lines import line
 from tests.judge import judge_files
 from tests.support import FULL, as_line, event, events, put_bytes
 
-ENGINES = {"duckdb": lambda: DuckDBEngine(2)}
 SEED = int(os.environ.get("SHOPLAKE_FUZZ_SEED", "1"))
 LINES_A_RUN = 2_500
 RUNS = 40 if FULL else 1
@@ -39,32 +38,41 @@ PLAIN = [as_line(one) for one in events(3, first=6000)]
 
 def runner(engine):
     def run(raw, lake):
-        settings = Settings(max_quarantine_rate=1.0, threads=2)
-        pipeline.ingest(
-            pipeline.Run(Lake(lake), LocalSource(raw), ENGINES[engine], settings, now=lambda: NOW),
-        )
+        settings = Settings(max_quarantine_rate=1.0, threads=2, engine=engine)
+        target = Lake(lake)
+        start = choose.engine(settings, target)
+        pipeline.ingest(pipeline.Run(target, LocalSource(raw), start, settings, now=lambda: NOW))
 
     return run
 
 
-def files(first):
-    """Lines from a number on, in files of one and of many: slot, plain lines in front, fuzzed lines."""
+def files(first, count):
+    """So many lines from a number on, in files of one and of many: slot, plain lines in front, fuzzed lines."""
     taken = 0
-    for slot, size in enumerate((1, 2, 1, 10, 1, 20, 1, 80) * LINES_A_RUN):
-        if taken >= LINES_A_RUN:
+    for slot, size in enumerate((1, 2, 1, 10, 1, 20, 1, 80) * count):
+        if taken >= count:
             return
-        numbers = range(first + taken, first + min(taken + size, LINES_A_RUN))
+        numbers = range(first + taken, first + min(taken + size, count))
         yield slot, [LEAD] if slot % 2 else PLAIN, [line(SEED, number) for number in numbers]
         taken += size
 
 
 @pytest.mark.parametrize("turn", range(RUNS))
-@pytest.mark.parametrize("engine", ENGINES)
-def test_fuzzed_lines(tmp_path, engine, turn):
+def test_fuzzed_lines(tmp_path, turn):
     """Fate, reasons, values and unknown keys of every line are the judge's."""
-    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    are_judged_alike(tmp_path, "duckdb", turn * LINES_A_RUN, LINES_A_RUN)
+
+
+@pytest.mark.parametrize("turn", range(RUNS))
+def test_fuzzed_lines_on_spark(tmp_path, session, turn):
+    """So they are where Spark computes."""
+    are_judged_alike(tmp_path, "spark", turn * LINES_A_RUN, LINES_A_RUN // 10)
+
+
+def are_judged_alike(folder, engine, first, count):
+    raw, lake = folder / "raw", folder / "lake"
     written = {}
-    for slot, lead, lines in files(turn * LINES_A_RUN):
+    for slot, lead, lines in files(first, count):
         written[put_bytes(raw, slot, gzip.compress(b"\n".join([*lead, *lines]), 1))] = (lead, lines)
     run = runner(engine)
     run(raw, lake)
@@ -76,7 +84,7 @@ def test_fuzzed_lines(tmp_path, engine, turn):
 
 def test_lines_are_worth_it(tmp_path):
     """The lines end in every way that the contract knows, enough of them are accepted, and they are always the same."""
-    for slot, lead, lines in files(0):
+    for slot, lead, lines in files(0, LINES_A_RUN):
         put_bytes(tmp_path, slot, gzip.compress(b"\n".join([*lead, *lines]), 1))
     judged = [verdict for verdicts in judge_files(tmp_path, LATEST).values() for verdict in verdicts]
     assert {code for verdict in judged for code in verdict.reasons} == set(REASON_CODES)
