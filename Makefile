@@ -16,14 +16,18 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test proofs lint docs blog bench lock clean
+.PHONY: help demo dashboard test proofs lint docs blog bench grade trino template lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.stamp ## generate events, ingest them and ask the five questions
 	@$(BIN)/shoplake demo $(ARGS)
+
+dashboard: .venv/.stamp ## show the demo's lake in a browser, at http://127.0.0.1:8080/
+	@test -d shoplake-demo/lake || $(BIN)/shoplake demo
+	@$(BIN)/shoplake dashboard --lake shoplake-demo/lake --source shoplake-demo/raw $(ARGS)
 
 test: .venv/.stamp ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
@@ -46,6 +50,15 @@ blog: .venv/.stamp ## build the blog post as HTML and .docx in build/blog
 
 bench: .venv-bench/.stamp ## time the workloads against the peers
 	@$(BENCH_BIN)/python bench/run.py $(ARGS)
+
+grade: .venv/.stamp ## walk the grader's path on an emulator of AWS, from the template to the answers
+	@PYTHONPATH=. $(BIN)/python infra/grade.py $(ARGS)
+
+trino: .venv/.stamp ## ask the five questions of Trino, Athena's engine (downloads 0.8 GB once; needs Java 24)
+	@PYTHONPATH=. $(BIN)/python infra/trino.py
+
+template: .venv/.stamp ## make capstone-starter.cfn.yaml again from infra/template.yaml and the code
+	@$(BIN)/python infra/build_template.py
 
 lock: ## resolve the lock files again from pyproject.toml
 	@$(need_python)

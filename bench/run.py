@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the workloads; 0 done, 1 a contender failed or disagrees, 2 usage."""
     options = parser().parse_args()
-    known = [name for name in CONTENDERS if options.spark or name != "spark_naive"]
+    known = [name for name in CONTENDERS if options.spark or "spark" not in name]
     contenders = options.contenders.split(",") if options.contenders else known
     if unknown := [name for name in contenders if name not in CONTENDERS]:
         parser().error(f"no contender {', '.join(unknown)}; there are {', '.join(CONTENDERS)}")

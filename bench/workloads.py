@@ -30,6 +30,7 @@ CONTENDERS = {
     "clickhouse_naive": "clickhouse_naive.py",
     "polars_naive": "polars_naive.py",
     "spark_naive": "spark_naive.py",
+    "shoplake_spark": "shoplake_spark.sh",
     FLOOR: "floor.py",
 }
 
@@ -288,6 +289,9 @@ def _compared(medians: Mapping[str, Cost]) -> Findings:
         found.bars.append(Bar("shoplake's wall time over naive DuckDB's", 1.25, mine.wall / base.wall))
     if mine and click:
         found.bars.append(Bar("(goal) shoplake's wall time over naive ClickHouse's", 1.0, mine.wall / click.wall))
+    if {"shoplake_spark", "spark_naive"} <= medians.keys():
+        ratio = medians["shoplake_spark"].wall / medians["spark_naive"].wall
+        found.bars.append(Bar("wall time of shoplake's Spark engine over naive Spark's", 1.25, ratio))
     if mine:
         found.bars.append(Bar("shoplake's peak memory, MiB", 2048, mine.peak_mib))
     return found

@@ -1,14 +1,65 @@
-"""Places for sources and lakes: a folder of this machine and a prefix on a real S3 server."""
+"""Places for sources and lakes, a folder of this machine and a prefix on a real S3 server; and one Spark for all."""
 
 from __future__ import annotations
 
+import gc
+import os
 import uuid
-from pathlib import PurePosixPath
+import warnings
+from importlib import util
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from shoplake.engines import spark_session
+from shoplake.errors import UsageError
 from tests.s3 import server
 from tests.s3.path import S3Path
+from tests.support import ENGINE
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items):
+    """PySpark leaves the sockets through which rows come to the garbage collector."""
+    for item in items:
+        if ENGINE == "spark" or "session" in item.fixturenames:
+            item.add_marker(pytest.mark.spark)
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _engine(request):
+    """The engine that the environment names for all tests; nobody else is blamed for what PySpark leaves."""
+    spark = ENGINE == "spark" or "session" in request.fixturenames
+    if spark:
+        request.getfixturevalue("session")
+    yield
+    if spark:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
+@pytest.fixture(scope="session")
+def session():
+    """A local Spark with two cores that tries a failed task again."""
+    if util.find_spec("pyspark") is None:
+        pytest.skip("PySpark is not installed: pip install 'shoplake[spark]'")
+    from pyspark.errors import PySparkRuntimeError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))  # for what tasks need of the tests
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # these runs are short
+        try:
+            try:
+                started = spark_session.start("local[2, 3]", 2, spark_session.ICEBERG)
+            except PySparkRuntimeError:  # what Spark says when it cannot fetch the package
+                started = spark_session.start("local[2, 3]", 2)
+        except UsageError as error:
+            pytest.skip(f"{error}. {error.remedy}")
+        yield started
+        started.stop()
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,14 @@ import shoplake
 from shoplake import pipeline, queries
 from shoplake.cli.main import main
 from shoplake.discover import Source, open_source
-from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.engines import choose
 from shoplake.lake import Lake
 from shoplake.reports import RunReport
 from shoplake.settings import Settings
 from tests.judge import Event, Verdict, accepted, fates, judge, judge_files
 from tests.s3.path import S3Path
 
+ENGINE = os.environ.get("SHOPLAKE_TEST_ENGINE", "duckdb")
 __all__ = ["Event", "Verdict", "accepted", "fates", "judge", "judge_files"]
 
 Place = Path | S3Path
@@ -120,10 +121,13 @@ def put_bytes(source: Place, where: int | str, content: bytes) -> str:
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
-def prepare(source: Place | Source, lake: Place, *, threads: int = 2, **settings: Any) -> pipeline.Run:
-    """A run that is ready to be done or previewed."""
+def prepare(source: Place | Source, lake: Place, **settings: Any) -> pipeline.Run:
+    """A run that is ready to be done or previewed, by the engine that the settings or the environment name."""
     source = open_source(str(source)) if isinstance(source, Path | S3Path) else source
-    return pipeline.Run(Lake(str(lake)), source, lambda: DuckDBEngine(threads), Settings(threads=threads, **settings))
+    given: dict[str, Any] = {"engine": ENGINE, "threads": 2} | settings
+    chosen = Settings(**given)
+    target = Lake(str(lake))
+    return pipeline.Run(target, source, choose.engine(chosen, target), chosen)
 
 
 def ingest(source: Place | Source, lake: Place, **settings: Any) -> RunReport:

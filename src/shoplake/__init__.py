@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "experiment", "open", "verify"]
+__all__ = ["__version__", "experiment", "ingest", "maintain", "open", "preview", "verify"]
 
 if TYPE_CHECKING:
     from shoplake.api import open, verify  # noqa: A004 - shoplake.open(lake) is the interface
     from shoplake.experiments import experiment
+    from shoplake.runs import ingest, maintain, preview
+
+# Imported when asked for: what a command does not need, it does not wait for.
+_PLACES = {
+    "experiment": "experiments",
+    "ingest": "runs",
+    "maintain": "runs",
+    "open": "api",
+    "preview": "runs",
+    "verify": "api",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "open":
-        from shoplake.api import open  # noqa: A004 - shoplake.open(lake) is the interface
-
-        return open
-    if name == "verify":
-        from shoplake.api import verify
-
-        return verify
-    if name == "experiment":
-        from shoplake.experiments import experiment
-
-        return experiment
+    if name in _PLACES:
+        return getattr(import_module(f"shoplake.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'shoplake' has no attribute {name!r}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +16,7 @@ from shoplake import queries
 from shoplake.errors import FatalError, UsageError
 from shoplake.lake import Lake
 from shoplake.scans import Scans
-from shoplake.snapshots import TableSnapshot, View
+from shoplake.snapshots import DataFile, TableSnapshot, View
 from shoplake.tables import TABLES, Table
 
 if TYPE_CHECKING:
@@ -33,7 +35,13 @@ _SQL_TYPES = {
 }
 
 
-def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: A001 - read as shoplake.open(lake)
+# Partitioned columns that tell when an event happened; the others tell when it arrived.
+_TIMES_OF_EVENTS = ("event_time", "event_hour", "event_date")
+
+
+def open(  # noqa: A001 - read as shoplake.open(lake)
+    lake: str | Path, *, threads: int | None = None, since: date | None = None, until: date | None = None
+) -> OpenLake:
     """Open a lake for reading.
 
     What is read is one consistent state: every table as the last batch left it at the moment of opening. Later batches are
@@ -42,6 +50,8 @@ def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: 
     Args:
         lake: The lake's folder, or s3://BUCKET/PREFIX.
         threads: Cores to use; all by default.
+        since: The first day (UTC) to see of the events and of the gold tables; all by default.
+        until: The last one, included. ``ledger`` and ``quarantine`` are always whole.
 
     Raises:
         UsageError: There is no lake at that place.
@@ -53,7 +63,7 @@ def open(lake: str | Path, *, threads: int | None = None) -> OpenLake:  # noqa: 
         >>> lake.query("conversion_funnel").df()
         >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
     """
-    return OpenLake(Lake(lake), threads)
+    return OpenLake(Lake(lake), threads, since, until)
 
 
 def verify(
@@ -99,9 +109,12 @@ def verify(
 class OpenLake:
     """A lake opened for reading; see :func:`open`. Usable as a context manager."""
 
-    def __init__(self, lake: Lake, threads: int | None = None) -> None:
+    def __init__(
+        self, lake: Lake, threads: int | None = None, since: date | None = None, until: date | None = None
+    ) -> None:
         """Read the lake's newest consistent set of snapshots."""
         self._lake = lake
+        self._days = None if since is None and until is None else (since or date.min, until or date.max)
         self._connection = duckdb.connect(config={"threads": threads} if threads else {})
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._scans = Scans(self._connection)
@@ -176,13 +189,14 @@ class OpenLake:
 
     def _select(self, table: Table, snapshot: TableSnapshot) -> str:
         columns = ", ".join(column.name for column in table.columns)
-        if not snapshot.files:
+        files, condition = _narrowed(table, snapshot, self._days)
+        if not files:
             nothing = ", ".join(
                 f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
                 for column in table.columns
             )
             return f"SELECT {nothing} WHERE FALSE"
-        return f"SELECT {columns} FROM {self._scans.parquet(snapshot.files)}"
+        return f"SELECT {columns} FROM {self._scans.parquet(files)}{condition}"
 
     def close(self) -> None:
         """Let go of the lake."""
@@ -197,3 +211,17 @@ class OpenLake:
     ) -> None:
         """Let go of the lake."""
         self.close()
+
+
+def _narrowed(table: Table, snapshot: TableSnapshot, days: tuple[date, date] | None) -> tuple[Sequence[DataFile], str]:
+    """The files that can hold rows of some days, and the condition that picks these rows."""
+    column = table.partition[0]
+    if days is None or column not in _TIMES_OF_EVENTS:
+        return snapshot.files, ""
+    low, high = days
+    if column != "event_date":
+        low, high = (datetime(day.year, day.month, day.day) for day in days)  # noqa: DTZ001 - UTC without a zone
+        high += timedelta(days=1, microseconds=-1)
+    kind = "DATE" if column == "event_date" else "TIMESTAMP"
+    condition = f" WHERE {column} BETWEEN {kind} '{low.isoformat()}' AND {kind} '{high.isoformat()}'"
+    return snapshot.within(low, high), condition

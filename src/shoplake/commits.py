@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -78,15 +78,15 @@ class Commit:
             rows: Its rows.
             order: Columns to sort them by, if not by the table's own order; with none they stay as they are.
         """
-        location = self.new_location(table, partition)
-        content, footer = parquet.encode(table, rows, order)
-        self._lake.storage.write(location, content)
-        return NewFile(location, footer, len(content))
+        return parquet.write(self._lake.storage, self.new_location(table, partition), table, rows, order)
+
+    def took(self, files: Iterable[NewFile]) -> None:
+        """Take responsibility for data files that were written elsewhere: they are removed with this commit's own."""
+        self._written += [file.path for file in files]
 
     def new_location(self, table: Table, partition: date) -> str:
         """A location for a new data file; nothing is made there."""
-        folder = iceberg.partition_folder(table, partition)
-        location = f"{self._table_location(table)}/data/{folder}/{uuid.uuid4()}.parquet"
+        location = parquet.new_location(self._table_location(table), table, partition)
         self._written.append(location)
         return location
 

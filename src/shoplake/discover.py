@@ -190,6 +190,10 @@ class S3Source:
         self._prefix = prefix
         self._below = f"{prefix}/" if prefix else ""
 
+    def __reduce__(self) -> tuple[type[S3Source], tuple[str]]:
+        """Another process, such as one of Spark's, opens it anew, with its own credentials."""
+        return S3Source, (self.name,)
+
     @property
     def name(self) -> str:
         """The URI."""

@@ -28,6 +28,7 @@ EXTRAS = {
     "aws": ("deploying to AWS", ("boto3",)),
     "experiments": ("comparing variants", ("scipy",)),
     "lineage": ("OpenLineage events", ("openlineage.client",)),
+    "web": ("the dashboard", ("starlette", "uvicorn")),
     "df": ("results as data frames", ("pandas", "polars")),
 }
 _LOW_DISK = 2_000_000_000

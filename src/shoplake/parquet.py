@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shoplake import iceberg
+from shoplake.storage import Storage
 from shoplake.tables import Table
 
 _SIMPLE = {
@@ -102,6 +106,24 @@ def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> 
         for first in range(0, max(rows.num_rows, 1), at_once):
             writer.write_table(_decoded(rows.slice(first, at_once), dictionaries), row_group_size=at_once)
     return sink.getvalue(), footers[0]
+
+
+def new_location(folder: str, table: Table, partition: date) -> str:
+    """A location for a new data file of a table; nothing is made there.
+
+    Args:
+        folder: The table's own location.
+        table: The table.
+        partition: A value of the partitioned column that all rows share the partition of.
+    """
+    return f"{folder}/data/{iceberg.partition_folder(table, partition)}/{uuid.uuid4()}.parquet"
+
+
+def write(storage: Storage, location: str, table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> NewFile:
+    """Write a data file; ``order`` as in :func:`encode`."""
+    content, footer = encode(table, rows, order)
+    storage.write(location, content)
+    return NewFile(location, footer, len(content))
 
 
 def read(table: Table, content: bytes, columns: Sequence[str] | None = None) -> pa.Table:

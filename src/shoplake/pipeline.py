@@ -15,10 +15,8 @@ from datetime import UTC, datetime, timedelta
 
 from shoplake import erasures, ledger, plan
 from shoplake.commits import LostRaceError
-from shoplake.contract import BOM, parse_line
 from shoplake.discover import Source
-from shoplake.engines.base import Checked, Engine, Progress, Quarantined
-from shoplake.erasures import Erased
+from shoplake.engines.base import Checked, Engine, Progress
 from shoplake.errors import ContractError, TransientError
 from shoplake.lake import Lake
 from shoplake.ledger import Entry
@@ -125,7 +123,7 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
         except LostRaceError as error:
             run.watchers.note(f"{error}; planning anew")
             continue
-        except ContractError:
+        except (ContractError, TransientError):
             raise
         except Exception as error:
             if run.lake.view().catalog == view.catalog:
@@ -144,16 +142,19 @@ def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
 def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -> tuple[View, bool]:
     """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
     now = run.now().replace(tzinfo=None)
-    checked = engine.check(run.source, batch.files, latest_event(run.settings, now), run.watchers.progress)
+    latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
+    checked = engine.check(run.source, batch.files, latest, erased, run.watchers.progress)
     checked = [result for result in checked if not _left_alone(run, batch, result, report)]
     if not checked:
         return base, False
     batch = batch.only(result.file for result in checked)
-    if erased := erasures.read(base["erasures"]):
-        _erase(engine, checked, erased)
-    _breaker(checked, run.settings)
-    conflicts = engine.dedupe(checked, base["events"].within)
-    earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+    try:
+        _breaker(checked, run.settings)
+        conflicts = engine.dedupe(checked, base["events"].within)
+        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+    except BaseException:
+        engine.discard(checked)
+        raise
     batch_id = run.new_id()
     entries = {}
     for result in checked:
@@ -190,21 +191,6 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     if path in batch.again:
         report.failures.append({"file": path, "error": why})
     return True
-
-
-def _erase(engine: Engine, checked: Sequence[Checked], erased: Erased) -> None:
-    """Drop the lines about erased people."""
-    engine.erase(checked, erased)
-    for result in checked:
-        of_them: list[Quarantined] = []
-        others: list[Quarantined] = []
-        for line in result.quarantined:
-            (of_them if erased.named_in(line.raw) else others).append(line)
-        if of_them:
-            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
-            result.unknown_keys = erasures.without_keys(result.unknown_keys, extras)
-            result.quarantined = tuple(others)
-            result.erased += len(of_them)
 
 
 def _breaker(checked: Sequence[Checked], settings: Settings) -> None:

@@ -80,8 +80,9 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
     checked, known = outcome.checked, outcome.known
     with Commit(lake, base, outcome.now, {BATCH: outcome.batch, "shoplake.engine": engine.name}) as commit:
         hours = _touched_hours(checked, commit.holding(EVENTS, known))
+        events = engine.write_events(checked, commit)
         gold = engine.gold(checked, hours, base, commit) if hours else None
-        commit.replace(EVENTS, known, engine.write_events(checked, commit))
+        commit.replace(EVENTS, known, events)
         _quarantine(commit, outcome)
         if gold:
             publish_gold(commit, gold, hours)

@@ -11,6 +11,7 @@ from typing import Any
 from shoplake.errors import UsageError
 
 CONFIG_FILE = "shoplake.toml"
+ENGINES = ("duckdb", "spark")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class Setting:
 SETTINGS = (
     Setting("lake", None, str, "Folder of the lake: its catalog and every table."),
     Setting("source", None, str, "Folder with the raw .jsonl.gz files, searched to any depth."),
+    Setting("engine", "duckdb", str, "What computes a run: duckdb (this process) or spark."),
+    Setting(
+        "master",
+        None,
+        str,
+        "Master of the Spark engine, such as local[4] or yarn; by default spark-submit's, or this machine.",
+    ),
     Setting("threads", 0, int, "Worker threads of the engine; 0 means one per core."),
     Setting("batch_bytes", 192 * 1024 * 1024, int, "Compressed bytes of source files that one batch takes on at most."),
     Setting(
@@ -53,6 +61,8 @@ class Settings:
     Attributes:
         lake: Path of the lake, or None when nothing names one.
         source: Path of the raw files, or None.
+        engine: What computes a run, duckdb or spark.
+        master: Spark's master, or None.
         threads: Worker threads, at least 1.
         batch_bytes: Upper bound on the compressed bytes of a batch (one larger file is a batch of its own).
         max_quarantine_rate: The breaker's threshold, 0-1.
@@ -62,6 +72,8 @@ class Settings:
 
     lake: str | None = None
     source: str | None = None
+    engine: str = "duckdb"
+    master: str | None = None
     threads: int = 2
     batch_bytes: int = 192 * 1024 * 1024
     max_quarantine_rate: float = 0.5
@@ -112,6 +124,8 @@ def load(overrides: dict[str, Any] | None = None, *, cwd: Path | None = None) ->
                 break
         else:
             values[setting.name] = setting.default
+    if values["engine"] not in ENGINES:
+        raise UsageError(f"there is no engine {values['engine']!r}", remedy=f"Known: {', '.join(ENGINES)}.")
     if values["threads"] < 1:
         values["threads"] = os.cpu_count() or 1
     return Settings(**values)

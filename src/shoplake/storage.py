@@ -292,6 +292,10 @@ class S3Storage:
         self._base = f"s3://{name}/"
         self.root = f"{self._base}{prefix}".rstrip("/")
 
+    def __reduce__(self) -> tuple[type[S3Storage], tuple[str]]:
+        """Another process, such as one of Spark's, opens it anew, with its own credentials."""
+        return S3Storage, (self.root,)
+
     def read(self, location: str) -> bytes:
         """The bytes of an object."""
         content = self.read_if_there(location)

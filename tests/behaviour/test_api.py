@@ -11,6 +11,7 @@ import shoplake
 from shoplake.commits import Commit
 from shoplake.errors import UsageError
 from shoplake.lake import Lake
+from shoplake.operations.maintain import Request, maintain
 from shoplake.tables import BY_NAME
 from tests.support import (
     QUESTIONS,
@@ -232,3 +233,36 @@ def test_import_is_light():
     code = "import sys, shoplake; print(sorted({'duckdb', 'pyarrow', 'fastavro'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="module", params=["as ingested", "maintained"])
+def four_days(request, tmp_path_factory):
+    """A source and its lake, with events at both ends of four days; maintained, a file holds many hours and days."""
+    folder = tmp_path_factory.mktemp("days")
+    for slot, day in enumerate(("2025-11-16", "2025-11-17", "2025-11-18", "2025-11-19")):
+        lines = events(20, first=20 * slot)
+        at_the_ends = [event(900 + slot, timestamp=f"{day}T{time}Z") for time in ("00:00:00", "23:59:59.999999")]
+        moved = [line | {"timestamp": line["timestamp"].replace("2025-11-18", day)} for line in lines]
+        put(folder / "raw", slot, moved + at_the_ends)
+    ingest(folder / "raw", folder / "lake")
+    if request.param == "maintained":
+        later = dt.datetime.now(dt.UTC) + dt.timedelta(days=40)
+        maintain(Request(Lake(folder / "lake"), now=lambda: later))
+    return folder
+
+
+@pytest.mark.parametrize(("since", "until"), [(17, None), (None, 17), (18, 18), (17, 18), (20, None), (None, 1)])
+def test_some_days(four_days, since, until):
+    """Opened for some days, the five answers and the events are those of these days, both included; the ledger is whole."""
+    low, high = (day and dt.date(2025, 11, day) for day in (since, until))
+    found = [
+        one
+        for one in accepted(judge_files(four_days / "raw"))
+        if (low or dt.date.min) <= one.time.date() <= (high or dt.date.max)
+    ]
+    with shoplake.open(four_days / "lake", since=low, until=high) as lake:
+        assert {name: lake.query(name).fetchall() for name in QUESTIONS} == five_answers(found)
+        for table in ("events", "user_hourly", "session_hourly"):
+            column = "count(*)" if table == "events" else "coalesce(sum(events), 0)"
+            assert lake.sql(f"SELECT {column} FROM {table}").fetchall() == [(len(found),)]
+        assert lake.sql("SELECT count(*) FROM ledger").fetchall() == [(4,)]

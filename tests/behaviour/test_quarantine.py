@@ -396,26 +396,18 @@ def test_a_file_to_be_done_again_still_is(source, lake):
     put(source, 1, [event(1), event(2), ahead(3)])
     ingest_at(EARLY, source, lake)
     put(source, 0, [event(7)])
-    run = prepare(source, lake)
-    monkey = replace(run, now=lambda: EARLY, watchers=pipeline.Watchers(committed=stop_after_one()))
-    with pytest.raises(StoppedError):
-        pipeline.ingest(monkey)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    run = replace(prepare(source, lake), now=lambda: EARLY, watchers=pipeline.Watchers(committed=stop))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.ingest(run)
     assert {path: row["status"] for path, row in ledger(lake).items()} == {key(0): "ingested", key(1): "reopened"}
     assert replay_at(LATE, lake).accepted == 1
     assert ledger(lake)[key(1)]["status"] == "reopened"
     ingest(source, lake)
     truth(source, lake)
-
-
-class StoppedError(Exception):
-    """A run that is stopped between two batches."""
-
-
-def stop_after_one():
-    def committed(*_):
-        raise StoppedError
-
-    return committed
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -486,6 +478,28 @@ def test_overtaken(shop, monkeypatch, cls, method, other):
     monkeypatch.undo()
     assert done.lines == (4 if other == "replay" else 12)
     truth(source, lake)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_erased_people_stay_away(shop, monkeypatch, when):
+    """A replay after an erasure, or overtaken by one, keeps its count and brings nothing of the person back."""
+    source, lake = shop
+    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
+
+    def erase():
+        assert command("erase", "--lake", lake, "--user", "u_2").code == 0
+
+    if when == "before":
+        erase()
+    else:
+        once_before(monkeypatch, DuckDBEngine, "dedupe", erase)
+    done = replay_at(LATE, lake)
+    monkeypatch.undo()
+    assert done.accepted == 5, "seven without the events 2 and 9 of u_2"
+    assert "u_2" not in {row["user_id"] for row in dump(lake)["events"]}
+    assert all(row["erased"] for path, row in ledger(lake).items() if path == key(0))
+    verified(source, lake)
+    assert answers(lake) == oracle(lake)
 
 
 def test_always_overtaken(shop, monkeypatch):

@@ -109,7 +109,7 @@ def first_row(rows):
 
 
 def below(shop, path):
-    return path.removeprefix(f"{shop / 'lake'}/")
+    return str(path).removeprefix(f"{shop / 'lake'}/")
 
 
 def stored(shop, file):

@@ -1,6 +1,6 @@
 """Runs one ingest in a process of its own and kills it at a named point of it.
 
-    python driver.py SOURCE LAKE POINT BATCH_BYTES
+    python driver.py SOURCE LAKE POINT BATCH_BYTES [ENGINE]
 
 A point is `before:WHAT` or `after:WHAT`, where WHAT is a table (its part of a batch's commit), `swap` (the catalog's) or
 `write` (of any file of the lake); `:2` behind it means the second one. `gold` is before gold is computed; `never` is never;
@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from shoplake import pipeline
 from shoplake.commits import Commit
 from shoplake.discover import open_source
+from shoplake.engines import choose
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
@@ -57,10 +58,11 @@ def kill_at(point):
 
 
 if __name__ == "__main__":
-    source, lake, point, batch_bytes = sys.argv[1:]
+    source, lake, point, batch_bytes, *engine = sys.argv[1:]
     kill_at(point)
-    settings = Settings(batch_bytes=int(batch_bytes))
-    run = pipeline.Run(Lake(lake), open_source(source), lambda: DuckDBEngine(settings.threads), settings)
+    settings = Settings(batch_bytes=int(batch_bytes), engine=(engine or ["duckdb"])[0])
+    target = Lake(lake)
+    run = pipeline.Run(target, open_source(source), choose.engine(settings, target), settings)
     print("ready", flush=True)  # noqa: T201 - whoever started this waits for it
     sys.stdin.readline()
     pipeline.ingest(run)

@@ -1,6 +1,6 @@
 """Runs on a lake on S3 may be killed at any moment: the next run ends as if nothing had been.
 
-A few in every test run; 30 at seeded random moments and 10 at named steps by
+A few in every test run; 34 at seeded random moments and 10 at named steps by
 
     SHOPLAKE_PROOFS=full make test ARGS=tests/recovery/test_s3_kills.py
 """
@@ -71,7 +71,7 @@ def recovered(place, truth):
     assert ingest(place / "raw", place / "lake").batches == 0
 
 
-@pytest.mark.parametrize("seed", range(30 if FULL else 2))
+@pytest.mark.parametrize("seed", range(34 if FULL else 2))
 def test_killed_at_a_random_moment(s3_place, truth, seconds, seed, record_property):
     """SIGKILL at any moment of a lake's first run or a later one: readers see whole batches, the next run ends well."""
     rng = random.Random(seed)

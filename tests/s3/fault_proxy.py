@@ -154,13 +154,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif fault == "overlook" and answer.status == http.client.PRECONDITION_FAILED:
             self._answer(200, [("ETag", '"0"')], b"")
+        elif self.command == "HEAD":  # has no body to be spoilt
+            self._answer(answer.status, headers, b"", int(length or 0))
         elif fault in ("cut", "stalled body"):
             self._answer(answer.status, headers, content[: len(content) // 2], len(content))
             if fault == "stalled body":
                 self.proxy.let_go.wait(30)
             self.close_connection = True
-        elif self.command == "HEAD":
-            self._answer(answer.status, headers, b"", int(length or 0))
         else:
             self._answer(answer.status, headers, content)
 

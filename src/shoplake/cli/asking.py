@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -11,6 +12,8 @@ from shoplake.cli import output
 from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
 from shoplake.reports import json_value
+
+_Result = tuple[NamedQuery, list[str], list[tuple[Any, ...]]]
 
 
 def run(lake: str, which: str | None, sql: str | None, path: str | None, style: str) -> None:
@@ -23,10 +26,8 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
         path: A file of statements of the user's.
         style: table, json or csv.
     """
-    if sum(given is not None for given in (which, sql, path)) > 1:
-        raise UsageError("more than one question", remedy="Give one of: a number or name, --sql TEXT, --file F.sql.")
     asked = _asked(which, sql, path)
-    results = []
+    results: list[_Result] = []
     with api.open(lake) as opened:
         for question in asked:
             try:
@@ -38,6 +39,35 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
             except duckdb.Error as error:
                 raise UsageError(f"{question.name}: {error}", remedy=f"Tables: {', '.join(opened.tables)}.") from error
             results.append((question, columns, rows))
+    _show(results, style)
+
+
+def run_on_athena(
+    workgroup: str, database: str | None, which: str | None, sql: str | None, path: str | None, style: str
+) -> None:
+    """Answer what was asked on Athena; what it scanned and costs goes to stderr.
+
+    Args:
+        workgroup: The stack's workgroup.
+        database: The Glue database; that of the workgroup's stack by default.
+        which: A number, a name or ``all``; ``all`` when nothing else is asked either.
+        sql: A statement of the user's.
+        path: A file of statements of the user's.
+        style: table, json or csv.
+    """
+    from shoplake.aws import athena
+
+    results: list[_Result] = []
+    scanned, dollars = 0, 0.0
+    for question in _asked(which, sql, path):
+        answer = athena.ask(question.sql, workgroup, database or athena.database_of(workgroup))
+        results.append((question, answer.columns, answer.rows))
+        scanned, dollars = scanned + answer.scanned, dollars + answer.dollars
+    _show(results, style)
+    output.note(f"Athena scanned {output.size(scanned)}, USD {dollars:.5f}")
+
+
+def _show(results: list[_Result], style: str) -> None:
     if style == "json":
         output.as_json(
             [
@@ -61,6 +91,8 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
 
 
 def _asked(which: str | None, sql: str | None, path: str | None) -> tuple[NamedQuery, ...]:
+    if sum(given is not None for given in (which, sql, path)) > 1:
+        raise UsageError("more than one question", remedy="Give one of: a number or name, --sql TEXT, --file F.sql.")
     if sql is not None:
         return (NamedQuery(0, "sql", "", sql.strip().rstrip(";")),)
     if path is None:

@@ -83,7 +83,7 @@ def run(folder: Path, files: int, events_per_file: tuple[int, int], seed: int) -
         f"Ingested {lines:,} events in {output.seconds(seconds)} ({lines / seconds:,.0f} a second), peak memory"
         f" {output.size(peak)}; everything took {output.seconds(time.perf_counter() - started)}."
     )
-    output.say(f"Look around: shoplake status --lake {folder / 'lake'} --source {raw}")
+    output.say(f"Look around: shoplake dashboard --lake {folder / 'lake'} --source {raw} --open")
 
 
 def _prepare(folder: Path) -> None:

@@ -12,6 +12,8 @@ import click
 
 from shoplake import __version__, settings
 from shoplake.cli import options, output
+from shoplake.cli.aws import cost, deploy, destroy, publish
+from shoplake.cli.dashboard import dashboard
 from shoplake.cli.doctor import completion, doctor
 from shoplake.cli.erasing import erase
 from shoplake.cli.experiment import experiment
@@ -140,6 +142,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
         "shoplake ingest --source raw --lake lake --dry-run",
         "shoplake ingest --source raw --lake lake --watch 30",
         "shoplake ingest --source raw --lake lake --format json",
+        "shoplake ingest --source raw --lake lake --engine spark --master 'local[4]'",
         "shoplake ingest --source raw --lake lake --metrics /var/lib/node_exporter/shoplake.prom",
     )
 )
@@ -153,6 +156,8 @@ def generate(  # noqa: PLR0917 - one parameter an option
     metavar="SHARE",
     help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
 )
+@options.engine
+@options.master
 @click.option("--metrics", metavar="FILE", help="Replace FILE by the figures of this run, as OpenMetrics text.")
 @click.option("--metrics-json", metavar="FILE", help="Add a line of JSON for this run to FILE.")
 @click.option("--lineage", is_flag=True, help="Send OpenLineage events, where OPENLINEAGE_URL or openlineage.yml say.")
@@ -163,6 +168,8 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     dry_run: bool,
     watch: float | None,
     max_quarantine_rate: float | None,
+    engine: str | None,
+    master: str | None,
     metrics: str | None,
     metrics_json: str | None,
     lineage: bool,
@@ -181,14 +188,14 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     from shoplake import pipeline
     from shoplake.cli import telling
     from shoplake.discover import open_source
-    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.engines import choose
     from shoplake.lake import Lake
 
-    chosen = settings.load({"source": source, "lake": lake, "max_quarantine_rate": max_quarantine_rate})
+    given = {"source": source, "lake": lake, "engine": engine, "master": master}
+    chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = telling.Targets(metrics, metrics_json, lineage)
-    run = pipeline.Run(
-        Lake(chosen.need_lake()), open_source(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
-    )
+    target = Lake(chosen.need_lake())
+    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
@@ -215,14 +222,33 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         "shoplake query top_products --lake lake --format csv",
         "shoplake query --lake lake --sql 'SELECT event_type, count(*) FROM events GROUP BY 1'",
         "shoplake query --lake lake --file my.sql --format json",
+        "shoplake query all --engine athena --workgroup shoplake-alice",
     )
 )
 @click.argument("which", required=False, metavar="[1-5|NAME|all]")
 @options.lake
 @click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
 @click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
+@click.option(
+    "--engine",
+    type=click.Choice(("duckdb", "athena")),
+    default="duckdb",
+    show_default=True,
+    help="Who computes: this machine, or Athena on the tables of the Glue Data Catalog.",
+)
+@click.option("--workgroup", metavar="NAME", help="Athena's workgroup.")
+@click.option("--database", metavar="NAME", help="The Glue database.  [default: that of the workgroup's stack]")
 @options.style
-def query(which: str | None, lake: str | None, sql: str | None, path: str | None, style: str) -> None:
+def query(  # noqa: PLR0917 - one parameter an option
+    which: str | None,
+    lake: str | None,
+    sql: str | None,
+    path: str | None,
+    engine: str,
+    workgroup: str | None,
+    database: str | None,
+    style: str,
+) -> None:
     """Answer the five questions, or your own.
 
     \b
@@ -234,10 +260,16 @@ def query(which: str | None, lake: str | None, sql: str | None, path: str | None
     """  # noqa: D301 - click wants the character itself
     from shoplake.cli import asking
 
+    if engine == "athena":
+        if not workgroup:
+            raise UsageError("no workgroup is named", remedy="Give --workgroup shoplake-ID: the stack's output.")
+        asking.run_on_athena(workgroup, database, which, sql, path, style)
+        return
     chosen = settings.load({"lake": lake})
     asking.run(chosen.need_lake(), which, sql, path, style)
 
 
+cli.add_command(dashboard)
 cli.add_command(status)
 cli.add_command(replay)
 cli.add_command(verify)
@@ -247,6 +279,10 @@ cli.add_command(doctor)
 cli.add_command(completion)
 cli.add_command(maintain)
 cli.add_command(erase)
+cli.add_command(deploy)
+cli.add_command(destroy)
+cli.add_command(publish)
+cli.add_command(cost)
 
 
 def main() -> None:

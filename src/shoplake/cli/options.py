@@ -8,6 +8,7 @@ import click
 
 from shoplake.cli import output
 from shoplake.errors import UsageError
+from shoplake.settings import ENGINES
 
 lake = click.option(
     "--lake",
@@ -21,6 +22,12 @@ source = click.option(
 )
 style = click.option(
     "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."
+)
+engine = click.option(
+    "--engine", type=click.Choice(ENGINES), help="What computes: this process, or Spark.  [default: duckdb]"
+)
+master = click.option(
+    "--master", metavar="URL", help="Spark's master, such as local[4] or yarn.  [default: Spark's own, or this machine]"
 )
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--to", "end", metavar="ISO", help="End of the range, not included.")
 @click.option("--files", "first", metavar="F...", help="These source files, by their path below the source.")
 @click.argument("more", nargs=-1, metavar="")
+@options.engine
+@options.master
 @click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
 @options.style
 def replay(  # noqa: PLR0917 - one parameter an option
@@ -40,6 +42,8 @@ def replay(  # noqa: PLR0917 - one parameter an option
     end: str | None,
     first: str | None,
     more: tuple[str, ...],
+    engine: str | None,
+    master: str | None,
     dry_run: bool,
     style: str,
 ) -> None:
@@ -58,14 +62,13 @@ def replay(  # noqa: PLR0917 - one parameter an option
 
     from shoplake import pipeline
     from shoplake.discover import open_source
-    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.engines import choose
     from shoplake.lake import Lake
     from shoplake.operations import replay as replays
 
-    chosen = settings.load({"source": source, "lake": lake})
-    run = pipeline.Run(
-        Lake(chosen.need_lake()), open_source(chosen.need_source()), lambda: DuckDBEngine(chosen.threads), chosen
-    )
+    chosen = settings.load({"source": source, "lake": lake, "engine": engine, "master": master})
+    target = Lake(chosen.need_lake())
+    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
     choice = _choose(run, start, end, (first, *more) if first else more, named=bool(first))
     if dry_run:
         _show_plan(choice, replays.preview(run, choice), style)

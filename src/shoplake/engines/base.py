@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +28,10 @@ class Output(Protocol):
 
     def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
         """Write rows that all lie in the partition of the given value; may be called from several threads."""
+        ...
+
+    def took(self, files: Iterable[NewFile]) -> None:
+        """Take on data files of the batch that the engine wrote by itself."""
         ...
 
 
@@ -108,26 +112,20 @@ class Engine(Protocol):
         """Its name in the ledger."""
         ...
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand.
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people.
 
         Args:
             source: Where they are.
             files: Which.
             latest: The latest time that an event may have.
+            erased: Whose lines are kept nowhere.
             progress: Is told of finished work.
 
         Returns:
             What became of each, in the order of ``files``.
-        """
-        ...
-
-    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
-        """Drop the accepted rows of erased people, with their unknown keys, and count them; before :meth:`dedupe`.
-
-        Args:
-            checked: The batch.
-            erased: Who they are.
         """
         ...
 
@@ -145,8 +143,12 @@ class Engine(Protocol):
         """
         ...
 
+    def discard(self, checked: Sequence[Checked]) -> None:
+        """Let go of the rows at hand: these files will not be published."""
+        ...
+
     def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
-        """Write the accepted rows, one data file for each source file and hour."""
+        """Write the accepted rows, or hand over what is written: one data file for each source file and hour."""
         ...
 
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from datetime import date, datetime, timedelta
-from importlib import resources
+from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
 
@@ -19,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import EVENT_COLUMNS
+from shoplake.contract import BOM, EVENT_COLUMNS, parse_line
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
 from shoplake.engines.reading import Reading, chunks, judge, no_events
+from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.erasures import Erased, without_keys
 from shoplake.parquet import NewFile
 from shoplake.scans import Scans
@@ -33,8 +33,6 @@ from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY,
 _Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
-_ONE_HOUR = timedelta(hours=1)
-_TO_END_OF_HOUR = _ONE_HOUR - timedelta(microseconds=1)
 _FEW = 50_000
 _EVENT_FIELDS = ", ".join(EVENT_COLUMNS)
 
@@ -59,8 +57,10 @@ class DuckDBEngine:
         )  # as Spark says
         self._scans = Scans(self._database)
 
-    def check(self, source: Source, files: Sequence[SourceFile], latest: datetime, progress: Progress) -> list[Checked]:
-        """Read files, judge every line, keep the accepted rows at hand. In the order of ``files``."""
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people."""
 
         def one(file: SourceFile) -> Checked:
             started = time.perf_counter()
@@ -77,19 +77,11 @@ class DuckDBEngine:
         with ExitStack() as stack:
             for _ in range(min(self._threads, len(files))):
                 spools.put(stack.enter_context(closing(Spool())))
-            return self._map(one, files)
-
-    def erase(self, checked: Sequence[Checked], erased: Erased) -> None:
-        """Drop the accepted rows of erased people, with their unknown keys, and count them."""
-        readable = [result for result in checked if result.rows is not None]
-        users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
-        gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
-        for result in readable if len(gone) else ():
-            of_them = pc.is_in(result.rows.column("user_id"), gone)
-            lost = result.rows.filter(of_them)
-            result.erased += lost.num_rows
-            result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
-            result.rows = result.rows.filter(pc.invert(of_them))
+            checked = self._map(one, files)
+        if erased:
+            _erase_rows(checked, erased)
+            _erase_quarantined(checked, erased)
+        return checked
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
         """Judge single lines of a file, given by number and bytes.
@@ -117,6 +109,11 @@ class DuckDBEngine:
             conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
         self._dedupe_batch(readable)
         return conflicts
+
+    def discard(self, checked: Sequence[Checked]) -> None:
+        """Let go of the rows at hand."""
+        for result in checked:
+            result.rows = None
 
     def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
         """Write the accepted rows, one data file for each source file and hour."""
@@ -146,23 +143,17 @@ class DuckDBEngine:
         connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
         paths = {result.file.path for result in checked}
-        touched = [
-            file
-            for hour in hours
-            for file in base["events"].within(hour, hour + _TO_END_OF_HOUR)
-            if not _only_of(file, paths)
-        ]
-        if touched:
+        if touched := events_of_hours(base, hours, paths):
             events += (
                 f" UNION ALL SELECT {_EVENT_FIELDS} FROM {self._scans.parquet(touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
             )
         fresh_hours = frozenset().union(*(result.hours for result in checked))
-        where = "" if hours == fresh_hours else f" WHERE date_trunc('hour', event_time) IN ({_literals(hours)})"
+        where = "" if hours == fresh_hours else f" WHERE date_trunc('hour', event_time) IN ({literals(hours)})"
         connection.execute(f"CREATE TEMP VIEW events AS SELECT * FROM ({events}){where}")
         hourly: dict[str, list[NewFile]] = {}
         for table in GOLD_HOURLY:
-            rows = connection.sql(_sql(f"gold_{table.name}")).to_arrow_table()
+            rows = connection.sql(sql(f"gold_{table.name}")).to_arrow_table()
             connection.register(f"new_{table.name}", rows)
             hourly[table.name] = [output.write(table, hour, part) for hour, part in _by_hour(rows, "event_hour", hours)]
         return self._daily(connection, hours, base, output, hourly)
@@ -181,19 +172,13 @@ class DuckDBEngine:
             (SESSION_HOURLY, "event_hour, session_id"),
         ):
             union = f"SELECT {columns} FROM new_{table.name}"
-            files = [
-                file
-                for day in days
-                for file in base[table.name].within(*_ends(day))
-                if not _hours_of(file) <= set(hours)
-            ]
-            if files:
+            if files := gold_of_days(base, table, hours):
                 union += (
                     f" UNION ALL SELECT {columns} FROM {self._scans.parquet(files)}"
-                    f" WHERE event_hour NOT IN ({_literals(hours)}) AND CAST(event_hour AS DATE) IN ({_literals(days)})"
+                    f" WHERE event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
                 )
             connection.execute(f"CREATE TEMP VIEW {table.name} AS {union}")
-        rows = connection.sql(_sql("gold_activity_daily")).to_arrow_table()
+        rows = connection.sql(sql("gold_activity_daily")).to_arrow_table()
         daily = []
         for day in sorted(days):
             part = rows.filter(pc.equal(rows.column("event_date"), pa.scalar(day)))
@@ -218,7 +203,7 @@ class DuckDBEngine:
         if suspects:
             connection = self._database.cursor()
             connection.register("candidates", pa.concat_tables(suspects))
-            _drop(readable, connection.sql(_sql("dedupe")).fetchall())
+            _drop(readable, connection.sql(sql("dedupe")).fetchall())
 
     def _suspects(self, tables: Sequence[pa.Table]) -> list[_Positions]:
         """Positions of the rows that can have an equal one among these tables: few, and none of the others can."""
@@ -241,7 +226,7 @@ class DuckDBEngine:
         files: list[DataFile] = []
         for order, result in enumerate(readable):
             for hour, rows in _by_hour(result.rows, "event_time", result.hours):
-                overlapping = [file for file in stored(*_range(rows)) if not _only_of(file, paths)]
+                overlapping = [file for file in stored(*_range(rows)) if not only_of(file, paths)]
                 if overlapping:
                     files += overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
@@ -251,14 +236,40 @@ class DuckDBEngine:
         connection = self._database.cursor()
         connection.register("candidates", pa.concat_tables(candidates))
         connection.register("batch_paths", pa.table({"path": pa.array(sorted(paths))}))
-        same = " AND ".join(f"new.{name} IS NOT DISTINCT FROM old.{name}" for name in EVENT_COLUMNS)
-        found = connection.sql(
-            "SELECT new.file_order, new.position, new.source_file, min(old.source_file) FROM candidates AS new"
-            f" JOIN {self._scans.parquet(files)} AS old ON {same}"
-            " WHERE old.source_file NOT IN (SELECT path FROM batch_paths) GROUP BY ALL"
-        ).fetchall()
+        connection.execute(
+            f"CREATE TEMP VIEW stored AS SELECT * FROM {self._scans.parquet(files)}"
+            " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
+        )
+        found = connection.sql(sql("dedupe_stored")).fetchall()
         _drop(readable, found)
         return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
+
+
+def _erase_rows(checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the accepted rows of erased people; the users of all files are hashed together, each once."""
+    readable = [result for result in checked if result.rows is not None]
+    users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
+    gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
+    for result in readable if len(gone) else ():
+        of_them = pc.is_in(result.rows.column("user_id"), gone)
+        lost = result.rows.filter(of_them)
+        result.erased += lost.num_rows
+        result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
+        result.rows = result.rows.filter(pc.invert(of_them))
+
+
+def _erase_quarantined(checked: Sequence[Checked], erased: Erased) -> None:
+    """Drop the quarantined lines about erased people."""
+    for result in checked:
+        of_them: list[Quarantined] = []
+        others: list[Quarantined] = []
+        for line in result.quarantined:
+            (of_them if erased.named_in(line.raw) else others).append(line)
+        if of_them:
+            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
+            result.unknown_keys = without_keys(result.unknown_keys, extras)
+            result.quarantined = tuple(others)
+            result.erased += len(of_them)
 
 
 def _drop(readable: Sequence[Checked], duplicates: Sequence[tuple[int, int, str, str]]) -> None:
@@ -282,7 +293,7 @@ def _measure(result: Checked) -> None:
         result.hours, result.min_event_time, result.max_event_time = frozenset(), None, None
         return
     result.min_event_time, result.max_event_time = _range(result.rows)
-    first, last = (_hour(moment) for moment in (result.min_event_time, result.max_event_time))
+    first, last = (start_of_hour(moment) for moment in (result.min_event_time, result.max_event_time))
     if first == last:
         result.hours = frozenset({first})
     else:
@@ -339,32 +350,3 @@ def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.
 def _range(rows: pa.Table) -> tuple[datetime, datetime]:
     ends = pc.min_max(rows.column("event_time"))
     return ends["min"].as_py(), ends["max"].as_py()
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def _ends(day: date) -> tuple[datetime, datetime]:
-    start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
-    return start, start + timedelta(days=1, microseconds=-1)
-
-
-def _only_of(file: DataFile, paths: Collection[str]) -> bool:
-    """Whether all rows of a data file are of one source file, one of these."""
-    return file.lower["source_file"] == file.upper["source_file"] and file.lower["source_file"] in paths
-
-
-def _hours_of(file: DataFile) -> set[datetime]:
-    """The hours that a data file of an hourly table may hold."""
-    first, last = (_hour(ends["event_hour"]) for ends in (file.lower, file.upper))
-    return {first + number * _ONE_HOUR for number in range((last - first) // _ONE_HOUR + 1)}
-
-
-def _literals(moments: Collection[datetime] | Collection[date]) -> str:
-    kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
-    return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))
-
-
-def _sql(name: str) -> str:
-    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")

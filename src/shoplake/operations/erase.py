@@ -160,8 +160,8 @@ def erase(request: Request) -> Receipt:
     _check(request)
     try:
         with request.lake.need().writing(request.note):
-            receipt, found = _erase_tables(request)
-            garbage = sweep.find(request.lake, request.now(), timedelta(0))
+            receipt, found, before = _erase_tables(request)
+            garbage = sweep.find(request.lake, request.now(), timedelta(0), before)
             sweep.remove(request.lake, garbage)
             receipt.files, receipt.bytes = len(garbage.all), garbage.bytes
         if request.raw:
@@ -257,20 +257,22 @@ def _raw(row: dict[str, Any]) -> bytes:
     return raw_bytes(row["raw"], row["encoding"]).removeprefix(BOM)
 
 
-def _erase_tables(request: Request) -> tuple[Receipt, _Found]:
+def _erase_tables(request: Request) -> tuple[Receipt, _Found, set[str]]:
+    """Erase by one commit; also returns the files that the lake and its history named before."""
     for _ in range(MAX_TRIES):
         view = request.lake.view()
         try:
             found = _find(view, request)
             erased = erasures.read(view["erasures"])
             receipt = _receipt(request, view, found, erased, dry_run=False)
+            before = {location for table in view.tables.values() for location in sweep.named(table)}
             _commit(request, view, found, erased, receipt)
         except Exception:
             if request.lake.view().catalog == view.catalog:
                 raise
             request.note("another run changed the lake meanwhile; planning anew")
             continue
-        return receipt, found
+        return receipt, found, before
     raise TransientError(
         f"after {MAX_TRIES} tries nobody was erased",
         remedy="Other runs change the lake all the time. Run it again later.",

@@ -44,7 +44,7 @@ class Garbage:
         return sum(file.bytes for file in self.all)
 
 
-def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
+def find(lake: Lake, now: datetime, grace: timedelta, known: Collection[str] = ()) -> Garbage:
     """The files that can be removed now.
 
     Args:
@@ -52,6 +52,8 @@ def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
         now: The time, UTC with a zone.
         grace: Files that were written later than this ago stay. Less than an hour, or none, only after a commit that
             forgot the history: runs that merge files beside this one then know that theirs may be gone.
+        known: Locations that an earlier state of the lake named: they can be removed whatever their age. The clocks of some
+            storages count whole seconds.
 
     Raises:
         FatalError: A file that the newest snapshots need is missing; nothing should be removed from such a lake.
@@ -68,8 +70,12 @@ def find(lake: Lake, now: datetime, grace: timedelta) -> Garbage:
         snapshot = view[table.name]
         there = {file.location: file for file in lake.storage.list(f"{lake.root}/{table.name}")}
         _need_whole(snapshot, there)
-        needed = {location.removeprefix("file://") for location in _named(snapshot)}
-        found = [file for location, file in there.items() if location not in needed and file.modified < before]
+        needed = named(snapshot)
+        found = [
+            file
+            for location, file in there.items()
+            if location not in needed and (location in known or file.modified < before)
+        ]
         if found and _too_short(snapshot, now, min(grace, _READERS)):
             spared.append(table.name)
         elif found:
@@ -90,8 +96,12 @@ def _too_short(snapshot: TableSnapshot, now: datetime, reach: timedelta) -> bool
     return datetime.fromtimestamp(min(one["timestamp-ms"] for one in kept) / 1000, UTC) > now - reach
 
 
-def _named(snapshot: TableSnapshot) -> Iterator[str]:
+def named(snapshot: TableSnapshot) -> set[str]:
     """The location of every file that the metadata of a table leads to."""
+    return {location.removeprefix("file://") for location in _named(snapshot)}
+
+
+def _named(snapshot: TableSnapshot) -> Iterator[str]:
     if snapshot.location is None:
         return
     yield snapshot.location

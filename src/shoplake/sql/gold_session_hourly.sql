@@ -1,7 +1,8 @@
 -- gold_session_hourly: what happened in each session in each hour.
 -- grain: event_hour, session_id
 -- input: events, whole hours of it
--- dialect: shared by DuckDB, Spark SQL and Trino
+-- dialect: shared by DuckDB, Spark SQL and Trino. Spark sorts for min() of a text, by the first eight bytes of the first
+-- group: those of sessions differ, those of hours do not.
 SELECT
     date_trunc('hour', event_time) AS event_hour,
     session_id,
@@ -16,4 +17,4 @@ SELECT
     count(*) AS events,
     CAST(coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity * CAST(price AS DECIMAL(22, 2)) END), 0) AS DECIMAL(38, 2)) AS revenue
 FROM events
-GROUP BY date_trunc('hour', event_time), session_id
+GROUP BY session_id, date_trunc('hour', event_time)

@@ -143,6 +143,12 @@ def _replay(run: Run, choice: Choice, report: Replayed) -> None:
         except LostRaceError as error:
             run.note(f"{error}; planning anew")
             continue
+        except Exception as error:
+            if run.lake.view().catalog == view.catalog:
+                raise
+            # An erasure removes at once what this replay may have been reading.
+            run.note(f"the lake changed meanwhile ({error}); planning anew")
+            continue
         return
     raise TransientError(
         f"after {pipeline.MAX_PASSES} plans there were still lines to judge",
@@ -266,6 +272,7 @@ def _checked(base: View, paths: list[str], judged: dict[str, _Judged], entries: 
                 SourceFile(path, entry.version, entry.bytes),
                 entry.lines,
                 one.quarantined,
+                entry.erased,
                 seconds=entry.seconds,
                 duplicates=entry.duplicates,
                 duplicates_of=frozenset(entry.duplicates_of),

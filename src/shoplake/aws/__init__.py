@@ -1,0 +1,1 @@
+"""What runs on AWS or talks to it; the only place that knows boto3."""

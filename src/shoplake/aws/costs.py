@@ -1,0 +1,99 @@
+"""What a day of the stack costs: measured sizes times listed prices."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+FILES_A_DAY = 288
+EVERY = (5, 15, 60)
+ALARMS = 3
+METRICS = 7
+GIB = 2**30
+ATHENA_LEAST_BYTES = 10 * 2**20  # Athena bills at least that for a query
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a day uses. The defaults were measured (docs/aws.md names the commands), but for those that only AWS can show.
+
+    Attributes:
+        file_bytes: Compressed bytes of a source file.
+        source_days: Days that source files are kept.
+        lake_bytes: Bytes of the lake for each source file.
+        lake_days: Days of events that the lake holds.
+        lambda_seconds: Seconds of the generator for a file: 2.5 of CPU, measured, and the start and the upload, assumed.
+        lambda_gib: Memory that the generator is given.
+        dpus: DPUs of the Glue job (a G.1X worker is one).
+        run_seconds: Billed seconds of a Glue run without files; assumed.
+        run_file_seconds: Billed seconds more for each file of a run; assumed.
+        run_puts: PUT, LIST and COPY requests of a run.
+        run_gets: GET requests of a run.
+        queries: Queries on Athena a day.
+        query_bytes: Bytes that one of the five questions scans.
+    """
+
+    file_bytes: int = 13_100_000
+    source_days: int = 30
+    lake_bytes: int = 8_500_000
+    lake_days: int = 30
+    lambda_seconds: float = 4.0
+    lambda_gib: float = 3008 / 1024
+    dpus: int = 2
+    run_seconds: float = 60.0
+    run_file_seconds: float = 15.0
+    run_puts: int = 35
+    run_gets: int = 53
+    queries: int = 100
+    query_bytes: int = ATHENA_LEAST_BYTES
+
+
+@dataclass(frozen=True)
+class Line:
+    """One position of the bill: what, how much of it a day, its unit, and dollars a day."""
+
+    what: str
+    amount: float
+    unit: str
+    dollars: float
+
+
+def price_list() -> dict[str, Any]:
+    """The listed prices, with their source and date."""
+    text = resources.files("shoplake.aws").joinpath("prices.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def daily(every: int, usage: Usage) -> list[Line]:
+    """A day's bill, with Glue running every so many minutes."""
+    price = price_list()["prices"]
+    runs = 24 * 60 / every
+    seconds = max(60.0, usage.run_seconds + usage.run_file_seconds * FILES_A_DAY / runs)
+    dpu_hours = runs * usage.dpus * seconds / 3600
+    gib_seconds = FILES_A_DAY * usage.lambda_seconds * usage.lambda_gib
+    stored = FILES_A_DAY * (usage.file_bytes * usage.source_days + usage.lake_bytes * usage.lake_days) / GIB
+    puts, gets = runs * usage.run_puts + FILES_A_DAY, runs * usage.run_gets + FILES_A_DAY
+    scanned = usage.queries * max(usage.query_bytes, ATHENA_LEAST_BYTES)
+    month = 1 / 30
+    watch = month * (METRICS * price["cloudwatch_metric_month"] + ALARMS * price["cloudwatch_alarm_month"])
+    return [
+        Line(f"Glue, every {every} minutes", dpu_hours, "DPU hours", dpu_hours * price["glue_dpu_hour"]),
+        Line(
+            "Lambda, generator",
+            gib_seconds,
+            "GB-seconds",
+            gib_seconds * price["lambda_gb_second"] + FILES_A_DAY * price["lambda_request"],
+        ),
+        Line("S3 storage", stored, "GiB", stored * price["s3_gb_month"] * month),
+        Line("S3 PUT, LIST", puts, "requests", puts * price["s3_put_list"]),
+        Line("S3 GET", gets, "requests", gets * price["s3_get"]),
+        Line("Athena", scanned / GIB, "GiB scanned", athena_dollars(scanned)),
+        Line("CloudWatch metrics and alarms", METRICS + ALARMS, "", watch),
+    ]
+
+
+def athena_dollars(scanned: int) -> float:
+    """What Athena bills for scanned bytes."""
+    return float(scanned / 10**12 * price_list()["prices"]["athena_tb"])

@@ -1,0 +1,162 @@
+"""From a checkout or an installed package to a running pipeline in an account, and back to nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import util
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+from shoplake.aws import clients, stack
+from shoplake.aws.stack import Cloud
+from shoplake.errors import FatalError, UsageError
+
+_ROLES = ("GeneratorRole", "PipelineRole", "SetupRole")
+_DEFAULT_ROLE = "LabRole"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be deployed.
+
+    Attributes:
+        student: Names everything in the stack.
+        name: The stack's name.
+        body: The template.
+        version: The release that Glue installs where no wheel is uploaded.
+        parameters: Parameters of the template beside ``StudentId``.
+        checkout: The source tree whose wheel is built and uploaded; None to install the release of the same version.
+    """
+
+    student: str
+    name: str
+    body: str
+    version: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    checkout: Path | None = None
+
+
+def own_checkout() -> Path | None:
+    """The source tree that this package runs from, None if it is installed."""
+    root = Path(__file__).parents[3]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
+    """Make or change the stack, upload the wheel, see to it that the trigger runs. Asked again, it changes nothing.
+
+    Returns:
+        The stack's outputs.
+
+    Raises:
+        UsageError: Credentials, region, a role or a name is not right.
+        FatalError: A step of the stack failed.
+    """
+    with clients.explained(f"deploying {wanted.name}"):
+        cloud.client("cloudformation")  # says at once that no region is named
+        account = cloud.client("sts").get_caller_identity()["Account"]
+        _check_roles(cloud, wanted.parameters)
+        parameters = {
+            "StudentId": wanted.student,
+            "ShoplakePackage": f"shoplake[s3]=={wanted.version}",
+            **wanted.parameters,
+        }
+        wheel = None
+        with tempfile.TemporaryDirectory() as folder:
+            if wanted.checkout and "ShoplakePackage" not in wanted.parameters:
+                wheel = build_wheel(wanted.checkout, Path(folder))
+                place = f"s3://capstone-lake-{wanted.student}-{account}/code/{wheel.name}"
+                parameters["ShoplakePackage"] = ",".join([place, *libraries(wheel)])
+            outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
+            if wheel:
+                with wheel.open("rb") as content:
+                    bucket = outputs["LakeBucketName"]
+                    cloud.client("s3").put_object(Bucket=bucket, Key=f"code/{wheel.name}", Body=content)
+        _start(cloud.client("glue"), outputs.get("GlueTriggerName"))
+    return outputs
+
+
+def destroy(name: str, cloud: Cloud) -> bool:
+    """Stop the pipeline and delete the stack with all that it holds, unless its parameter KeepData says otherwise.
+
+    Returns:
+        Whether there was such a stack.
+
+    Raises:
+        FatalError: A step failed; what is left is named.
+    """
+    with clients.explained(f"removing {name}"):
+        found = stack.describe(cloud, name)
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in (found or {}).get("Outputs", [])}
+        _stop(cloud.client("glue"), outputs.get("GlueTriggerName"), outputs.get("GlueJobName"))
+        return stack.remove(cloud, name)
+
+
+def build_wheel(checkout: Path, folder: Path) -> Path:
+    """The wheel of a source tree, in a folder.
+
+    Raises:
+        FatalError: It cannot be built.
+    """
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(checkout)]
+    if util.find_spec("hatchling"):
+        command.append("--no-build-isolation")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if done.returncode:
+        raise FatalError(f"the wheel cannot be built: {done.stderr.strip()[-500:]}", remedy="pip install hatchling")
+    return next(folder.glob("shoplake-*.whl"))
+
+
+def libraries(wheel: Path) -> list[str]:
+    """What the job needs beside a wheel's own requirements: its extra ``s3``, in a form that has no commas.
+
+    Glue cuts its list of packages at commas, so of ``obstore>=0.12,<0.13`` only the lower bound is given.
+    """
+    with ZipFile(wheel) as archive:
+        about = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(about).decode()
+    wanted = re.findall(r"^Requires-Dist: ([\w.-]+)([^;]*);\s*extra == ['\"]s3['\"]\s*$", text, re.MULTILINE)
+    lower = {name: re.search(r">=[\w.]+", bounds) for name, bounds in wanted}
+    return sorted(name + (bound[0] if bound else "") for name, bound in lower.items())
+
+
+def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:
+    """Look for the roles before anything is made; who may not look finds out from the stack."""
+    service = cloud.client("iam")
+    for name in sorted({parameters.get(role, _DEFAULT_ROLE) for role in _ROLES}):
+        try:
+            service.get_role(RoleName=name.rpartition("/")[2])
+        except service.exceptions.NoSuchEntityException as error:
+            raise UsageError(
+                f"this account has no role {name}",
+                remedy="Make roles with infra/roles.cfn.yaml and name them: --parameter PipelineRole=... (docs/aws.md).",
+            ) from error
+        except service.exceptions.ClientError as error:
+            if "AccessDenied" not in clients.code(error):
+                raise
+
+
+def _start(glue: Any, trigger: str | None) -> None:
+    if trigger and glue.get_trigger(Name=trigger)["Trigger"]["State"] in ("CREATED", "DEACTIVATED"):
+        glue.start_trigger(Name=trigger)
+
+
+def _stop(glue: Any, trigger: str | None, job: str | None) -> None:
+    """Let no run write into what is being removed."""
+    missing = glue.exceptions.EntityNotFoundException
+    try:
+        if trigger and glue.get_trigger(Name=trigger)["Trigger"]["State"] == "ACTIVATED":
+            glue.stop_trigger(Name=trigger)
+        if job:
+            runs = glue.get_job_runs(JobName=job, MaxResults=10)["JobRuns"]
+            active = [run["Id"] for run in runs if run["JobRunState"] in ("STARTING", "RUNNING", "WAITING")]
+            if active:
+                glue.batch_stop_job_run(JobName=job, JobRunIds=active)
+    except missing:
+        return

@@ -1,0 +1,89 @@
+"""``shoplake dashboard``: the lake in a browser, or as one page to send to somebody."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shoplake import settings, words
+from shoplake.cli import options, output
+from shoplake.errors import FatalError, UsageError
+
+if TYPE_CHECKING:
+    from shoplake.web.data import Shop
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake dashboard --lake lake --open",
+        "shoplake dashboard --lake lake --source raw --port 8090",
+        "shoplake dashboard --lake lake --source raw --export shop.html",
+    )
+)
+@options.lake
+@options.source
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; this machine only by default."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port; 0 takes a free one."
+)
+@click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@click.option("--export", "path", metavar="FILE.html", help="Write the page with all it shows into one file and end.")
+def dashboard(lake: str | None, source: str | None, host: str, port: int, show: bool, path: str | None) -> None:
+    """Show the five answers and the health of the lake in a browser.
+
+    It only reads, and follows the lake as it grows. --export writes a page that needs no server and no network.
+    """
+    from shoplake.discover import open_source
+    from shoplake.lake import Lake
+    from shoplake.web.data import Shop
+
+    chosen = settings.load({"lake": lake, "source": source})
+    place = open_source(chosen.source) if chosen.source else None
+    shop = Shop(Lake(chosen.need_lake()), place, chosen)
+    if path:
+        _export(shop, Path(path))
+    else:
+        _serve(shop, host, port, show)
+
+
+def _export(shop: Shop, path: Path) -> None:
+    from shoplake.web import data, pages
+
+    page = pages.whole(data.answers(shop, None, None), data.health(shop, datetime.now(UTC)))
+    try:
+        path.write_text(page, "utf-8")
+    except OSError as error:
+        raise FatalError(f"{path} cannot be written: {error.strerror}", remedy="Name another file.") from error
+    output.say(f"Wrote {path} ({words.size(path.stat().st_size)}): one page, to be opened without a server.")
+
+
+def _serve(shop: Shop, host: str, port: int, show: bool) -> None:
+    try:
+        from shoplake.web import serve
+    except ImportError as error:
+        raise UsageError(
+            f"the dashboard needs a package that is not installed: {error.name}", remedy="pip install 'shoplake[web]'"
+        ) from error
+
+    with serve.listen(host, port) as listening:
+        url = serve.address(host, listening)
+        output.say(f"{shop.lake.root} is shown at {url}")
+        output.note("Stop with Ctrl-C.")
+        if not _is_this_machine(host):
+            output.note(f"Everybody who can reach {host} can read the lake there: nobody is asked for a password.")
+        if show:
+            click.launch(url)
+        serve.serve(shop, host, listening)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

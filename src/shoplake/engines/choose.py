@@ -1,0 +1,32 @@
+"""Which engine computes: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shoplake.engines.base import Engine
+from shoplake.lake import Lake
+from shoplake.settings import Settings
+
+
+def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
+    """How to start the engine that the settings name.
+
+    Args:
+        settings: ``engine``, ``master`` and ``threads``.
+        lake: The lake that it will write to.
+    """
+
+    def start() -> Engine:
+        if settings.engine == "spark":
+            from shoplake.engines import spark_session
+
+            session = spark_session.start(settings.master, settings.threads)
+            from shoplake.engines.spark import SparkEngine  # behind the check that PySpark is there
+
+            return SparkEngine(session, lake)
+        from shoplake.engines.duckdb import DuckDBEngine
+
+        return DuckDBEngine(settings.threads)
+
+    return start

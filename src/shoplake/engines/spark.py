@@ -1,0 +1,284 @@
+"""The engine of a cluster: Spark spreads source files over its executors and computes what crosses files.
+
+On an executor the embedded engine reads and judges one source file and writes the accepted rows straight into data files of
+``events`` (:mod:`shoplake.engines.spark_tasks`). Duplicates across files and the gold tables are Spark SQL over those data
+files. The driver holds facts about files, never their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial, reduce
+from typing import Any
+
+import pyarrow as pa
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+from shoplake import parquet
+from shoplake.contract import EVENT_COLUMNS
+from shoplake.discover import Source, SourceFile
+from shoplake.engines import spark_tasks as tasks
+from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
+from shoplake.erasures import Erased
+from shoplake.errors import FatalError
+from shoplake.lake import Lake
+from shoplake.parquet import NewFile, arrow_schema
+from shoplake.snapshots import DataFile, View
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error, not NULL
+    "spark.sql.caseSensitive": "false",
+}
+_TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "list<string>": "array<string>"}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A data file of the batch: the rows of one source file in one hour.
+
+    Attributes:
+        number: Its place in the order of source files and hours.
+        result: What it is part of.
+        file: The data file.
+        first: Its earliest event.
+        last: Its latest.
+    """
+
+    number: int
+    result: Checked
+    file: NewFile
+    first: datetime
+    last: datetime
+
+
+class SparkEngine:
+    """Computes on a cluster, or in local threads of Spark."""
+
+    name = "spark"
+
+    def __init__(self, session: SparkSession, lake: Lake) -> None:
+        """Start the engine.
+
+        Args:
+            session: Its cluster is used, its settings and views are left alone.
+            lake: The lake that is written to; executors reach its storage, and Spark its files, under the same locations.
+        """
+        self._spark = session.newSession()
+        for key, value in _SETTINGS.items():
+            self._spark.conf.set(key, value)
+        self._writer = tasks.Writer(lake.storage)
+
+    def check(
+        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+    ) -> list[Checked]:
+        """Read files, judge every line, write the accepted rows as data files, but for those of erased people.
+
+        In the order of ``files``.
+        """
+        one = partial(tasks.check, source=source, latest=latest, erased=erased, writer=self._writer)
+        with _telling("read the source files"):
+            checked: list[Checked] = self._spark.sparkContext.parallelize(files, len(files)).map(one).collect()
+        for result in checked:
+            progress(result.file.bytes, result.lines)
+        return checked
+
+    def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
+        """Drop rows equal to an earlier one: across the batch (the first path keeps it), and stored ones.
+
+        Those inside a file went when it was read.
+        """
+        parts = _parts(checked)
+        paths = {result.file.path for result in checked}
+        late: dict[int, list[DataFile]] = {}
+        for part in parts:
+            if found := [file for file in stored(part.first, part.last) if not only_of(file, paths)]:
+                late[part.number] = found
+        shared = _overlapping(parts)
+        if not late and not shared:
+            return frozenset()
+        with _telling("look for duplicates"):
+            found_twice = self._duplicates(parts, paths, late, shared)
+            rows = self._rewritten(parts, found_twice, len(late.keys() | shared))
+        return self._settle(parts, rows)
+
+    def discard(self, checked: Sequence[Checked]) -> None:
+        """Remove the data files that were written for the batch."""
+        self._writer.storage.delete(file.path for result in checked for file in result.rows or ())
+        for result in checked:
+            result.rows = ()
+
+    def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
+        """Hand over the data files, one for each source file and hour; they were written when the source files were read."""
+        files = [file for result in checked for file in result.rows]
+        output.took(files)
+        return files
+
+    def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
+        """Recompute every gold table for the given hours and their days."""
+        paths = {result.file.path for result in checked}
+        fresh = self._read(EVENTS, [file.path for result in checked for file in result.rows])
+        stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
+            ~F.col("source_file").isin(*paths)
+        )
+        with _telling("compute the gold tables"):
+            # No other hours are in these files: a data file of events holds one hour.
+            fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
+            with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool:
+                written = pool.map(lambda table: self._write_hourly(table, len(hours)), GOLD_HOURLY)
+                hourly = dict(zip((table.name for table in GOLD_HOURLY), written, strict=True))
+            for files in hourly.values():
+                output.took(files)
+            return self._daily(hours, base, output, hourly)
+
+    def _daily(self, hours: Collection[datetime], base: View, output: Output, hourly: dict[str, list[NewFile]]) -> Gold:
+        days = frozenset(hour.date() for hour in hours)
+        others = f"event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
+        for table in (USER_HOURLY, SESSION_HOURLY):
+            kept = [file.path for file in gold_of_days(base, table, hours)]
+            new = self._read(table, [file.path for file in hourly[table.name]])
+            new.unionAll(self._read(table, kept).where(others)).createOrReplaceTempView(table.name)
+        found = self._spark.sql(sql("gold_activity_daily")).collect()
+        rows: dict[date, dict[str, Any]] = {row["event_date"]: row.asDict() for row in found}
+        schema = arrow_schema(ACTIVITY_DAILY).remove_metadata()
+        daily = [
+            output.write(ACTIVITY_DAILY, day, pa.Table.from_pylist([rows[day]], schema=schema)) for day in sorted(rows)
+        ]
+        return Gold(hourly, days, daily)
+
+    def _write_hourly(self, table: Table, hours: int) -> list[NewFile]:
+        rows = self._spark.sql(sql(f"gold_{table.name}"))
+        typed = rows.select(*(F.col(column.name).cast(_type(column.type)) for column in table.columns))
+        write = partial(tasks.write_hours, table=table, writer=self._writer)
+        together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
+        written = [tasks.unpacked(row["file"]) for row in together.mapInArrow(write, tasks.WRITTEN).collect()]
+        return [file for file in written if file]
+
+    def _duplicates(
+        self, parts: Sequence[_Part], paths: Collection[str], late: dict[int, list[DataFile]], shared: Collection[int]
+    ) -> DataFrame:
+        """The rows that go: first those that the lake holds, then of the others those that the batch holds twice."""
+        found: list[DataFrame] = []
+        if late:
+            files = {file.path for overlapping in late.values() for file in overlapping}
+            stored = self._read(EVENTS, files).where(~F.col("source_file").isin(*paths))
+            stored.createOrReplaceTempView("stored")
+            self._candidates([parts[number] for number in sorted(late)]).createOrReplaceTempView("candidates")
+            found.append(self._spark.sql(sql("dedupe_stored")))
+        if shared:
+            candidates = self._candidates([parts[number] for number in sorted(shared)])
+            for gone in found:
+                candidates = candidates.join(gone, ["file_order", "position"], "left_anti")
+            candidates.createOrReplaceTempView("candidates")
+            self._spark.sql(sql("suspects.spark")).createOrReplaceTempView("candidates")
+            found.append(self._spark.sql(sql("dedupe")))
+        return reduce(DataFrame.unionAll, found)
+
+    def _candidates(self, parts: Sequence[_Part]) -> DataFrame:
+        """The rows of data files, each with the number of its file and its position in it."""
+        rows = self._read(EVENTS, [part.file.path for part in parts]).select(
+            *EVENT_COLUMNS, "source_file", F.col("_metadata.row_index").alias("position")
+        )
+        numbers = self._spark.createDataFrame(
+            [(part.number, part.result.file.path, start_of_hour(part.first)) for part in parts],
+            "file_order long, source_file string, hour timestamp_ntz",
+        )
+        hour = F.date_trunc("hour", "event_time").cast("timestamp_ntz")
+        return rows.withColumn("hour", hour).join(F.broadcast(numbers), ["source_file", "hour"]).drop("hour")
+
+    def _rewritten(self, parts: Sequence[_Part], duplicates: DataFrame, files: int) -> list[Any]:
+        places = {part.number: (part.file.path, start_of_hour(part.first)) for part in parts}
+        rewrite = partial(tasks.rewrite, parts=places, writer=self._writer)
+        together = duplicates.repartition(self._slices(files), "file_order")
+        rows: list[Any] = together.mapInArrow(rewrite, tasks.REWRITTEN).collect()
+        return rows
+
+    def _settle(self, parts: Sequence[_Part], rewritten: Sequence[Any]) -> frozenset[tuple[str, str]]:
+        """Put the rewritten files in place of the ones with duplicates; returns the pairs that are in conflict."""
+        conflicts: set[tuple[str, str]] = set()
+        for row in rewritten:
+            part = parts[row["file_order"]]
+            result, file = part.result, tasks.unpacked(bytes(row["file"]))
+            firsts = set(row["first_source_files"])
+            conflicts |= {(result.file.path, first) for first in firsts if first > result.file.path}
+            kept = [one for one in result.rows if one is not part.file]
+            result.rows = (*kept, file) if file else tuple(kept)
+            result.duplicates += row["removed"]
+            result.duplicates_of |= firsts - {result.file.path}
+            self._writer.storage.delete([part.file.path])
+            _measure(result)
+        return frozenset(conflicts)
+
+    def _read(self, table: Table, paths: Collection[str]) -> DataFrame:
+        """The rows of some data files of a table."""
+        types = {column.name: _type(column.type) for column in table.columns}
+        if not paths:
+            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
+            return self._spark.sql(f"SELECT {nothing} WHERE FALSE")
+        reader = self._spark.read.schema(", ".join(f"{name} {kind}" for name, kind in types.items()))
+        # No columns from the folders' names, and no patterns in the names.
+        reader = reader.option("recursiveFileLookup", "true").option("__globPaths__", "false")
+        return reader.parquet(*(path if "://" in path else f"file://{path}" for path in sorted(paths)))
+
+    def _slices(self, count: int) -> int:
+        """Into how many tasks to divide so many files."""
+        cores = int(self._spark.sparkContext.defaultParallelism)
+        return max(1, min(count, 2 * cores))
+
+
+@contextmanager
+def _telling(doing: str) -> Iterator[None]:
+    """What fails inside Spark, in our own words."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        cause = next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else repr(error))
+        raise FatalError(
+            f"Spark could not {doing}: {cause}",
+            remedy="Nothing was changed. See the log of Spark's driver and executors, then run the same command again.",
+        ) from error
+
+
+def _parts(checked: Sequence[Checked]) -> list[_Part]:
+    """The data files of a batch, in the order of source files and hours."""
+    found: list[_Part] = []
+    for result in checked:
+        ends = [(parquet.bounds(EVENTS, file.metadata)["event_time"], file) for file in result.rows or ()]
+        for (first, last), file in sorted(ends, key=lambda end: end[0]):
+            found.append(_Part(len(found), result, file, first, last))
+    return found
+
+
+def _overlapping(parts: Sequence[_Part]) -> set[int]:
+    """The data files whose times meet those of another one: equal events have equal times."""
+    found: set[int] = set()
+    latest: _Part | None = None
+    for part in sorted(parts, key=lambda one: one.first):
+        if latest and part.first <= latest.last:
+            found |= {part.number, latest.number}
+        if latest is None or part.last > latest.last:
+            latest = part
+    return found
+
+
+def _measure(result: Checked) -> None:
+    """Fill in the counts and times of the data files that a source file has now."""
+    ends = [parquet.bounds(EVENTS, file.metadata)["event_time"] for file in result.rows]
+    result.accepted = sum(file.rows for file in result.rows)
+    result.hours = frozenset(start_of_hour(first) for first, _ in ends)
+    result.min_event_time = min((first for first, _ in ends), default=None)
+    result.max_event_time = max((last for _, last in ends), default=None)
+
+
+def _type(name: str) -> str:
+    return _TYPES.get(name, name)

@@ -1,0 +1,132 @@
+"""What Spark's executors do, in Python: they read source files, and they write data files.
+
+Nothing here knows Spark. Every attempt of a task writes under names of its own, and only what the attempt that Spark counts
+has returned is ever committed: a task that is repeated, or done twice at once, leaves files that nothing names.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby, pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from shoplake import parquet
+from shoplake.discover import Source, SourceFile
+from shoplake.engines.base import Checked
+from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.erasures import Erased
+from shoplake.parquet import NewFile
+from shoplake.storage import Storage
+from shoplake.tables import EVENTS, Table
+
+REWRITTEN = "file_order long, removed long, first_source_files array<string>, file binary"
+WRITTEN = "file binary"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes data files of a lake that no commit knows of yet.
+
+    Attributes:
+        storage: The lake's.
+    """
+
+    storage: Storage
+
+    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
+        """Write rows that all lie in the partition of the given value."""
+        location = parquet.new_location(f"{self.storage.root}/{table.name}", table, partition)
+        return parquet.write(self.storage, location, table, rows)
+
+    def took(self, files: Iterable[NewFile]) -> None:
+        """Nothing to do: the driver hands them to its commit."""
+
+
+def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, writer: Writer) -> Checked:
+    """Read one source file, judge every line, drop its own duplicates, and write what is accepted.
+
+    The embedded engine does it, so that no line can have another fate than on one machine.
+
+    Returns:
+        What became of it; ``rows`` are its data files, one for each hour.
+    """
+    engine = DuckDBEngine(threads=1)
+    (checked,) = engine.check(source, [file], latest, erased, lambda *_: None)
+    engine.dedupe([checked], lambda *_: ())
+    checked.rows = tuple(engine.write_events([checked], writer)) if checked.accepted else ()
+    return checked
+
+
+def rewrite(
+    batches: Iterable[pa.RecordBatch], parts: Mapping[int, tuple[str, datetime]], writer: Writer
+) -> Iterator[pa.RecordBatch]:
+    """Write data files anew without some of their rows.
+
+    Args:
+        batches: ``file_order``, ``position`` and ``first_source_file`` of the rows that go; all those of a file together.
+        parts: Location and hour of the data files, by ``file_order``.
+        writer: Where the new ones go.
+
+    Yields:
+        For each file what :data:`REWRITTEN` says; the new file is pickled, None if no row remains.
+    """
+    positions: dict[int, list[int]] = {}
+    firsts: dict[int, set[str]] = {}
+    for batch in batches:
+        columns = (batch.column(name).to_pylist() for name in ("file_order", "position", "first_source_file"))
+        for number, position, first in zip(*columns, strict=True):
+            positions.setdefault(number, []).append(position)
+            firsts.setdefault(number, set()).add(first)
+    for number, gone in positions.items():
+        path, hour = parts[number]
+        rows = parquet.read(EVENTS, writer.storage.read(path))
+        keep = np.ones(rows.num_rows, bool)
+        keep[gone] = False
+        rest = rows.filter(pa.array(keep))
+        file = writer.write(EVENTS, hour, rest) if rest.num_rows else None
+        yield _record(
+            file_order=number, removed=len(gone), first_source_files=sorted(firsts[number]), file=_packed(file)
+        )
+
+
+def write_hours(batches: Iterable[pa.RecordBatch], table: Table, writer: Writer) -> Iterator[pa.RecordBatch]:
+    """Write rows of an hourly table, one data file for each hour; an hour's rows come together.
+
+    Yields:
+        The files, pickled.
+    """
+    for hour, parts in groupby((part for batch in batches for part in _cut(batch)), _hour_of):
+        yield _record(file=_packed(writer.write(table, hour, pa.Table.from_batches(list(parts)))))
+
+
+def unpacked(octets: bytes) -> NewFile | None:
+    """The file that a task of ours returned."""
+    file: NewFile | None = pickle.loads(octets)  # noqa: S301 - our own task pickled it
+    return file
+
+
+def _packed(file: NewFile | None) -> bytes:
+    return pickle.dumps(file)
+
+
+def _record(**values: object) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([values])
+
+
+def _hour_of(part: pa.RecordBatch) -> datetime:
+    hour: datetime = part.column("event_hour")[0].as_py()
+    return hour
+
+
+def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch in the order of its hours, cut where the hour changes."""
+    hours = batch.column("event_hour").cast(pa.int64()).to_numpy()
+    starts = [0, *(np.flatnonzero(hours[1:] != hours[:-1]) + 1).tolist(), len(hours)]
+    for start, end in pairwise(starts):
+        if end > start:
+            yield batch.slice(start, end - start)

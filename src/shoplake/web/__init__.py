@@ -1,0 +1,1 @@
+"""The dashboard: a lake in the browser, read-only."""

@@ -1,0 +1,358 @@
+"use strict";
+// The five answers as charts, each with its table.
+
+const SERIES = 7; // colours for categories; the smallest others are shown as one
+const DAY = 86400000; // milliseconds
+const HOUR = DAY / 24;
+
+/** The rows of an answer as objects by column. */
+function rowsOf(name) {
+  const { columns, rows } = state.answers.answers.find((answer) => answer.name === name);
+  return rows.map((row) => Object.fromEntries(row.map((value, i) => [columns[i], value])));
+}
+
+/** Keeps the rows of an answer, as they are, behind its chart. */
+function behind(id, name) {
+  const { columns, rows } = state.answers.answers.find((answer) => answer.name === name);
+  keepTable($(`#${id}`), columns, rows);
+}
+
+const total = (rows, column) => rows.reduce((sum, row) => sum + Number(row[column]), 0);
+const share = (part, whole) => (whole ? part / whole : null);
+
+function groupBy(rows, column) {
+  const groups = new Map();
+  for (const row of rows) {
+    if (!groups.has(row[column])) groups.set(row[column], []);
+    groups.get(row[column]).push(row);
+  }
+  return groups;
+}
+
+/** The options of a select; what was chosen stays chosen as long as it is there. */
+function choices(select, options) {
+  const chosen = select.value;
+  select.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+  if (options.some(([value]) => value === chosen)) select.value = chosen;
+}
+
+function showFigures() {
+  const funnel = rowsOf("conversion_funnel");
+  const hours = rowsOf("hourly_revenue");
+  const days = rowsOf("user_activity");
+  const revenue = hours.reduce((sum, row) => sum + BigInt(row.revenue.replace(".", "")), 0n); // hundredths, exact
+  const [views, bought] = [total(funnel, "views"), total(funnel, "purchases")];
+  const busiest = (column) => days.reduce((most, row) => (row[column] > most[column] ? row : most), days[0]);
+  const ofDay = (name, column) => {
+    const row = days.length ? busiest(column) : { [column]: 0 };
+    const one = days.length < 2;
+    return [
+      one ? name : `${name}, busiest day`,
+      short(row[column]),
+      one ? exact.format(row[column]) : `${exact.format(row[column])} on ${dayName(row.event_date)}`,
+    ];
+  };
+  const figures = [
+    ["Revenue", short(Number(revenue) / 100), money.format(`${revenue}e-2`)],
+    ["Purchases", short(bought), noun(total(hours, "units_sold"), "unit")],
+    ["Page views", short(views), `${noun(total(days, "events"), "event")} in all`],
+    [
+      "Views to purchase",
+      percent(share(bought, views)),
+      `${percent(share(total(funnel, "add_to_carts"), views))} to cart`,
+    ],
+    ofDay("Users", "unique_users"),
+    ofDay("Sessions", "unique_sessions"),
+  ];
+  $("#figures").replaceChildren(
+    ...figures.map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", {}, more))),
+  );
+}
+
+function showFunnel() {
+  const products = rowsOf("conversion_funnel");
+  const groups = groupBy(
+    rowsOf("category_performance").filter((row) => row.page_views + row.add_to_carts + row.purchases),
+    "category",
+  );
+  const categories = [...groups]
+    .map(([name, rows]) => ({
+      name,
+      views: total(rows, "page_views"),
+      carts: total(rows, "add_to_carts"),
+      bought: total(rows, "purchases"),
+    }))
+    .sort((a, b) => b.views - a.views);
+  const select = $("#funnel select");
+  choices(select, [
+    ["", "all categories"],
+    ["products", "all products"],
+    ...categories.map(({ name }) => [`of ${name}`, `products of ${name}`]),
+  ]);
+  const wanted = products.filter((row) => select.value === "products" || `of ${row.category}` === select.value);
+  const rows =
+    select.value === ""
+      ? categories
+      : wanted.slice(0, 15).map((row) => ({
+          name: row.product_id,
+          views: row.views,
+          carts: row.add_to_carts,
+          bought: row.purchases,
+          of: row.category,
+        }));
+  const more =
+    select.value && wanted.length > rows.length ? `, the ${rows.length} most viewed of ${wanted.length}` : "";
+  const steps = [
+    ["Page views", "views", "step-1", 20],
+    ["Carts", "carts", "step-2", 13],
+    ["Purchases", "bought", "step-3", 6],
+  ];
+  const rates = (row) => [percent(share(row.carts, row.views)), percent(share(row.bought, row.views))];
+  draw("funnel", (width) => {
+    const narrow = width < 560;
+    const axis = names(
+      rows.map((row) => row.name),
+      {
+        inverse: true,
+        axisLine: { show: false },
+        axisLabel: { color: colour("ink"), fontSize: 13, width: Math.min(190, width * 0.28), overflow: "truncate" },
+      },
+    );
+    return {
+      height: 34 * rows.length + 50,
+      label: `Funnel${more}: ${rows
+        .slice(0, 6)
+        .map(
+          (row) => `${row.name}, ${exact.format(row.views)} views, ${rates(row)[0]} to cart, ${rates(row)[1]} bought`,
+        )
+        .join("; ")}`,
+      grid: { left: 4, right: narrow ? 96 : 190, top: 34, bottom: 4, outerBoundsMode: "same" },
+      legend: legend(),
+      tooltip: tooltip(
+        (i) => rows[i].name,
+        (i) => [
+          ...(rows[i].of ? [["Category", rows[i].of]] : []),
+          ...steps.map(([name, key]) => [name, exact.format(rows[i][key])]),
+          ["Views to cart", rates(rows[i])[0]],
+          ["Carts to purchase", percent(share(rows[i].bought, rows[i].carts))],
+          ["Views to purchase", rates(rows[i])[1]],
+        ],
+      ),
+      xAxis: values({ show: false }),
+      yAxis: steps.map((_, i) => ({ ...axis, show: i === 0 })), // an axis each: bars of one row lie on each other
+      series: steps.map(([name, key, fill, barWidth], i) => ({
+        name,
+        type: "bar",
+        yAxisIndex: i,
+        barWidth,
+        data: rows.map((row) => row[key]),
+        itemStyle: { color: colour(fill), borderRadius: 3 },
+        label: {
+          show: i === 0,
+          position: "right",
+          distance: 10,
+          color: colour("ink"),
+          fontSize: 13,
+          formatter: ({ dataIndex }) => {
+            const [cart, bought] = rates(rows[dataIndex]);
+            return narrow ? `${cart} · ${bought}` : `${cart} to cart · ${bought} bought`;
+          },
+        },
+      })),
+    };
+  });
+  behind("funnel", "conversion_funnel");
+}
+
+function showRevenue() {
+  const sold = new Map(rowsOf("hourly_revenue").map((row) => [Date.parse(row.event_hour), row]));
+  const [first, last] = [Math.min(...sold.keys()), Math.max(...sold.keys())];
+  const every = sold.size && (last - first) / HOUR < 20000; // in an hour without a row nothing was sold
+  const hours = every
+    ? Array.from({ length: (last - first) / HOUR + 1 }, (_, i) => first + i * HOUR)
+    : [...sold.keys()];
+  const rows = hours.map((at) => sold.get(at) ?? { revenue: "0.00", purchases: 0, units_sold: 0 });
+  const texts = hours.map((at) => new Date(at).toISOString());
+  const bars = hours.length <= 48;
+  const best = rows.reduce((top, row, i) => (Number(row.revenue) > Number(rows[top].revenue) ? i : top), 0);
+  draw("revenue", (width) => {
+    const room = Math.ceil(hours.length / 24 / (width / 70)); // days from one label to the next
+    const midnights = (i) => hours[i] % DAY === 0 && (hours[i] / DAY) % room === 0;
+    const few = Math.ceil(hours.length / (width / 52));
+    return {
+      height: 260,
+      label: hours.length
+        ? `Revenue of ${noun(sold.size, "hour")} with a sale; most, ${money.format(rows[best].revenue)}, at ${minute(texts[best])}`
+        : "No sale",
+      grid: { left: 4, right: 14, top: 14, bottom: 4, outerBoundsMode: "same" },
+      tooltip: tooltip(
+        (i) => minute(texts[i]),
+        (i) => [
+          ["Revenue", money.format(rows[i].revenue)],
+          ["Purchases", exact.format(rows[i].purchases)],
+          ["Units", exact.format(rows[i].units_sold)],
+        ],
+      ),
+      xAxis: names(texts, {
+        boundaryGap: bars,
+        axisLabel: {
+          color: colour("quiet"),
+          hideOverlap: true,
+          interval: (i) => (bars ? i % few === 0 : midnights(i)),
+          formatter: (text, i) => (bars && (i === 0 || hours[i] % DAY) ? text.slice(11, 16) : dayName(text)),
+        },
+      }),
+      yAxis: values(),
+      series: [
+        {
+          name: "Revenue",
+          type: bars ? "bar" : "line",
+          data: rows.map((row) => Number(row.revenue)),
+          symbol: "none",
+          barMaxWidth: 44,
+          color: colour("step-2"),
+          ...(bars
+            ? { itemStyle: { borderRadius: [3, 3, 0, 0] } }
+            : { lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.16 } }),
+        },
+      ],
+    };
+  });
+  behind("revenue", "hourly_revenue");
+}
+
+function showTop() {
+  const rows = rowsOf("top_products").map((row) => ({
+    name: row.product_id,
+    value: row.views,
+    more: [["Category", row.category]],
+  }));
+  draw("top", (width) => ({
+    ...ranking(rows, width, "Page views", () => colour("step-2")),
+    label: `Most viewed: ${rows.map((row) => `${row.name} ${exact.format(row.value)}`).join(", ")}`,
+  }));
+  behind("top", "top_products");
+}
+
+const MEASURES = ["events", "page_views", "add_to_carts", "removes_from_cart", "purchases", "searches"];
+
+function showCategories() {
+  const rows = rowsOf("category_performance");
+  const select = $("#categories select");
+  choices(
+    select,
+    MEASURES.map((name) => [name, name.replaceAll("_", " ")]),
+  );
+  const measure = select.value;
+  const groups = [...groupBy(rows, "category")];
+  const size = new Map(groups.map(([name, group]) => [name, total(group, measure)]));
+  const largest = [...size.keys()].filter((name) => name !== "(none)").sort((a, b) => size.get(b) - size.get(a));
+  const own = new Set(largest.slice(0, largest.length > SERIES ? SERIES - 1 : SERIES));
+  const fills = new Map([...own].sort().map((name, i) => [name, `series-${i + 1}`]));
+  const label = (name) => (own.has(name) || name === "(none)" ? name : "all others");
+  const fill = (name) => colour(fills.get(name) ?? (name === "(none)" ? "series-none" : `series-${SERIES}`));
+  const shown = [...new Set([...[...own].sort(), ...size.keys()].map(label))].filter((name) => name !== "(none)");
+  if (size.get("(none)")) shown.push("(none)");
+  const days = [...groupBy(rows, "event_date").keys()];
+  const sums = new Map(shown.map((name) => [name, days.map(() => 0)]));
+  const place = new Map(days.map((name, i) => [name, i]));
+  for (const row of rows) {
+    const line = sums.get(label(row.category));
+    if (line) line[place.get(row.event_date)] += row[measure];
+  }
+  const whole = (name) => sums.get(name).reduce((sum, value) => sum + value, 0);
+  const ranked = shown.map((name) => ({ name, value: whole(name) })).sort((a, b) => b.value - a.value);
+  const text = `${select.selectedOptions[0].text} by category: ${ranked.map((row) => `${row.name} ${exact.format(row.value)}`).join(", ")}`;
+  draw("categories", (width) =>
+    days.length === 1
+      ? { ...ranking(ranked, width, select.selectedOptions[0].text, (row) => fill(row.name)), label: text }
+      : {
+          height: 308,
+          label: `Over ${days.length} days: ${text}`,
+          legend: legend(),
+          tooltip: tooltip(
+            (i) => days[i],
+            (i) => shown.map((name) => [name, exact.format(sums.get(name)[i])]),
+          ),
+          xAxis: names(days, { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } }),
+          yAxis: values(),
+          series: shown.map((name) => ({
+            name,
+            type: "bar",
+            stack: "all",
+            barMaxWidth: 44,
+            color: fill(name),
+            data: sums.get(name),
+          })),
+        },
+  );
+  behind("categories", "category_performance");
+}
+
+function showActivity() {
+  const rows = rowsOf("user_activity");
+  const series = [
+    ["Users", "unique_users", "series-1"],
+    ["Sessions", "unique_sessions", "series-2"],
+  ];
+  const newest = rows.at(-1);
+  draw("activity", () => ({
+    height: 250,
+    legend: legend(),
+    label: newest
+      ? `Over ${noun(rows.length, "day")}; on ${newest.event_date} ${noun(newest.unique_users, "user")} and ${noun(newest.unique_sessions, "session")}`
+      : "No day",
+    tooltip: tooltip(
+      (i) => rows[i].event_date,
+      (i) => [...series, ["Events", "events"]].map(([name, column]) => [name, exact.format(rows[i][column])]),
+    ),
+    xAxis: names(
+      rows.map((row) => row.event_date),
+      { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } },
+    ),
+    yAxis: values(),
+    series: series.map(([name, column, fill]) => ({
+      name,
+      type: rows.length <= 14 ? "bar" : "line",
+      color: colour(fill),
+      symbol: "none",
+      barMaxWidth: 44,
+      itemStyle: { borderRadius: [3, 3, 0, 0] },
+      data: rows.map((row) => row[column]),
+    })),
+  }));
+  behind("activity", "user_activity");
+}
+
+function showAnswers() {
+  const { days, answers } = state.answers;
+  const nothing = answers.every((answer) => !answer.rows.length);
+  $("#figures").hidden = $("#answers .grid").hidden = nothing;
+  if (!days) {
+    const command = `shoplake ingest --source DIR --lake ${state.answers.lake}`;
+    trouble("This lake is empty", `Nothing was ingested yet. Take in what is there: ${command}`);
+    return;
+  }
+  const form = $("#days");
+  [form.from.min, form.to.min] = [days[0], days[0]];
+  [form.from.max, form.to.max] = [days[1], days[1]];
+  if (!form.contains(document.activeElement) || document.activeElement.type !== "date") {
+    form.from.value = state.since || days[0];
+    form.to.value = state.until || days[1];
+  }
+  form.hidden = Boolean(exported);
+  for (const button of form.querySelectorAll("button")) {
+    button.setAttribute(
+      "aria-pressed",
+      String(!(state.last === "" && (state.since || state.until)) && button.dataset.last === state.last),
+    );
+  }
+  $("#range").textContent = nothing ? "No events on these days." : "";
+  if (nothing) return;
+  showFigures();
+  showFunnel();
+  showRevenue();
+  showTop();
+  showCategories();
+  showActivity();
+}

@@ -1,0 +1,74 @@
+"""The template on the emulator: it comes up with its files and tables, and leaves nothing when it goes."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from infra import emulate, grade
+from shoplake import contract
+from tests.aws.support import REGION
+
+
+@pytest.fixture
+def stack(aws: str) -> emulate.Stack:
+    made = emulate.Stack({"StudentId": "a-b", "AlarmEmail": "x@example.com"}, REGION)
+    emulate.create(made, "capstone-a-b")
+    return made
+
+
+def test_the_stack_comes_up_with_all_that_the_emulator_knows(stack: emulate.Stack):
+    resources = boto3.client("cloudformation").describe_stack_resources(StackName="capstone-a-b")["StackResources"]
+    assert {one["ResourceStatus"] for one in resources} == {"CREATE_COMPLETE"}
+    job = boto3.client("glue").get_job(JobName=stack.outputs["GlueJobName"])["Job"]
+    assert job["GlueVersion"] == "5.1"
+    assert boto3.client("glue").get_trigger(Name=stack.outputs["GlueTriggerName"])["Trigger"]["Type"] == "SCHEDULED"
+    athena = boto3.client("athena")
+    assert len(athena.list_named_queries(WorkGroup=stack.outputs["AthenaWorkGroup"])["NamedQueryIds"]) == 5
+    assert len(boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]) == 3
+
+
+def test_the_raw_table_has_the_fields_of_the_contract_and_computed_partitions(stack: emulate.Stack):
+    found = boto3.client("glue").get_table(DatabaseName=stack.outputs["GlueDatabaseName"], Name="raw_events")["Table"]
+    assert [column["Name"] for column in found["StorageDescriptor"]["Columns"]] == [one.name for one in contract.FIELDS]
+    assert [key["Name"] for key in found["PartitionKeys"]] == ["year", "month", "day", "hour"]
+    template = found["Parameters"]["storage.location.template"]
+    key = grade.generate(emulate.Stack({"StudentId": "a-b", "MinEvents": "5", "MaxEvents": "5"}, REGION), grade.FIRST)[
+        "key"
+    ]
+    folder = template
+    for name, value in (("year", "2025"), ("month", "11"), ("day", "18"), ("hour", "14")):
+        folder = folder.replace(f"${{{name}}}", value)
+    assert f"s3://{stack.outputs['SourceBucketName']}/{key}".startswith(folder)
+
+
+def test_deleting_the_stack_leaves_nothing(stack: emulate.Stack):
+    s3 = boto3.client("s3")
+    source = stack.outputs["SourceBucketName"]
+    for _ in range(2):  # two versions, and a marker on top
+        s3.put_object(Bucket=source, Key="events/a", Body=b"x")
+    s3.delete_object(Bucket=source, Key="events/a")
+    emulate.delete(stack, "capstone-a-b")
+    assert s3.list_buckets()["Buckets"] == []
+    assert boto3.client("glue").get_databases()["DatabaseList"] == []
+    assert boto3.client("logs").describe_log_groups()["logGroups"] == []
+    assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
+def test_keep_data_keeps_both_buckets(aws: str):
+    stack = emulate.Stack({"StudentId": "x", "KeepData": "true"}, REGION)
+    emulate.create(stack, "capstone-x")
+    emulate.delete(stack, "capstone-x")
+    assert len(boto3.client("s3").list_buckets()["Buckets"]) == 2
+
+
+def test_the_setup_function_tells_cloudformation_of_a_failure(stack: emulate.Stack):
+    with pytest.raises(RuntimeError, match="NoSuchBucket"):
+        emulate.set_up(stack, {"LakeBucket": "nowhere", "Files": {"a": "b"}}, "Create")
+
+
+def test_the_graders_path_holds_with_small_files(capsys: pytest.CaptureFixture[str]):
+    assert grade.grade(300, 300)
+    said = capsys.readouterr().out
+    assert "yes  lines reprocessed = 0" in said
+    assert "NO " not in said

@@ -1,0 +1,129 @@
+"""The Glue job and the command line with Spark: arguments in, the same lake out, harmless to repeat."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from shoplake.lake import Lake
+from tests.support import answers, command, dump, event, events, ingest, oracle, put, snapshots
+
+ROOT = Path(__file__).parents[2]
+JOB = ROOT / "jobs" / "glue_build_pipeline.py"
+
+
+@pytest.fixture
+def glue(session, monkeypatch, capsys):
+    """Runs the job with Glue's own library, as jobs/local.py does, and returns the lines it printed."""
+    if util.find_spec("awsglue") is None:
+        pytest.skip("Glue's library is not installed: pip install awsgluedataplanepython")
+    import awsglue.job
+
+    local = runpy.run_path(str(ROOT / "jobs" / "local.py"))["LocalJob"]
+    monkeypatch.setattr(awsglue.job, "Job", local)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(JOB), "--JOB_NAME", "shoplake", *map(str, arguments)])
+        runpy.run_path(str(JOB), run_name="__main__")
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_job(glue, tmp_path):
+    """It ingests what is new and commits; a retry by the service finds nothing new and changes nothing."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, [*events(20), b"broken"])
+    put(source, 1, events(20, first=15))
+    said = glue("--source", source, "--lake", lake)
+    assert said[0].startswith("job shoplake begins")
+    assert said[-1] == "job committed"
+    assert json.loads(said[-2])["accepted"] == 35
+    assert answers(lake) == oracle(lake)
+    before = snapshots(lake)
+    said = glue("--source", source, "--lake", lake, "--job-bookmark-option", "job-bookmark-disable")
+    assert (json.loads(said[-2])["batches"], said[-1]) == (0, "job committed")
+    assert snapshots(lake) == before
+
+
+def test_job_goes_on_in_batches(glue, tmp_path):
+    """A bound on the batch is an argument; what is done is said after each."""
+    for slot in range(3):
+        put(tmp_path / "raw", slot, [event(slot)])
+    said = glue("--source", tmp_path / "raw", "--lake", tmp_path / "lake", "--batch_bytes", 1)
+    assert json.loads(said[-2])["batches"] == 3
+    assert "2 files, 2 events so far" in said
+
+
+def test_job_publishes(glue, tmp_path, monkeypatch):
+    """With a database, the Data Catalog is told the tables' locations after each batch and once at the end."""
+    told = []
+    module = SimpleNamespace(publish=lambda view, database: told.append((database, view.version)))
+    package = SimpleNamespace(glue_catalog=module, figures=SimpleNamespace(send=lambda *_: None))
+    monkeypatch.setitem(sys.modules, "shoplake.aws", package)
+    monkeypatch.setitem(sys.modules, "shoplake.aws.glue_catalog", module)
+    put(tmp_path / "raw", 0, events(3))
+    glue("--source", tmp_path / "raw", "--lake", tmp_path / "lake", "--database", "shop")
+    version = Lake(tmp_path / "lake").view().version
+    assert told == [("shop", version), ("shop", version)]
+
+
+def test_job_that_fails(glue, tmp_path):
+    """A job that cannot go on ends with the error, uncommitted, so that the service repeats it."""
+    put(tmp_path / "raw", 0, [*events(3), *[b"broken"] * 1000])
+    with pytest.raises(Exception, match="break the contract"):
+        glue("--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    said = glue("--source", tmp_path / "raw", "--lake", tmp_path / "lake", "--max_quarantine_rate", 1)
+    assert said[-1] == "job committed"
+
+
+def test_command_line(session, tmp_path):
+    """--engine spark gives the same report and the same tables as the default."""
+    put(tmp_path / "raw", 0, [*events(20), b"broken"])
+    words = ("ingest", "--source", tmp_path / "raw", "--format", "json")
+    spark = command(*words, "--lake", tmp_path / "spark", "--engine", "spark")
+    duckdb = command(*words, "--lake", tmp_path / "duckdb")
+    assert (spark.code, spark.err) == (0, "")
+    timing = {"seconds", "events_per_second"}
+    assert {name: value for name, value in spark.json.items() if name not in timing} == {
+        name: value for name, value in duckdb.json.items() if name not in timing
+    }
+    assert [row["engine"] for row in dump(tmp_path / "spark")["ledger"]] == ["spark"]
+    replay = command("replay", "--source", tmp_path / "raw", "--lake", tmp_path / "duckdb", "--engine", "spark")
+    assert replay.code == 2
+
+
+def test_settings(tmp_path, monkeypatch):
+    """The engine can be set in the environment; an unknown one is refused."""
+    put(tmp_path / "raw", 0, events(3))
+    monkeypatch.setenv("SHOPLAKE_ENGINE", "hadoop")
+    told = command("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    assert told.code == 2
+    assert "no engine 'hadoop'" in told.err
+    assert "duckdb, spark" in told.err
+
+
+def test_killed_process(session, tmp_path):
+    """A whole process with Spark in it is killed before the swap; DuckDB ends what it began."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, [*events(20), b"broken"])
+    driver = ROOT / "tests" / "recovery" / "driver.py"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    died = subprocess.run(
+        [sys.executable, driver, source, lake, "before:ledger", "1000000", "spark"],
+        env=environment,
+        check=False,
+        timeout=300,
+    )
+    assert died.returncode == 9
+    assert not dump(lake)["events"]
+    assert list((lake / "events" / "data").rglob("*.parquet"))
+    ingest(source, lake, engine="duckdb")
+    assert len(dump(lake)["events"]) == 20
+    assert answers(lake) == oracle(lake)

