@@ -49,7 +49,7 @@ def test_page_of_guarantees_names_tests_that_exist() -> None:
     """Every guarantee of ``docs/reference/guarantees.md`` names a test, and every named test is there."""
     import re
 
-    page = (ROOT / "docs/reference/guarantees.md").read_text("utf-8")
+    page, _, _ = (ROOT / "docs/reference/guarantees.md").read_text("utf-8").partition("## The last full runs")
     rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line][1:]
     assert len(rows) > 10
     for row in rows:
