@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import BOM, EVENT_COLUMNS, parse_line
+from shoplake.contract import EVENT_COLUMNS, parse_line, without_bom
 from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.raw import Spool
@@ -266,7 +266,7 @@ def _erase_quarantined(checked: Sequence[Checked], erased: Erased) -> None:
         for line in result.quarantined:
             (of_them if erased.named_in(line.raw) else others).append(line)
         if of_them:
-            extras = [parse_line(line.raw.removeprefix(BOM)).extra for line in of_them]
+            extras = [parse_line(without_bom(line.line_number, line.raw)).extra for line in of_them]
             result.unknown_keys = without_keys(result.unknown_keys, extras)
             result.quarantined = tuple(others)
             result.erased += len(of_them)
