@@ -1,5 +1,6 @@
 """A replay of quarantined lines may be killed at any step, or run twice at once: each line moves once, or not yet."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from shoplake.settings import Settings
 from tests.support import answers, command, dump, event, events, ingest, key, oracle, put, snapshots
 
 ROOT = Path(__file__).parents[2]
-DIED = 9
+DIED = -signal.SIGKILL
 HOURS = 1_000_000
 """With this max_future_hours the future of a century is in bounds."""
 
