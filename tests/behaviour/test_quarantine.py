@@ -263,11 +263,8 @@ def test_unknown_keys_are_kept(source, lake):
     ingest_at(EARLY, source, lake)
     assert replay_at(LATE, lake).accepted == 2
     assert [row["unknown_keys"] for row in ledger(lake).values()] == ['{"coupon": 2}', '{"coupon": 2, "tier": 1}']
-    assert {row["extra"] for row in dump(lake)["events"] if row["extra"]} == {
-        '{"coupon": "v"}',
-        '{"coupon": "z"}',
-        '{"coupon": "w", "tier": 1}',
-    }
+    kept = [json.loads(row["extra"]) for row in dump(lake)["events"] if row["extra"]]
+    assert sorted(kept, key=str) == [{"coupon": "v"}, {"coupon": "w", "tier": 1}, {"coupon": "z"}]
     truth(source, lake)
 
 
