@@ -326,9 +326,9 @@ class Parsed(NamedTuple):
 
     @property
     def extra(self) -> str | None:
-        """The unknown keys as JSON text, None for none; null is no value."""
-        kept = {name: value for name, value in self.unknown.items() if value is not None}
-        return _as_json(kept) if kept else None
+        """The unknown keys as JSON text, None for none; null is no value. Spaced as the SQL for whole files does it."""
+        kept = [f"{_as_json(name)}: {_as_json(value)}" for name, value in self.unknown.items() if value is not None]
+        return f"{{{', '.join(kept)}}}" if kept else None
 
 
 def without_bom(number: int, raw: bytes) -> bytes:

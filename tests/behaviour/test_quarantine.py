@@ -263,8 +263,11 @@ def test_unknown_keys_are_kept(source, lake):
     ingest_at(EARLY, source, lake)
     assert replay_at(LATE, lake).accepted == 2
     assert [row["unknown_keys"] for row in ledger(lake).values()] == ['{"coupon": 2}', '{"coupon": 2, "tier": 1}']
-    kept = [json.loads(row["extra"]) for row in dump(lake)["events"] if row["extra"]]
-    assert sorted(kept, key=str) == [{"coupon": "v"}, {"coupon": "w", "tier": 1}, {"coupon": "z"}]
+    assert {row["extra"] for row in dump(lake)["events"] if row["extra"]} == {
+        '{"coupon": "v"}',
+        '{"coupon": "z"}',
+        '{"coupon": "w", "tier": 1}',
+    }
     truth(source, lake)
 
 
