@@ -337,7 +337,7 @@ def _bounds(table: Table, footer: pq.FileMetaData, stream: Any) -> dict[str, tup
     except (AttributeError, TypeError):  # a column chunk without statistics
         names = list(dict.fromkeys((table.key, table.partition[0])))
         stream.seek(0)
-        rows = pq.ParquetFile(stream).read(columns=names)
+        rows = parquet.read(table, stream, names)
         ends = {name: pc.min_max(rows.column(name)) for name in names}
         return {name: (both["min"].as_py(), both["max"].as_py()) for name, both in ends.items()}
 
