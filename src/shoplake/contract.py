@@ -78,11 +78,12 @@ _SURE = (
     " {0} > '' AND NOT regexp_like({0}, " + _NUMBER_LIKE + ") ELSE {0} >= '|' END"
 )
 # The two forms that producers write are recognised without the regular expression, which costs twice the cast: what has
-# their shape and can be cast is one, but for white space in place of the hour's first digit and the hour 24. It is a CASE
-# because engines evaluate every arm of an OR.
+# their shape and can be cast is one, but for white space in place of the hour's first digit and the hour 24. Neither gives
+# an hour of two digits. It is a CASE because engines evaluate every arm of an OR.
+_PLAIN_HOUR = "CASE WHEN hour(event_time) >= 10 THEN TRUE ELSE substring(timestamp, 12, 2) BETWEEN '00' AND '23' END"
 _ISO_8601 = (
-    "CASE WHEN timestamp LIKE '____-__-__T__:__:__.______+00:00' THEN substring(timestamp, 12, 2) BETWEEN '00' AND '23'"
-    " WHEN timestamp LIKE '____-__-__T__:__:__.___Z' THEN substring(timestamp, 12, 2) BETWEEN '00' AND '23' ELSE "
+    f"CASE WHEN timestamp LIKE '____-__-__T__:__:__.______+00:00' THEN {_PLAIN_HOUR}"
+    f" WHEN timestamp LIKE '____-__-__T__:__:__.___Z' THEN {_PLAIN_HOUR} ELSE "
     r"regexp_like(timestamp, '^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,9})?)?"
     r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?$') END"
 )

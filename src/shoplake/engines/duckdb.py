@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
@@ -74,9 +74,11 @@ class DuckDBEngine:
             return checked
 
         spools: SimpleQueue[Spool] = SimpleQueue()
+        at_once = min(self._threads, len(files))
         with ExitStack() as stack:
-            for _ in range(min(self._threads, len(files))):
+            for _ in range(at_once):
                 spools.put(stack.enter_context(closing(Spool())))
+            stack.enter_context(self._cores(self._threads // max(1, at_once)))
             checked = self._map(one, files)
         if erased:
             _erase_rows(checked, erased)
@@ -185,6 +187,15 @@ class DuckDBEngine:
             if part.num_rows:
                 daily.append(output.write(ACTIVITY_DAILY, day, part))
         return Gold(hourly, days, daily)
+
+    @contextmanager
+    def _cores(self, number: int) -> Iterator[None]:
+        """Cores for each query meanwhile, where several run at once: more threads than cores get into each other's way."""
+        self._database.execute(f"SET GLOBAL threads = {number}")
+        try:
+            yield
+        finally:
+            self._database.execute(f"SET GLOBAL threads = {self._threads}")
 
     def _map(self, function: Any, items: Iterable[Any]) -> list[Any]:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
