@@ -19,7 +19,7 @@ from shoplake.lake import Lake
 from shoplake.settings import Settings
 from shoplake.web import data, pages
 from shoplake.web.data import Shop
-from tests.support import command, event, events, ingest, judge_files, key, put
+from tests.support import command, event, events, everywhere, ingest, judge_files, key, put, put_bytes
 from tests.web.support import BROKEN, DAYS, HOSTILE, answered, build, exported_data, slot_times, tree, truth
 
 app = pytest.importorskip("shoplake.web.app", reason="the extra web is not installed")
@@ -120,10 +120,11 @@ def test_slots_of_a_long_lake(tmp_path):
     assert slots[-1]["files"] == 1
 
 
-def test_it_follows_the_lake(tmp_path):
-    """After a batch the version is another and so are the answers; before it, both stay."""
-    source, lake = build(tmp_path)
-    client = client_of(lake)
+@everywhere
+def test_it_follows_the_lake(place):
+    """After a batch the version is another and so are the answers; before it, both stay. On S3 as in a folder."""
+    source, lake = build(place)
+    client = client_of(lake, source)
     version, before = client.get("/api/version").json(), client.get("/api/answers").json()
     assert version["catalog"] == before["catalog"] == client.get("/api/version").json()["catalog"]
     put(source, 4, events(40, first=900))
@@ -131,6 +132,22 @@ def test_it_follows_the_lake(tmp_path):
     after = client.get("/api/answers").json()
     assert after["catalog"] == client.get("/api/version").json()["catalog"] != before["catalog"]
     assert answered(after) == truth(source) != answered(before)
+    assert client.get("/api/health").json()["slots"][-1] == {
+        "slot": slot_times(5)[-1],
+        "files": 1,
+        "unreadable": 0,
+        "events": 40,
+    }
+
+
+def test_slots_with_a_cut_file(tmp_path):
+    """A file that cannot be read stands out in its slot, beside one that can."""
+    whole = put(tmp_path / "raw", 0, events(20))
+    content = (tmp_path / "raw" / whole).read_bytes()
+    put_bytes(tmp_path / "raw", whole.replace(".jsonl", "-cut.jsonl"), content[:-20])
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    (slot,) = client_of(tmp_path / "lake").get("/api/health").json()["slots"]
+    assert slot == {"slot": slot_times(1)[0], "files": 2, "unreadable": 1, "events": 20}
 
 
 def test_many_ask_at_once(shop, monkeypatch):
