@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # every command imports this module, few need what these stan
     from shoplake.plan import Plan
     from shoplake.reports import RunReport
 
+_AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
 FORMATS = ("table", "json", "csv")
 
 count, size, seconds, ago = words.count, words.size, words.seconds, words.ago
@@ -42,7 +44,7 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Write rows as a table for a person; numbers to the right, with separators."""
+    """Write rows as a table for a person; numbers and amounts to the right, with separators."""
     from rich import box
     from rich.table import Table
 
@@ -50,8 +52,9 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
         _console().print(title, style="bold", soft_wrap=True, markup=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        numeric = any(isinstance(row[index], int | float | Decimal) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        values = [_cell(row[index]) for row in rows]
+        amounts = any(value != "-" for value in values) and all(_AMOUNT.fullmatch(value) for value in values)
+        table.add_column(column, justify="right" if amounts else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     _console().print(table)

@@ -118,7 +118,7 @@ def _show(state: Status) -> None:
                     one.lines,
                     one.quarantined,
                     one.engine,
-                    one.seconds,
+                    f"{one.seconds:.2f}",
                 )
                 for one in state.batches[:_SHOWN_BATCHES]
             ],
