@@ -214,6 +214,7 @@ class LocalStorage:
                 stream.flush()
                 os.fsync(stream.fileno())
             fresh.replace(path)
+            _sync_folder(path.parent)
         return True
 
     def delete(self, locations: Iterable[str]) -> None:
@@ -271,6 +272,16 @@ class LocalStorage:
             yield
         finally:
             os.close(lock)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, so that a rename outlives a power cut; not every file system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 class S3Storage:

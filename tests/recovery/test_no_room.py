@@ -6,6 +6,7 @@ Once with a fault put in at every write of a run in turn, once with a real small
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ NO_ROOM, READ_ONLY, DENIED = errno.ENOSPC, errno.EROFS, errno.EACCES
 EVERY = {NO_ROOM: 1, READ_ONLY: 3, DENIED: 3} if FULL else dict.fromkeys((NO_ROOM, READ_ONLY, DENIED), 23)
 
 
+def is_file(number):
+    return stat.S_ISREG(os.fstat(number).st_mode)
+
+
 class Faults:
     """Raises an error at the write of a number, and at all after it while ``lasting``."""
 
@@ -30,7 +35,7 @@ class Faults:
         self.seen, self._at, self._code, self._lasting = 0, at, code, lasting
         real_write, real_swap, real_fsync = LocalStorage.write, LocalStorage.swap, os.fsync
         if code == NO_ROOM:  # half a file is there when the room is used up
-            monkeypatch.setattr(os, "fsync", lambda number: self.due() or real_fsync(number))
+            monkeypatch.setattr(os, "fsync", lambda number: (is_file(number) and self.due()) or real_fsync(number))
         else:
             monkeypatch.setattr(LocalStorage, "write", lambda *args: self.due() or real_write(*args))
             monkeypatch.setattr(LocalStorage, "swap", lambda *args: self.due() or real_swap(*args))
