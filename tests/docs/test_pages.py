@@ -2,11 +2,16 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
+import click
 import pytest
+
+from shoplake.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -16,7 +21,7 @@ PAGES = sorted(
     ]
 )
 # A comment of this form above a block says why it cannot be run here.
-_BLOCK = re.compile(r"^(<!-- not run: .+ -->\n)?^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?: *(<!-- not run: [^\n]+ -->)\n)?^( *)```(\w*)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -29,7 +34,8 @@ def name(page):
 
 
 def blocks(page):
-    return [(kind, text) for why, kind, text in _BLOCK.findall(page.read_text("utf-8")) if not why]
+    found = _BLOCK.findall(page.read_text("utf-8"))
+    return [(kind, dedent(text)) for why, _, kind, text in found if kind in {"sh", "python"} and not why]
 
 
 def run(words, folder, given=None):
@@ -73,6 +79,37 @@ def test_what_a_page_shows_can_be_run(page, shop, tmp_path):
         words = ["bash", "-euo", "pipefail", "-c", text] if kind == "sh" else [sys.executable, "-"]
         done = run(words, tmp_path, text if kind == "python" else None)
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def commands(page):
+    """The commands of shoplake in the blocks of a page, those that are not run here as well."""
+    for _, _, kind, text in _BLOCK.findall(page.read_text("utf-8")):
+        if kind == "sh":
+            for line in text.replace("\\\n", " ").splitlines():
+                if found := re.search(r"(?:^|[ /])shoplake +((?:[a-z]|--)[^|&;>]*)", line):
+                    yield shlex.split(found[1], comments=True)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if [*commands(page)]], ids=name)
+def test_every_command_is_one(page):
+    """Those that no test can run, too, have the names and the options of the command line."""
+    for words in commands(page):
+        group = cli
+        while isinstance(group, click.Group):
+            word, *words = words or ["--help"]
+            if word.startswith("-"):
+                assert word in {"--help", "--version"}
+                break
+            group = group.commands[word]
+        else:
+            group.make_context(group.name, words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_say_what_they_are(page):
+    """A command in a block of no kind would not be run."""
+    for _, _, kind, text in _BLOCK.findall(page.read_text("utf-8")):
+        assert kind or not re.search(r"^ *(?:shoplake|make|python|pip|spark-submit|aws) ", text, re.MULTILINE), text
 
 
 @pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "docs" / "adr").glob("*.md"))], ids=name)
