@@ -90,19 +90,18 @@ def commands(page):
                     yield shlex.split(found[1], comments=True)
 
 
+def understood(command, words):
+    if not isinstance(command, click.Group):
+        command.make_context(command.name, words)
+    elif words[0] not in {"--help", "--version"}:
+        understood(command.commands[words[0]], words[1:])
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if [*commands(page)]], ids=name)
 def test_every_command_is_one(page):
     """Those that no test can run, too, have the names and the options of the command line."""
     for words in commands(page):
-        group = cli
-        while isinstance(group, click.Group):
-            word, *words = words or ["--help"]
-            if word.startswith("-"):
-                assert word in {"--help", "--version"}
-                break
-            group = group.commands[word]
-        else:
-            group.make_context(group.name, words)
+        understood(cli, words or ["--help"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
