@@ -1,10 +1,12 @@
 # Everything from a bare Python: each target sets up what it needs, and nothing else has to be installed.
 #   make test PYTHON=python3.12       another interpreter
 #   make test ARGS="-k ledger -x"     arguments for pytest, the demo or the benchmarks
+#   make test WORKERS=0               one test after the other, which a debugger needs
 #   make lock LOCK_FLAGS=--upgrade    the newest versions, instead of the fewest changes
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= auto
 LOCK_FLAGS ?=
 LOCK_EXTRAS := --extra dev --extra s3
 BENCH_EXTRAS := --extra bench
@@ -30,7 +32,7 @@ dashboard: .venv/.stamp ## show the demo's lake in a browser, at http://127.0.0.
 	@$(BIN)/shoplake dashboard --lake shoplake-demo/lake --source shoplake-demo/raw $(ARGS)
 
 test: .venv/.stamp ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 proofs: .venv/.stamp ## run the proofs of the guarantees in full: an hour (docs/reference/guarantees.md)
 	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest tests/fuzz tests/recovery $(ARGS)
