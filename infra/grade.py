@@ -1,22 +1,26 @@
 """``make grade``: the grader's path on an emulator of AWS, from the template to the answers and back to nothing.
 
 ``--events-per-file 2000`` makes small files. What runs here is the code of the template (generator, set-up function) and
-the package; what is only emulated is AWS itself. The engine is DuckDB; Glue runs the same pipeline with Spark.
+the package; what is only emulated is AWS itself. The pipeline runs in this process with DuckDB, or with ``--engine spark`` as
+the very script of the Glue job, with the arguments that the template gives it.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import logging
 import os
+import subprocess
 import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -38,6 +42,7 @@ STACK = "capstone-grader"
 FIRST = datetime(2025, 11, 18, 14, tzinfo=UTC)
 FILES = 12
 SLOT = timedelta(minutes=5)
+JOBS = Path(__file__).parents[1] / "jobs"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -115,6 +120,29 @@ def ingest(stack: emulate.Stack) -> RunReport:
     return report
 
 
+def job_arguments(stack: emulate.Stack) -> list[str]:
+    """What Glue gives the job's script."""
+    given = stack.resources["Job"]["Properties"]["DefaultArguments"]
+    return [word for pair in given.items() for word in pair]
+
+
+def job_report(said: Sequence[str]) -> RunReport:
+    """The figures that the job's script printed."""
+    report = RunReport()
+    told = json.loads(next(line for line in reversed(said) if line.startswith("{")))
+    for name in vars(report):
+        setattr(report, name, told[name])
+    return report
+
+
+def run_job(stack: emulate.Stack) -> RunReport:
+    """Run the script of the Glue job, with Spark."""
+    script = [JOBS / "local.py", JOBS / "glue_build_pipeline.py", "--JOB_NAME", stack.outputs["GlueJobName"]]
+    command = [sys.executable, *script, *job_arguments(stack)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
+    return job_report(done.stdout.splitlines())
+
+
 class Checks:
     """Questions that were asked, and whether all were answered with yes."""
 
@@ -131,7 +159,7 @@ class Checks:
         )
 
 
-def grade(low: int, high: int) -> bool:
+def grade(low: int, high: int, take_in: Callable[[emulate.Stack], RunReport] = ingest) -> bool:
     """Walk the path; returns whether every check held."""
     checks = Checks()
     with emulator() as requests:
@@ -159,7 +187,7 @@ def grade(low: int, high: int) -> bool:
         checks.ask("and writes nothing", again["written"], right=False)
 
         print("3. the pipeline")
-        first = _run(stack, requests)
+        first = _run(stack, requests, take_in)
         checks.ask(f"lines read = events made ({events:,})", first.lines, events)
         checks.ask(
             "lines = accepted + duplicates + quarantined",
@@ -168,12 +196,12 @@ def grade(low: int, high: int) -> bool:
         )
 
         print("4. the pipeline again")
-        second = _run(stack, requests)
+        second = _run(stack, requests, take_in)
         checks.ask("lines reprocessed = 0", second.lines, 0)
 
         print("5. one more file, and the pipeline")
         more = generate(stack, FIRST + FILES * SLOT)
-        third = _run(stack, requests)
+        third = _run(stack, requests, take_in)
         checks.ask("only its lines are read", third.lines, more["events"])
 
         print("6. queries.sql against grading/queries.sql")
@@ -202,9 +230,9 @@ def grade(low: int, high: int) -> bool:
     return checks.good
 
 
-def _run(stack: emulate.Stack, requests: Requests) -> RunReport:
+def _run(stack: emulate.Stack, requests: Requests, take_in: Callable[[emulate.Stack], RunReport]) -> RunReport:
     requests.counts.clear()
-    report = ingest(stack)
+    report = take_in(stack)
     asked = ", ".join(f"{number:,} {method}" for method, number in sorted(requests.counts.items()))
     print(f"   {count(report.files, 'file')}, {count(report.lines, 'line')}, {seconds(report.seconds)}; S3: {asked}")
     return report
@@ -214,9 +242,10 @@ def main() -> None:
     """Read the arguments and grade."""
     parser = argparse.ArgumentParser(description="The grader's path on an emulator of AWS.")
     parser.add_argument("--events-per-file", type=int, help="smaller files than 500,000-750,000 events")
+    parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="spark: the Glue job's script")
     given = parser.parse_args()
     low, high = (given.events_per_file,) * 2 if given.events_per_file else (500_000, 750_000)
-    sys.exit(0 if grade(low, high) else 1)
+    sys.exit(0 if grade(low, high, run_job if given.engine == "spark" else ingest) else 1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python jobs/local.py jobs/glue_build_pipeline.py --JOB_NAME local --source raw --lake lake
 
 The arguments are read by the real `getResolvedOptions`. `Job` talks to Java classes that exist in Glue alone: here it says
-what it would tell the service.
+what it would tell the service. Where locations are on S3, Spark fetches its client from Maven Central, once.
 """
 
 from __future__ import annotations
@@ -36,5 +36,6 @@ class LocalJob(awsglue.job.Job):  # type: ignore[misc]
 if __name__ == "__main__":
     awsglue.job.Job = LocalJob
     sys.argv = sys.argv[1:]
-    session = spark_session.start(None, 2)
+    on_s3 = any(word.startswith("s3://") for word in sys.argv)
+    session = spark_session.start(None, 2, spark_session.S3 if on_s3 else "")
     runpy.run_path(sys.argv[0], run_name="__main__")

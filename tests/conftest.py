@@ -13,7 +13,7 @@ import pytest
 
 from shoplake.engines import spark_session
 from shoplake.errors import UsageError
-from tests.s3 import server
+from tests.s3 import server, spark
 from tests.s3.path import S3Path
 from tests.support import ENGINE
 
@@ -31,11 +31,11 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def _engine(request):
     """The engine that the environment names for all tests; nobody else is blamed for what PySpark leaves."""
-    spark = ENGINE == "spark" or "session" in request.fixturenames
-    if spark:
+    computes = ENGINE == "spark" or "session" in request.fixturenames
+    if computes:
         request.getfixturevalue("session")
     yield
-    if spark:
+    if computes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
@@ -46,18 +46,16 @@ def session():
     """A local Spark with two cores that tries a failed task again."""
     if util.find_spec("pyspark") is None:
         pytest.skip("PySpark is not installed: pip install 'shoplake[spark]'")
-    from pyspark.errors import PySparkRuntimeError
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))  # for what tasks need of the tests
         patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # these runs are short
         try:
+            started = spark_session.start("local[2, 3]", 2, f"{spark_session.ICEBERG},{spark_session.S3}")
+        except UsageError:  # so it says when it cannot fetch the packages, too
             try:
-                started = spark_session.start("local[2, 3]", 2, spark_session.ICEBERG)
-            except PySparkRuntimeError:  # what Spark says when it cannot fetch the package
                 started = spark_session.start("local[2, 3]", 2)
-        except UsageError as error:
-            pytest.skip(f"{error}. {error.remedy}")
+            except UsageError as error:
+                pytest.skip(f"{error}. {error.remedy}")
         yield started
         started.stop()
 
@@ -72,10 +70,12 @@ def s3_url():
 
 
 @pytest.fixture
-def s3_place(s3_url):
-    """A prefix of its own on the server, which the environment describes."""
+def s3_place(request, s3_url):
+    """A prefix of its own on the server, which the environment describes, for Spark too where it computes."""
     from obstore.store import S3Store
 
+    if ENGINE == "spark" or "session" in request.fixturenames:
+        spark.reaches(request.getfixturevalue("session"), {**server.KEYS, "AWS_ENDPOINT_URL": s3_url})
     with pytest.MonkeyPatch.context() as patch:  # of its own: a test may undo its changes before it ends
         for name, value in {**server.KEYS, "AWS_ENDPOINT_URL": s3_url}.items():
             patch.setenv(name, value)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from shoplake.lake import Lake
+from tests.s3 import spark
 from tests.support import answers, command, dump, event, events, ingest, oracle, put, snapshots
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,18 @@ def test_job_publishes(glue, tmp_path, monkeypatch):
     assert told == [("shop", version), ("shop", version)]
 
 
+def test_graders_path(glue, session):
+    """On an emulator of AWS, with the template's buckets, Data Catalog and arguments: all that `make grade` checks."""
+    pytest.importorskip("moto", reason="moto is not installed")
+    from infra import grade
+
+    def run(stack):
+        spark.reaches(session, os.environ)
+        return grade.job_report(glue(*grade.job_arguments(stack)))
+
+    assert grade.grade(200, 200, run)
+
+
 def test_job_that_fails(glue, tmp_path):
     """A job that cannot go on ends with the error, uncommitted, so that the service repeats it."""
     put(tmp_path / "raw", 0, [*events(3), *[b"broken"] * 1000])
@@ -88,11 +101,11 @@ def test_command_line(session, tmp_path):
     """--engine spark gives the same report and the same tables as the default."""
     put(tmp_path / "raw", 0, [*events(20), b"broken"])
     words = ("ingest", "--source", tmp_path / "raw", "--format", "json")
-    spark = command(*words, "--lake", tmp_path / "spark", "--engine", "spark")
+    told = command(*words, "--lake", tmp_path / "spark", "--engine", "spark")
     duckdb = command(*words, "--lake", tmp_path / "duckdb")
-    assert (spark.code, spark.err) == (0, "")
+    assert (told.code, told.err) == (0, "")
     timing = {"seconds", "events_per_second"}
-    assert {name: value for name, value in spark.json.items() if name not in timing} == {
+    assert {name: value for name, value in told.json.items() if name not in timing} == {
         name: value for name, value in duckdb.json.items() if name not in timing
     }
     assert [row["engine"] for row in dump(tmp_path / "spark")["ledger"]] == ["spark"]

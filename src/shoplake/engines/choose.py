@@ -21,7 +21,8 @@ def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
         if settings.engine == "spark":
             from shoplake.engines import spark_session
 
-            session = spark_session.start(settings.master, settings.threads)
+            on_s3 = lake.storage.root.startswith("s3://")
+            session = spark_session.start(settings.master, settings.threads, spark_session.S3 if on_s3 else "")
             from shoplake.engines.spark import SparkEngine  # behind the check that PySpark is there
 
             return SparkEngine(session, lake)

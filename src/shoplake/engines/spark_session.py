@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.0"
 """Iceberg for Spark, on Maven Central: what ``spark.jars.packages`` takes. Reading tables needs it, the engine does not."""
 
+S3 = "org.apache.hadoop:hadoop-aws:3.3.4," + ",".join(
+    f"com.amazonaws:aws-java-sdk-{part}:1.12.262" for part in ("s3", "dynamodb", "sts")
+)
+"""S3 for the Hadoop that PySpark brings, with the three parts that it loads of a bundle of 280 MB."""
+
 
 def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     """The session of this process; started if there is none.
@@ -25,13 +30,15 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     Args:
         master: The cluster, such as ``local[4]`` or ``yarn``; by default this machine.
         threads: Cores to use of this machine.
-        packages: Maven coordinates of what Spark shall fetch and load, separated by commas.
+        packages: Maven coordinates of what Spark shall fetch and load on this machine, separated by commas; not where
+            ``PYSPARK_SUBMIT_ARGS`` has settled that.
 
     Raises:
-        UsageError: PySpark or Java is missing.
+        UsageError: PySpark, Java or a package is missing.
     """
     if util.find_spec("pyspark") is None:
         raise UsageError("the Spark engine needs PySpark", remedy="pip install 'shoplake[spark]'")
+    from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
     if SparkSession.getActiveSession() or "PYSPARK_GATEWAY_PORT" in os.environ:
@@ -40,8 +47,6 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     master = master or f"local[{threads}]"
     conf: dict[str, bool | float | int | str | None] = {"spark.app.name": "shoplake", "spark.master": master}
     conf["spark.ui.showConsoleProgress"] = "false"
-    if packages:
-        conf["spark.jars.packages"] = packages
     if master.startswith("local"):
         log = Path(__file__).with_name("spark-log4j2.properties").as_uri()  # no spaces in a URI
         conf |= {
@@ -52,8 +57,17 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": str(2 * threads),  # 200 by default, for a cluster
         }
+        if "PYSPARK_SUBMIT_ARGS" not in os.environ:
+            conf |= {"spark.jars.packages": packages} if packages else {}
+            conf |= _s3() if S3 in packages else {}
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return SparkSession.builder.config(map=conf).getOrCreate()
+    try:
+        return SparkSession.builder.config(map=conf).getOrCreate()
+    except PySparkRuntimeError as error:
+        raise UsageError(
+            "Spark did not start; what it said stands above",
+            remedy=f"If it could not fetch packages, Maven Central has to be reachable once: {packages or 'none wanted'}.",
+        ) from error
 
 
 def show(session: SparkSession, view: View) -> None:
@@ -65,6 +79,21 @@ def show(session: SparkSession, view: View) -> None:
     """
     for name, table in view.tables.items():
         session.read.format("iceberg").load(table.location).createOrReplaceTempView(name)
+
+
+def _s3() -> dict[str, str]:
+    """How Spark reaches S3 by itself: as the environment tells shoplake's own client to."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    conf = {
+        "spark.jars.excludes": "com.amazonaws:aws-java-sdk-bundle",
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+    }
+    if region:
+        conf["spark.hadoop.fs.s3a.endpoint.region"] = region
+    if endpoint:
+        conf |= {"spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true"}
+    return conf
 
 
 def _find_java() -> None:

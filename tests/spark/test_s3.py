@@ -1,0 +1,42 @@
+"""Spark from S3 to S3, in turn with DuckDB: the tables that DuckDB alone makes in a folder."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.spark.test_parity import STEPS, tables
+from tests.support import answers, dump, events, ingest, oracle, put
+
+pytestmark = pytest.mark.s3
+
+
+def test_turns(session, s3_place, tmp_path):
+    """Late, replaced, repeated and unreadable objects over several runs; readers see the same answers."""
+    for step, engine in zip(STEPS, ("spark", "duckdb", "spark", "spark"), strict=True):
+        step(tmp_path / "raw")
+        step(s3_place / "raw")
+        ingest(tmp_path / "raw", tmp_path / "lake", engine="duckdb")
+        ingest(s3_place / "raw", s3_place / "lake", engine=engine)
+        assert tables(s3_place / "lake") == tables(tmp_path / "lake"), step.__name__
+    assert answers(s3_place / "lake") == oracle(s3_place / "lake")
+    assert ingest(s3_place / "raw", s3_place / "lake", engine="spark").batches == 0
+
+
+def test_command_line(session, s3_place):
+    """A Spark that the command starts reaches S3 by the environment alone."""
+    for slot in range(2):  # the second one has stored events of its hour, which Spark itself reads
+        put(s3_place / "raw", slot, events(20, first=20 * slot))
+        words = ("ingest", "--source", s3_place / "raw", "--lake", s3_place / "lake", "--engine", "spark")
+        done = subprocess.run(
+            [sys.executable, "-m", "shoplake", *map(str, words)],
+            env={**os.environ, "AWS_EC2_METADATA_DISABLED": "true"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(dump(s3_place / "lake")["events"]) == 40
+    assert answers(s3_place / "lake") == oracle(s3_place / "lake")
