@@ -11,6 +11,7 @@ from shoplake import pipeline
 from shoplake.discover import LocalSource, open_source
 from shoplake.errors import UsageError
 from tests.support import (
+    ENGINE,
     QUESTIONS,
     accepted,
     answers,
@@ -103,7 +104,7 @@ def test_ledger_tells_the_times_of_a_file(source, lake):
     times = [verdict.event.time for verdict in judge_files(source)[key(1)] if verdict.event]
     assert (entry["min_event_time"], entry["max_event_time"]) == (min(times), max(times))
     assert entry["bytes"] == (source / key(1)).stat().st_size
-    assert (entry["engine"], entry["status"], entry["error"]) == ("duckdb", "ingested", None)
+    assert (entry["engine"], entry["status"], entry["error"]) == (ENGINE, "ingested", None)
 
 
 @everywhere

@@ -17,7 +17,6 @@ from shoplake import pipeline
 from shoplake.commits import Commit
 from shoplake.discover import open_source
 from shoplake.engines import choose
-from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
 from shoplake.storage import LocalStorage, S3Storage
@@ -27,7 +26,15 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_at(point):
+def class_of(engine):
+    if engine == "spark":
+        from shoplake.engines.spark import SparkEngine as Engine
+    else:
+        from shoplake.engines.duckdb import DuckDBEngine as Engine
+    return Engine
+
+
+def kill_at(point, engine):
     when, _, rest = point.partition(":")
     what, _, turn = rest.partition(":")
     left = int(turn or 1)
@@ -47,7 +54,7 @@ def kill_at(point):
         return wrapper
 
     if when == "gold":
-        setattr(DuckDBEngine, when, lambda *_: die())
+        setattr(class_of(engine), when, lambda *_: die())
     elif when == "unlocked":
         setattr(Lake, Lake.writing.__name__, lambda *_: nullcontext())
     elif what in ("swap", "write"):
@@ -58,9 +65,9 @@ def kill_at(point):
 
 
 if __name__ == "__main__":
-    source, lake, point, batch_bytes, *engine = sys.argv[1:]
-    kill_at(point)
-    settings = Settings(batch_bytes=int(batch_bytes), engine=(engine or ["duckdb"])[0])
+    source, lake, point, batch_bytes, engine = [*sys.argv[1:], "duckdb"][:5]
+    kill_at(point, engine)
+    settings = Settings(batch_bytes=int(batch_bytes), engine=engine)
     target = Lake(lake)
     run = pipeline.Run(target, open_source(source), choose.engine(settings, target), settings)
     print("ready", flush=True)  # noqa: T201 - whoever started this waits for it

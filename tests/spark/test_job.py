@@ -1,5 +1,6 @@
 """The Glue job and the command line with Spark: arguments in, the same lake out, harmless to repeat."""
 
+import itertools
 import json
 import os
 import runpy
@@ -12,12 +13,16 @@ from types import SimpleNamespace
 
 import pytest
 
+import shoplake
 from shoplake.lake import Lake
+from tests.recovery.test_proofs import STEPS
 from tests.s3 import spark
-from tests.support import answers, command, dump, event, events, ingest, oracle, put, snapshots
+from tests.spark.test_parity import tables
+from tests.support import FULL, answers, command, dump, event, events, ingest, oracle, put, snapshots
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs" / "glue_build_pipeline.py"
+KILLS = list(itertools.product(STEPS, ("duckdb", "spark"))) if FULL else [("before:ledger", "duckdb")]
 
 
 @pytest.fixture
@@ -123,21 +128,26 @@ def test_settings(tmp_path, monkeypatch):
     assert "duckdb, spark" in told.err
 
 
-def test_killed_process(session, tmp_path):
-    """A whole process with Spark in it is killed before the swap; DuckDB ends what it began."""
+@pytest.mark.parametrize(("step", "repaired_by"), KILLS)
+def test_killed_process(session, tmp_path, step, repaired_by):
+    """A whole process with Spark in it is killed at a step; the next run, of either engine, ends what it began."""
     source, lake = tmp_path / "raw", tmp_path / "lake"
     put(source, 0, [*events(20), b"broken"])
+    ingest(source, lake, engine="duckdb")
+    put(source, 0, events(15))
+    put(source, 1, [*events(10, first=12), event(900, timestamp="2025-11-18T03:00:00Z")])
     driver = ROOT / "tests" / "recovery" / "driver.py"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     died = subprocess.run(
-        [sys.executable, driver, source, lake, "before:ledger", "1000000", "spark"],
+        [sys.executable, driver, source, lake, step, "1000000", "spark"],
         env=environment,
         check=False,
         timeout=300,
     )
     assert died.returncode == -signal.SIGKILL
-    assert not dump(lake)["events"]
-    assert list((lake / "events" / "data").rglob("*.parquet"))
-    ingest(source, lake, engine="duckdb")
-    assert len(dump(lake)["events"]) == 20
     assert answers(lake) == oracle(lake)
+    assert len(dump(lake)["events"]) == (23 if step == "after:swap" else 20)
+    ingest(source, lake, engine=repaired_by)
+    ingest(source, tmp_path / "fresh", engine="duckdb")
+    assert tables(lake) == tables(tmp_path / "fresh")
+    assert shoplake.verify(lake, source).ok
