@@ -35,7 +35,7 @@ test: .venv/.stamp ## run the tests
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 proofs: .venv/.stamp ## run the proofs of the guarantees in full: an hour (docs/reference/guarantees.md)
-	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest tests/fuzz tests/recovery $(ARGS)
+	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest tests/fuzz tests/recovery tests/spark $(ARGS)
 
 lint: .venv/.stamp ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -13,9 +13,9 @@ import pytest
 
 from shoplake.engines import spark_session
 from shoplake.errors import UsageError
+from tests import support
 from tests.s3 import server, spark
 from tests.s3.path import S3Path
-from tests.support import ENGINE
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,21 +23,29 @@ ROOT = Path(__file__).parents[1]
 def pytest_collection_modifyitems(items):
     """PySpark leaves the sockets through which rows come to the garbage collector."""
     for item in items:
-        if ENGINE == "spark" or "session" in item.fixturenames:
+        if computes_with_spark(item, getattr(item, "callspec", None)):
             item.add_marker(pytest.mark.spark)
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
 
 
+def computes_with_spark(item, call):
+    engine = call.params.get("engine", support.ENGINE) if call else support.ENGINE
+    return engine == "spark" or "session" in item.fixturenames
+
+
 @pytest.fixture(autouse=True)
-def _engine(request):
-    """The engine that the environment names for all tests; nobody else is blamed for what PySpark leaves."""
-    computes = ENGINE == "spark" or "session" in request.fixturenames
-    if computes:
+def engine(request):
+    """The engine of a test: as :data:`tests.support.both` says, or else the environment. Spark is started before the test."""
+    name = getattr(request, "param", support.ENGINE)
+    spark_computes = name == "spark" or "session" in request.fixturenames
+    if spark_computes:
         request.getfixturevalue("session")
-    yield
-    if computes:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(support, "ENGINE", name)
+        yield name
+    if spark_computes:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
+            warnings.simplefilter("ignore", ResourceWarning)  # nobody else is blamed for what PySpark leaves
             gc.collect()
 
 
@@ -74,7 +82,7 @@ def s3_place(request, s3_url):
     """A prefix of its own on the server, which the environment describes, for Spark too where it computes."""
     from obstore.store import S3Store
 
-    if ENGINE == "spark" or "session" in request.fixturenames:
+    if support.ENGINE == "spark" or "session" in request.fixturenames:
         spark.reaches(request.getfixturevalue("session"), {**server.KEYS, "AWS_ENDPOINT_URL": s3_url})
     with pytest.MonkeyPatch.context() as patch:  # of its own: a test may undo its changes before it ends
         for name, value in {**server.KEYS, "AWS_ENDPOINT_URL": s3_url}.items():

@@ -40,6 +40,18 @@ everywhere = pytest.mark.parametrize(
     [pytest.param("tmp_path", id="local"), pytest.param("s3_place", id="s3", marks=pytest.mark.s3)],
     indirect=True,
 )
+# Tests that each engine has to pass in every run; with SHOPLAKE_TEST_ENGINE=spark Spark computes in all tests instead.
+both = pytest.mark.parametrize("engine", ["duckdb", "spark"] if ENGINE == "duckdb" else [ENGINE], indirect=True)
+everywhere_by_both = pytest.mark.parametrize(
+    ("place", "engine"),
+    [
+        pytest.param("tmp_path", ENGINE, id="local"),
+        pytest.param("s3_place", ENGINE, id="s3", marks=pytest.mark.s3),
+        *([pytest.param("tmp_path", "spark", id="spark")] if ENGINE == "duckdb" else []),
+    ],
+    indirect=True,
+)
+alone = pytest.mark.skipif(ENGINE != "duckdb", reason="looks into the reader, which Spark runs in processes of its own")
 FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"  # `make proofs`
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)

@@ -18,6 +18,7 @@ from tests.support import (
     START,
     accepted,
     answers,
+    both,
     dump,
     event,
     five_answers,
@@ -149,6 +150,7 @@ def test_rates_without_denominator(tmp_path):
     assert "only bought" not in [row[0] for row in found["top_products"]]
 
 
+@both
 def test_money_is_exact(tmp_path):
     """Revenue is a decimal sum of quantity x price: a thousand times 0.10 is 100.00."""
     found = ingested(
@@ -171,6 +173,7 @@ def test_hours_of_two_days_are_apart(tmp_path):
     assert [f"{row[0]:%d %H}" for row in found["hourly_revenue"]] == ["18 14", "19 14"]
 
 
+@both
 def test_distinct_counts_across_runs(tmp_path):
     """Users and sessions of a day are counted once, however many files, hours and runs they are spread over."""
     files = [
@@ -208,6 +211,7 @@ def test_offsets_decide_the_day(tmp_path):
     assert [f"{row[0]:%d %H}" for row in found["hourly_revenue"]] == ["18 22", "19 04"]
 
 
+@both
 def test_lake_with_nothing_but_quarantine(tmp_path):
     """A lake in which no line was accepted has five empty answers."""
     assert not any(ingested(tmp_path, [b"broken", event(1, user_id="")]).values())

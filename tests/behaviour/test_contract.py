@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shoplake.contract import REASON_CODES, RULES
 from tests.fuzz.compare import disagreements
-from tests.support import dump, event, ingest, key, put, put_bytes
+from tests.support import both, dump, event, ingest, key, put, put_bytes
 
 ABSENT = object()
 SOON = f"{datetime.now(UTC) + timedelta(hours=25):%Y-%m-%dT%H:%M:%S.%f}"
@@ -175,6 +175,7 @@ MIXED = {
 }
 
 
+@both
 def test_several_reasons(tmp_path):
     """A line that breaks several rules has all of their reasons."""
     put(tmp_path / "raw", 0, [raw for raw, _ in MIXED.values()])
@@ -252,6 +253,7 @@ def test_line_as_written_otherwise(tmp_path):
     assert {row["search_query"] for row in rows} == {"crème"}
 
 
+@both
 def test_quarantine_keeps_the_line(tmp_path):
     """Quarantine has the raw line byte for byte, its number with blank lines counted, its file and its encoding."""
     lines = [

@@ -7,7 +7,7 @@ import pytest
 
 import shoplake
 from shoplake.engines.reading import Reading
-from tests.support import dump, event, events, ingest, key, ledger, put
+from tests.support import alone, dump, event, events, ingest, key, ledger, put
 
 BIG = 12345678901234567890
 
@@ -111,6 +111,7 @@ ESCAPED = (
 )
 
 
+@alone
 def test_counted_in_quarantined_lines_of_an_ordinary_file(tmp_path, searches):
     """Lines that are read again anyway have their unknown keys counted, also in a file that is not looked through."""
     put(tmp_path / "raw", 0, [*events(5), event(9, user_id="", coupon="A")])
@@ -118,6 +119,7 @@ def test_counted_in_quarantined_lines_of_an_ordinary_file(tmp_path, searches):
     assert searches == []
 
 
+@alone
 def test_an_ordinary_file_is_not_searched(tmp_path, searches):
     """A file whose size the nine fields explain, broken lines set aside, costs no search; another one does."""
     compact = [json.dumps(one, separators=(",", ":")).encode() for one in events(20, first=100)]

@@ -11,14 +11,15 @@ from shoplake import pipeline
 from shoplake.discover import LocalSource, open_source
 from shoplake.errors import UsageError
 from tests.support import (
-    ENGINE,
     QUESTIONS,
     accepted,
     answers,
+    both,
     dump,
     event,
     events,
     everywhere,
+    everywhere_by_both,
     fates,
     five_answers,
     ingest,
@@ -84,7 +85,7 @@ def test_starter_samples(tmp_path):
     check(source, lake)
 
 
-@everywhere
+@everywhere_by_both
 def test_every_line_has_one_fate(source, lake):
     """Lines = accepted + duplicates + quarantined, for each file in the ledger and for the run."""
     put(source, 2, [*events(20, first=95), b"no event", event(3, quantity=5), event(200), event(200)])
@@ -97,14 +98,15 @@ def test_every_line_has_one_fate(source, lake):
     check(source, lake)
 
 
-def test_ledger_tells_the_times_of_a_file(source, lake):
+@both
+def test_ledger_tells_the_times_of_a_file(source, lake, engine):
     """The ledger shows each file's earliest and latest accepted event, its size, engine and status."""
     ingest(source, lake)
     entry = ledger(lake)[key(1)]
     times = [verdict.event.time for verdict in judge_files(source)[key(1)] if verdict.event]
     assert (entry["min_event_time"], entry["max_event_time"]) == (min(times), max(times))
     assert entry["bytes"] == (source / key(1)).stat().st_size
-    assert (entry["engine"], entry["status"], entry["error"]) == (ENGINE, "ingested", None)
+    assert (entry["engine"], entry["status"], entry["error"]) == (engine, "ingested", None)
 
 
 @everywhere
@@ -137,7 +139,7 @@ def test_missing_source_is_a_usage_error(tmp_path):
     assert "shoplake generate" in caught.value.remedy
 
 
-@everywhere
+@everywhere_by_both
 def test_replaced_object_replaces_its_rows(source, lake, place):
     """A new version of a file takes the place of the old one's rows in every table, and of them alone."""
     put(source, 1, [*events(50, first=50), b"broken", event(7, "purchase", timestamp="2025-11-18T20:00:00Z")])
@@ -151,7 +153,7 @@ def test_replaced_object_replaces_its_rows(source, lake, place):
     check(source, lake)
 
 
-@everywhere
+@everywhere_by_both
 def test_replaced_by_an_empty_file(source, lake, place):
     """A file replaced by one without events loses all its rows; an hour that was only its own is gone from gold."""
     put(source, 2, [event(1, timestamp="2025-11-19T03:00:00Z"), b"broken"])
@@ -184,7 +186,7 @@ UNREADABLE = {
 }
 
 
-@everywhere
+@everywhere_by_both
 def test_unreadable_files_are_set_aside(source, lake, place):
     """Files that cannot be read whole give no rows, stand in the ledger with the reason and hold up nobody."""
     whole = gzip.compress(b"\n".join(b"%d" % number * 50 for number in range(2000)), 1)
@@ -211,7 +213,7 @@ def test_unreadable_files_are_set_aside(source, lake, place):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere
+@everywhere_by_both
 def test_whole_file_replaced_by_a_cut_one(source, lake, place):
     """The rows of the version that is gone go; the file stands in the ledger as unreadable."""
     ingest(source, lake)
@@ -356,7 +358,7 @@ def test_only_file_deleted_before_it_is_read(place, lake):
     assert set(ledger(lake)) == {key(1)}
 
 
-@everywhere
+@everywhere_by_both
 def test_replaced_file_deleted_before_it_is_read(source, lake):
     """A known file whose new version is gone before it is read keeps its earlier rows, in every table alike."""
     ingest(source, lake)
@@ -420,7 +422,7 @@ HOSTILE = (
 )
 
 
-@everywhere
+@everywhere_by_both
 def test_hostile_file_names(place, lake):
     """Whatever a file is called, its rows carry that name, and it can be replaced by it."""
     source = place / "raw"
@@ -455,6 +457,7 @@ def test_hostile_lake_names(name, source, place):
     check(source, place / name)
 
 
+@both
 def test_money_and_counts_at_their_limits(place, lake):
     """The largest quantity at the largest price is accepted, and its revenue is exact."""
     put(

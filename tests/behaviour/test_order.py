@@ -13,10 +13,12 @@ from tests.support import (
     START,
     accepted,
     answers,
+    both,
     dump,
     event,
     events,
     everywhere,
+    everywhere_by_both,
     fates,
     five_answers,
     ingest,
@@ -135,6 +137,7 @@ def test_one_event_in_three_files(tmp_path, order):
     assert dump(tmp_path / "lake") == dump(tmp_path / "fresh")
 
 
+@both
 def test_a_file_that_comes_between_two_that_are_done_again(tmp_path):
     """A duplicate follows its event to another file, also if it arrived after that was found out and before it was done."""
     raw, lake = tmp_path / "raw", tmp_path / "lake"
@@ -163,7 +166,7 @@ def test_chain_of_duplicates_reversed(place):
     assert dump(place / "lake") == dump(place / "fresh")
 
 
-@everywhere
+@everywhere_by_both
 def test_late_file_corrects_a_published_hour(place):
     """A file that arrives after its hour was published changes that hour and leaves the others' gold files alone."""
     source, lake = place / "raw", place / "lake"
@@ -182,7 +185,7 @@ def test_late_file_corrects_a_published_hour(place):
     assert after == oracle(lake) == five_answers(accepted(judge_files(source)))
 
 
-@everywhere
+@everywhere_by_both
 @pytest.mark.parametrize("keeps", [False, True], ids=["without the event", "with the event"])
 def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     """When the file that held an event is replaced, the event survives in the other file that has it too."""
@@ -199,7 +202,7 @@ def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere
+@everywhere_by_both
 def test_replaced_by_unreadable_with_a_duplicate_elsewhere(place):
     """The event survives, too, when the file that held it cannot be read any more."""
     source, lake = place / "raw", place / "lake"
@@ -240,6 +243,7 @@ def test_many_replacements_in_random_order(tmp_path):
     assert dump(lake) == dump(tmp_path / "fresh")
 
 
+@both
 def test_same_event_in_other_words(tmp_path):
     """Two lines are one event when their nine values are equal, however they are written."""
     one = event(0, "purchase", timestamp="2025-11-18T14:00:00.000Z", price=5, quantity=2)
