@@ -137,9 +137,9 @@ def job_report(said: Sequence[str]) -> RunReport:
 
 def run_job(stack: emulate.Stack) -> RunReport:
     """Run the script of the Glue job, with Spark."""
-    script = [JOBS / "local.py", JOBS / "glue_build_pipeline.py", "--JOB_NAME", stack.outputs["GlueJobName"]]
-    command = [sys.executable, *script, *job_arguments(stack)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
+    scripts = [str(JOBS / name) for name in ("local.py", "glue_build_pipeline.py")]
+    words = [sys.executable, *scripts, "--JOB_NAME", stack.outputs["GlueJobName"], *job_arguments(stack)]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
     return job_report(done.stdout.splitlines())
 
 

@@ -17,6 +17,7 @@ from shoplake import pipeline
 from shoplake.commits import Commit
 from shoplake.discover import open_source
 from shoplake.engines import choose
+from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.settings import Settings
 from shoplake.storage import LocalStorage, S3Storage
@@ -27,14 +28,14 @@ def die():
 
 
 def class_of(engine):
-    if engine == "spark":
-        from shoplake.engines.spark import SparkEngine as Engine
-    else:
-        from shoplake.engines.duckdb import DuckDBEngine as Engine
-    return Engine
+    if engine == "duckdb":
+        return DuckDBEngine
+    from shoplake.engines.spark import SparkEngine
+
+    return SparkEngine
 
 
-def kill_at(point, engine):
+def kill_at(point, engine="duckdb"):
     when, _, rest = point.partition(":")
     what, _, turn = rest.partition(":")
     left = int(turn or 1)

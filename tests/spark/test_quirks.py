@@ -3,6 +3,8 @@
 import pytest
 
 from shoplake.contract import parse_line
+from shoplake.engines.stored import sql
+from shoplake.lake import Lake
 from tests.support import dump, event, ingest, put
 
 # A line, what Spark's reader makes of its user_id, and what the contract says.
@@ -34,6 +36,33 @@ def test_date_trunc(session):
     """date_trunc of a time without a zone has one: the gold rows are cast to the declared types, in UTC."""
     rows = session.sql("SELECT date_trunc('hour', TIMESTAMP_NTZ '2025-11-18 14:23:45') AS hour")
     assert rows.dtypes == [("hour", "timestamp")]
+
+
+def test_overflow(session, tmp_path):
+    """A sum that overflows is NULL in Spark by default, and an error in the engine's own session."""
+    from py4j.protocol import Py4JJavaError
+
+    from shoplake.engines.spark import SparkEngine
+
+    too_much = "SELECT sum(CAST('9e35' AS DECIMAL(38,2))) AS revenue FROM range(12)"
+    assert session.sql(too_much).collect()[0]["revenue"] is None
+    with pytest.raises(Py4JJavaError, match="ARITHMETIC_OVERFLOW"):
+        SparkEngine(session, Lake(tmp_path))._spark.sql(too_much).collect()
+
+
+def test_min_of_a_text(session):
+    """Only numbers are aggregated by hashing; the sort of a session's events begins with the session."""
+    session.range(10).selectExpr(
+        "timestamp_ntz '2025-11-18 14:00:00' AS event_time",
+        *(f"CAST(id AS string) AS {name}" for name in ("session_id", "user_id", "event_type")),
+        "CAST(id AS int) AS quantity",
+        "CAST(id AS decimal(12,2)) AS price",
+    ).createOrReplaceTempView("events")
+    plan = session.sql(sql("gold_session_hourly"))._jdf.queryExecution().sparkPlan().toString()
+    assert "SortAggregate(key=[session_id" in plan
+    assert "HashAggregate" not in plan
+    numbers = session.sql("SELECT session_id, min(quantity) FROM events GROUP BY session_id")
+    assert "HashAggregate" in numbers._jdf.queryExecution().sparkPlan().toString()
 
 
 def test_folders_become_columns(session, tmp_path):

@@ -10,6 +10,7 @@ what ends well has been repeated speculatively.
 import os
 import sys
 import tempfile
+from typing import Any
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
@@ -23,7 +24,7 @@ from shoplake.settings import Settings
 from tests.spark.dying import Hanging
 
 HOST, HOSTS = "127.0.0.1", ("127.0.0.2", "127.0.0.3")
-CONF = {
+CONF: dict[str, Any] = {
     "spark.app.name": "speculation",
     "spark.driver.bindAddress": HOST,
     "spark.driver.host": HOST,
@@ -44,8 +45,8 @@ CONF = {
 
 def cluster(folder):
     """Start master and workers; returns the master's URL."""
-    SparkContext._ensure_initialized(conf=SparkConf().setAll(CONF.items()))
-    gateway = SparkContext._gateway
+    SparkContext._ensure_initialized(conf=SparkConf().setAll(list(CONF.items())))
+    gateway: Any = SparkContext._gateway
     java, deploy = gateway.jvm, gateway.jvm.org.apache.spark.deploy
     conf = java.org.apache.spark.SparkConf()
     environment = deploy.master.Master.startRpcEnvAndEndpoint(HOST, 0, 0, conf)._1()
