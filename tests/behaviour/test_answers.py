@@ -150,7 +150,6 @@ def test_rates_without_denominator(tmp_path):
     assert "only bought" not in [row[0] for row in found["top_products"]]
 
 
-@both
 def test_money_is_exact(tmp_path):
     """Revenue is a decimal sum of quantity x price: a thousand times 0.10 is 100.00."""
     found = ingested(

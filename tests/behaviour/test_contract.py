@@ -175,7 +175,6 @@ MIXED = {
 }
 
 
-@both
 def test_several_reasons(tmp_path):
     """A line that breaks several rules has all of their reasons."""
     put(tmp_path / "raw", 0, [raw for raw, _ in MIXED.values()])

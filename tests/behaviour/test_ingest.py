@@ -153,7 +153,7 @@ def test_replaced_object_replaces_its_rows(source, lake, place):
     check(source, lake)
 
 
-@everywhere_by_both
+@everywhere
 def test_replaced_by_an_empty_file(source, lake, place):
     """A file replaced by one without events loses all its rows; an hour that was only its own is gone from gold."""
     put(source, 2, [event(1, timestamp="2025-11-19T03:00:00Z"), b"broken"])

@@ -202,7 +202,7 @@ def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere_by_both
+@everywhere
 def test_replaced_by_unreadable_with_a_duplicate_elsewhere(place):
     """The event survives, too, when the file that held it cannot be read any more."""
     source, lake = place / "raw", place / "lake"
@@ -243,7 +243,6 @@ def test_many_replacements_in_random_order(tmp_path):
     assert dump(lake) == dump(tmp_path / "fresh")
 
 
-@both
 def test_same_event_in_other_words(tmp_path):
     """Two lines are one event when their nine values are equal, however they are written."""
     one = event(0, "purchase", timestamp="2025-11-18T14:00:00.000Z", price=5, quantity=2)
