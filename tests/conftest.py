@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import uuid
@@ -50,20 +51,22 @@ def engine(request):
 
 
 @pytest.fixture(scope="session")
-def session():
+def session(tmp_path_factory):
     """A local Spark with two cores that tries a failed task again."""
     if util.find_spec("pyspark") is None:
         pytest.skip("PySpark is not installed: pip install 'shoplake[spark]'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))  # for what tasks need of the tests
         patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # these runs are short
-        try:
-            started = spark_session.start("local[2, 3]", 2, f"{spark_session.ICEBERG},{spark_session.S3}")
-        except UsageError:  # so it says when it cannot fetch the packages, too
+        with (tmp_path_factory.getbasetemp().parent / "spark").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two that fetch packages at once disturb each other
             try:
-                started = spark_session.start("local[2, 3]", 2)
-            except UsageError as error:
-                pytest.skip(f"{error}. {error.remedy}")
+                started = spark_session.start("local[2, 3]", 2, f"{spark_session.ICEBERG},{spark_session.S3}")
+            except UsageError:  # so it says when it cannot fetch the packages, too
+                try:
+                    started = spark_session.start("local[2, 3]", 2)
+                except UsageError as error:
+                    pytest.skip(f"{error}. {error.remedy}")
         yield started
         started.stop()
 

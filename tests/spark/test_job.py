@@ -59,6 +59,19 @@ def test_job(glue, tmp_path):
     assert snapshots(lake) == before
 
 
+def test_documented_command(glue, tmp_path):
+    """The command of docs/spark.md, in a process of its own."""
+    page = (ROOT / "docs" / "spark.md").read_text("utf-8")
+    python, *words = next(line for line in page.splitlines() if line.startswith("python jobs/local.py")).split()
+    put(tmp_path / "raw", 0, events(20))
+    (tmp_path / "jobs").symlink_to(ROOT / "jobs")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE)
+    assert python == "python"
+    assert done.stdout.endswith(b"job committed\n")
+    assert len(dump(tmp_path / "lake")["events"]) == 20
+
+
 def test_job_goes_on_in_batches(glue, tmp_path):
     """A bound on the batch is an argument; what is done is said after each."""
     for slot in range(3):
