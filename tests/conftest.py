@@ -6,6 +6,7 @@ import gc
 import os
 import uuid
 import warnings
+from contextlib import nullcontext
 from importlib import util
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,7 @@ import pytest
 
 from shoplake.engines import spark_session
 from shoplake.errors import UsageError
+from shoplake.lake import Lake
 from tests.s3 import server
 from tests.s3.path import S3Path
 from tests.support import ENGINE
@@ -60,6 +62,12 @@ def session():
             pytest.skip(f"{error}. {error.remedy}")
         yield started
         started.stop()
+
+
+@pytest.fixture
+def unlocked(monkeypatch):
+    """No run waits for another: as on storages that have no lock."""
+    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
 
 
 @pytest.fixture(scope="session")
