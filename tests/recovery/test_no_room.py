@@ -133,7 +133,7 @@ def test_a_real_small_disk(tmp_path):
     """A disk of its own, made ever smaller, then read-only: the same."""
     tried = subprocess.run(["unshare", "-rm", "true"], check=False) if shutil.which("unshare") else None
     if tried is None or tried.returncode:
-        pytest.skip("no permission to mount a disk of its own")
+        pytest.skip("a small disk could not be mounted: it takes Linux, and user namespaces or root (unshare -rm)")
     done = subprocess.run(
         ["unshare", "-rm", sys.executable, SCRIPT, tmp_path],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
