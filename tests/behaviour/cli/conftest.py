@@ -19,7 +19,7 @@ def call(monkeypatch, tmp_path):
     return command
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory):
     """A source and its lake, made by commands in processes of their own; tests here only read them."""
     folder = tmp_path_factory.mktemp("shop")

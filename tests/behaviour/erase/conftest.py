@@ -17,7 +17,7 @@ def lake(place):
     return place / "lake"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def truth(tmp_path_factory):
     """The tables of a lake that ingested the raw files without the person."""
     folder = tmp_path_factory.mktemp("without")

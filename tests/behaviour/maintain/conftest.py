@@ -8,7 +8,7 @@ from tests.behaviour.maintain.support import NEXT_DAY, some
 from tests.support import ingest, put
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """A source and its lake: six files in each of two hours and two in an hour of the next day, each its own batch."""
     folder = tmp_path_factory.mktemp("shop")
