@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.behaviour.cli.support import tells
-from tests.support import Told, accepted, dump, events, everywhere, five_answers, judge_files, key, put
+from tests.support import accepted, dump, events, everywhere, five_answers, judge_files, key, put
 
 
 def test_ingest_json(shop):
@@ -102,18 +102,26 @@ def test_breaker_can_be_told_to_go_on(call, tmp_path, monkeypatch):
     assert (result.code, result.json["quarantined"]) == (0, 1000)
 
 
-def test_breaker_in_the_first_run(tmp_path):
+def test_breaker_in_the_first_run(call, tmp_path):
     """A lake whose very first batch was stopped can be filled by the next run."""
     absurd(tmp_path / "raw", 0)
-    command = [sys.executable, "-m", "shoplake", "ingest", "--source", "raw", "--lake", "lake"]
-    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    tells(Told(first.returncode, first.stdout, first.stderr), 1, "break the contract")
+    words = ("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    tells(call(*words), 1, "break the contract")
     put(tmp_path / "raw", 0, events(5))
-    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (second.returncode, second.stderr) == (0, "")
+    second = call(*words)
+    assert (second.code, second.err) == (0, "")
     assert len(dump(tmp_path / "lake")["events"]) == 5
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background job ignores SIGINT, and so would the processes that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_watch(tmp_path):
     """Watching takes in what arrives while it runs, and ends on an interrupt with exit code 130 and no traceback."""
     put(tmp_path / "raw", 0, events(5))

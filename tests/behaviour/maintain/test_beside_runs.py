@@ -76,14 +76,16 @@ def test_overtaken_at_the_swap(shop, monkeypatch):
 def test_always_overtaken(shop, monkeypatch):
     """When others change the lake all the time, maintenance gives up, says so, and leaves no files."""
     monkeypatch.setattr(Lake, "swap", lambda *_: None)
+    monkeypatch.setattr("shoplake.operations.maintain.MAX_PASSES", 2)
     before = stored(shop / "lake")
     with pytest.raises(TransientError, match="still something to merge"):
         tidy(shop / "lake")
     assert stored(shop / "lake") == before
 
 
-def test_slow_merge(shop):
+def test_slow_merge(shop, monkeypatch):
     """Merged files that are so old that another maintenance may have removed them are not published."""
+    monkeypatch.setattr("shoplake.operations.maintain.MAX_PASSES", 2)
     times = iter(LATER + number * timedelta(minutes=31) for number in range(1000))
     before = stored(shop / "lake")
     with pytest.raises(TransientError, match="still something to merge"):
