@@ -59,8 +59,9 @@ grade: .venv/.stamp ## walk the grader's path on an emulator of AWS, from the te
 trino: .venv/.stamp ## ask the five questions of Trino, Athena's engine (downloads 0.8 GB once; needs Java 24)
 	@PYTHONPATH=. $(BIN)/python infra/trino.py
 
-template: .venv/.stamp ## make capstone-starter.cfn.yaml again from infra/template.yaml and the code
-	@$(BIN)/python infra/build_template.py
+template: .venv/.stamp ## make capstone-starter.cfn.yaml and infra/athena.sql again
+	@PYTHONPATH=. $(BIN)/python infra/build_template.py
+	@PYTHONPATH=. $(BIN)/python infra/ddl.py
 
 lock: ## resolve the lock files again from pyproject.toml
 	@$(need_python)
