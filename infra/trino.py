@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -288,6 +289,10 @@ def ask_statements(checks: grade.Checks, trino: Trino, stack: emulate.Stack, dat
 
 def main() -> None:
     """Make a small lake by the template, and ask Trino."""
+    if find_spec("awsglue") is None:
+        sys.exit(
+            "the Glue job needs awsgluedataplanepython, which Python 3.12 and newer do not install: take Python 3.11"
+        )
     checks = grade.Checks()
     with grade.emulator():
         stack = emulate.Stack({"StudentId": "grader", "MinEvents": "20000", "MaxEvents": "20000"}, grade.REGION)
