@@ -56,11 +56,12 @@ bench: .venv-bench/.stamp ## time the workloads against the peers
 grade: .venv/.stamp ## walk the grader's path on an emulator of AWS, from the template to the answers
 	@PYTHONPATH=. $(BIN)/python infra/grade.py $(ARGS)
 
-trino: .venv/.stamp ## ask the five questions of Trino, Athena's engine (downloads 0.8 GB once; needs Java 24)
+trino: .venv/.stamp ## ask Trino, Athena's engine, about a lake of DuckDB and Spark (downloads 1.1 GB once; needs Java 24)
 	@PYTHONPATH=. $(BIN)/python infra/trino.py
 
-template: .venv/.stamp ## make capstone-starter.cfn.yaml again from infra/template.yaml and the code
-	@$(BIN)/python infra/build_template.py
+template: .venv/.stamp ## make capstone-starter.cfn.yaml and infra/athena.sql again
+	@PYTHONPATH=. $(BIN)/python infra/build_template.py
+	@PYTHONPATH=. $(BIN)/python infra/ddl.py
 
 lock: ## resolve the lock files again from pyproject.toml
 	@$(need_python)

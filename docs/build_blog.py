@@ -10,7 +10,6 @@ import pypandoc
 import resvg_py
 
 DOCS = Path(__file__).parent
-OUT = DOCS.parent / "build" / "blog"
 WIDTH = 1520  # twice the column, for sharp screens
 
 
@@ -20,19 +19,19 @@ def picture() -> bytes:
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=WIDTH))
 
 
-def main() -> None:
-    """Write everything."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    (DOCS / "images" / "architecture.png").write_bytes(picture())
+def main(images: Path = DOCS / "images", out: Path = DOCS.parent / "build" / "blog") -> None:
+    """Write the picture into one folder and the documents into another."""
+    out.mkdir(parents=True, exist_ok=True)
+    (images / "architecture.png").write_bytes(picture())
     for page in sorted((DOCS / "blog").glob("*.md")):
         title = page.read_text("utf-8").partition("\n")[0].removeprefix("# ")
         for kind in ("html", "docx"):
-            target = OUT / f"{page.stem}.{kind}"
+            target = out / f"{page.stem}.{kind}"
             options = ["--standalone", f"--resource-path={page.parent}", f"--metadata=pagetitle:{title}"]
             if kind == "html":
                 options += ["--embed-resources", f"--css={page.parent / 'blog.css'}"]
             pypandoc.convert_file(str(page), kind, format="gfm", outputfile=str(target), extra_args=options)
-            print(f"wrote {target.relative_to(DOCS.parent)}")
+            print(f"wrote {target}")
 
 
 if __name__ == "__main__":

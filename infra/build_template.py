@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 from shoplake import __version__, contract, queries
@@ -24,7 +25,7 @@ def build() -> str:
         ValueError: It is larger than create-stack takes, or names something unknown.
     """
     parts = {
-        "package": f"shoplake[s3]=={__version__}",
+        "wheel": ",".join([f"shoplake-{__version__}-py3-none-any.whl", *_libraries()]),
         "queries": "\n".join(_query(query) for query in queries.five()),
         "generator": _read("src/shoplake/generate.py") + "\n\n" + _handler(),
         "setup": _read("infra/setup.py"),
@@ -41,6 +42,15 @@ def build() -> str:
     if len(text.encode()) > LARGEST:
         raise ValueError(f"the template has {len(text.encode()):,} bytes, {LARGEST:,} are allowed")
     return text
+
+
+def _libraries() -> list[str]:
+    """What the job needs beside the wheel's own requirements: its extra ``s3``, each without an upper bound.
+
+    Glue cuts its list of packages at commas, so ``obstore>=0.12,<0.13`` would be two broken ones.
+    """
+    extra = tomllib.loads(_read("pyproject.toml"))["project"]["optional-dependencies"]["s3"]
+    return [requirement.partition(",")[0] for requirement in extra]
 
 
 def _query(query: queries.NamedQuery) -> str:

@@ -116,7 +116,8 @@ class Stack:
             name, given = next(iter(node.items()))
             if name == "Ref" or name.startswith("Fn::"):
                 return self._function(name, given)
-        return {key: self._value(one) for key, one in node.items()}
+        resolved = {key: self._value(one) for key, one in node.items()}
+        return {key: one for key, one in resolved.items() if one is not None}
 
     def _function(self, name: str, given: Any) -> Any:  # noqa: PLR0911 - one return a function
         if name == "Ref":
@@ -146,7 +147,9 @@ class Stack:
             return self._arn(found[2].removesuffix(".Arn"))
         return str(self._reference(found[2]))
 
-    def _reference(self, name: str) -> str | int:
+    def _reference(self, name: str) -> str | int | None:
+        if name == "AWS::NoValue":
+            return None
         fixed = {"AWS::AccountId": ACCOUNT, "AWS::Region": self._region, "AWS::Partition": "aws"}
         if name in fixed:
             return fixed[name]

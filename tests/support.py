@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -173,6 +173,18 @@ def command(*words: object) -> Told:
     finally:
         sys.argv = argv
     return Told(code, out.getvalue(), err.getvalue())
+
+
+def once_before(monkeypatch: pytest.MonkeyPatch, cls: type, method: str, other: Callable[[], object]) -> None:
+    """Before a method's real work, once, somebody else does all of theirs."""
+    real, turns = getattr(cls, method), iter([other])
+
+    def wrapper(*args: Any, **more: Any) -> Any:
+        for turn in turns:
+            turn()
+        return real(*args, **more)
+
+    monkeypatch.setattr(cls, method, wrapper)
 
 
 def data_files(lake: Place, table: str) -> dict[str, tuple[Any, Any]]:

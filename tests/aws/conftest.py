@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("moto", reason="moto is not installed")
-
 from infra import grade
 from tests.aws import support
 

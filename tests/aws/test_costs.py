@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from shoplake.aws import costs
@@ -11,9 +13,21 @@ from tests.support import command
 
 def test_every_price_has_its_source_and_date():
     listed = costs.price_list()
-    assert listed["source"]
-    assert listed["read"]
-    assert all(price > 0 for price in listed["prices"].values())
+    assert date.fromisoformat(listed["checked"]) >= date(2026, 11, 23)
+    for one in listed["prices"].values():
+        assert one["usd"] > 0
+        assert one["source"].startswith("https://aws.amazon.com/")
+        assert one["seen"].startswith("https://")
+        assert one["says"]
+
+
+def test_every_price_is_in_the_bill(monkeypatch: pytest.MonkeyPatch):
+    """A dollar more for any unit makes the day dearer."""
+    listed = costs.prices()
+    before = sum(line.dollars for line in costs.daily(15, costs.Usage()))
+    for name in listed:
+        monkeypatch.setattr(costs, "prices", lambda dearer=name: {**listed, dearer: listed[dearer] + 1})
+        assert sum(line.dollars for line in costs.daily(15, costs.Usage())) > before
 
 
 def test_glue_is_billed_by_runs_and_files():
@@ -34,7 +48,7 @@ def test_the_command_sums_each_schedule():
     assert [bill["usd_a_day"] for bill in bills] == sorted((bill["usd_a_day"] for bill in bills), reverse=True)
     for bill in bills:
         assert bill["usd_a_day"] == pytest.approx(sum(line["dollars"] for line in bill["lines"]), abs=1e-3)
-    assert command("cost", "--every", "30", "--format", "csv").out.count("\n30,") == 7
+    assert command("cost", "--every", "30", "--format", "csv").out.count("\n30,") == 9
     assert "Glue every 15 minutes" in command("cost").out
 
 

@@ -80,24 +80,36 @@ def test_what_is_not_said_again_stays_as_it_was(account: Any):
 def test_from_a_checkout_the_wheel_goes_where_the_job_looks_for_it(
     account: Any, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    asked: list[dict[str, str]] = []
-
-    def apply(_: Any, __: str, ___: str, parameters: dict[str, str]) -> dict[str, str]:
-        asked.append(parameters)
-        boto3.client("s3").create_bucket(
-            Bucket="capstone-lake-x-123456789012", CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
-        return {"LakeBucketName": "capstone-lake-x-123456789012"}
-
-    monkeypatch.setattr(stack, "apply", apply)
     monkeypatch.setattr(deploy, "build_wheel", lambda *_: wheel)
-    deploy.deploy(wanted(ROOT), cloud())
-    place, *others = asked[0]["ShoplakePackage"].split(",")
+    outputs = deploy.deploy(wanted(ROOT), cloud())
+    package = emulate.Stack({"StudentId": "x"}, REGION).of("AWS::Glue::Job")[0]["DefaultArguments"]
+    place, *others = package["--additional-python-modules"].split(",")
     bucket, _, key = place.removeprefix("s3://").partition("/")
-    content = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    assert content == wheel.read_bytes()
+    assert bucket == outputs["LakeBucketName"]
+    assert boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == wheel.read_bytes()
     assert [text for text in others if text.startswith("obstore")]
-    assert all("<" not in text and "," not in text for text in others)
+    assert all("<" not in text for text in others)
+
+
+def test_after_the_briefs_command_alone_deploy_is_the_one_step_that_is_left(
+    aws: str, wheel: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """create-stack with one parameter: the trigger waits, so that no run fails; deploy brings the package and starts it."""
+    monkeypatch.setattr(deploy, "build_wheel", lambda *_: wheel)
+    made = emulate.Stack({"StudentId": "x"}, REGION)
+    emulate.create(made, NAME)
+    trigger = made.outputs["GlueTriggerName"]
+    assert boto3.client("glue").get_trigger(Name=trigger)["Trigger"]["State"] == "CREATED"
+    assert f"shoplake deploy --student-id x --region {REGION}" in made.outputs["NextStep"]
+    deploy.deploy(wanted(ROOT), cloud())
+    assert boto3.client("glue").get_trigger(Name=trigger)["Trigger"]["State"] == "ACTIVATED"
+
+
+def test_a_named_package_is_installed_and_no_wheel_is_built(account: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(deploy, "build_wheel", None)
+    deploy.deploy(wanted(ROOT, ShoplakePackage="shoplake[s3]==9"), cloud())
+    found = boto3.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]["Parameters"]
+    assert {"ParameterKey": "ShoplakePackage", "ParameterValue": "shoplake[s3]==9"} in found
 
 
 def test_the_wheel_holds_what_the_job_and_deploy_need(wheel: Path):
@@ -111,6 +123,11 @@ def test_the_wheel_holds_what_the_job_and_deploy_need(wheel: Path):
         "shoplake/aws/prices.json",
     } <= names
     assert inside == stack.template()
+
+
+def test_a_role_for_the_schedule_has_to_be_there_if_it_is_named(account: Any):
+    with pytest.raises(UsageError, match="this account has no role scheduler"):
+        deploy.deploy(wanted(SchedulerRole="scheduler"), cloud())
 
 
 def test_an_account_without_the_role_is_told_before_anything_is_made(aws: str):

@@ -15,7 +15,6 @@ import pytest
 
 from tests.aws import support
 
-pytest.importorskip("awslambdaric", reason="the Lambda runtime interface client is not installed")
 AT = datetime(2025, 11, 18, 14, 2, 37, tzinfo=UTC)  # rate(5 minutes) counts from when the rule was made
 
 

@@ -18,9 +18,11 @@ SOURCE = "arn:aws:s3:::capstone-events-a-b-123456789012"
 LAKE = "arn:aws:s3:::capstone-lake-a-b-123456789012"
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 TABLE = f"{GLUE}:table/shoplake_a_b/events"
+GENERATOR = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:capstone-generator-a-b"
 # What each call of the code needs. A call that is not here fails the test: its permission has to be thought of.
 CALLS = {
     "Generator": {"put_object": [("s3:PutObject", f"{SOURCE}/events/year=2025/x.jsonl.gz")]},
+    "Scheduler": {"targets": [("lambda:InvokeFunction", GENERATOR)]},  # EventBridge calls, no code of ours
     "Setup": {
         "put_object": [("s3:PutObject", f"{LAKE}/code/job.py"), ("s3:PutObject", f"{LAKE}/queries.sql")],
         "object_versions.delete": [
@@ -101,7 +103,7 @@ def calls(path: Path) -> set[str]:
     return found - {"get_paginator", "get_range", "create_connection"}  # the last is a socket
 
 
-@pytest.mark.parametrize("role", CALLS)
+@pytest.mark.parametrize("role", CODE)
 def test_the_table_of_calls_is_what_the_code_calls(role: str):
     assert set().union(*(calls(ROOT / path) for path in CODE[role])) == set(CALLS[role])
 
@@ -129,6 +131,8 @@ def test_every_statement_is_limited_to_this_stack(role: str):
     [
         ("Generator", "s3:DeleteObject", f"{SOURCE}/events/x"),
         ("Generator", "s3:PutObject", f"{LAKE}/lake/catalog.json"),
+        ("Scheduler", "lambda:InvokeFunction", GENERATOR.replace("generator", "setup")),
+        ("Scheduler", "lambda:InvokeFunction", f"{GENERATOR}c"),
         ("Pipeline", "s3:PutObject", f"{SOURCE}/events/x"),
         ("Pipeline", "s3:DeleteObject", f"{SOURCE}/events/x"),
         ("Pipeline", "s3:PutObject", f"{LAKE}/code/job.py"),
@@ -140,3 +144,17 @@ def test_every_statement_is_limited_to_this_stack(role: str):
 )
 def test_what_a_role_is_not_for_it_does_not_allow(role: str, action: str, resource: str):
     assert not allows(role, action, resource)
+
+
+def test_the_schedulers_role_is_for_the_generators_rule_only():
+    roles, stack = emulate.Stack({"StudentId": "a-b"}, REGION, ROLES), emulate.Stack({"StudentId": "a-b"}, REGION)
+    (trust,) = roles.resources["Scheduler"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    rule = stack.resources["EventGeneratorSchedule"]["Properties"]["Name"]
+    assert trust["Principal"] == {"Service": "events.amazonaws.com"}
+    assert trust["Condition"] == {"ArnEquals": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"}}
+    assert stack.resources["EventGeneratorFunction"]["Properties"]["FunctionName"] == GENERATOR.rpartition(":")[2]
+
+
+def test_each_output_of_the_roles_is_a_parameter_of_the_template():
+    names = set(emulate.read(ROLES)["Outputs"]) - {"AnalystRole"}
+    assert names == {name for name in emulate.read()["Parameters"] if name.endswith("Role")}

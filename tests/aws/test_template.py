@@ -10,7 +10,7 @@ import pytest
 
 from infra import build_template, emulate
 from infra.emulate import TEMPLATE
-from shoplake import queries
+from shoplake import __version__, queries
 from tests.aws.support import REGION, ROLES, ROOT
 
 ANSWERS = ROOT / "docs" / "aws.md"
@@ -31,8 +31,9 @@ def test_create_stack_takes_it_as_a_template_body():
 
 @pytest.mark.parametrize("path", [TEMPLATE, ROLES], ids=lambda path: path.name)
 def test_cfn_lint_has_nothing_to_say(path: Path):
-    cfnlint = pytest.importorskip("cfnlint.api", reason="cfn-lint is not installed")
-    found = cfnlint.lint_all(path.read_text("utf-8"))
+    from cfnlint import api
+
+    found = api.lint_all(path.read_text("utf-8"))
     assert [str(match) for match in found if not match.rule.id.startswith("I")] == []  # informational: off by default
 
 
@@ -58,6 +59,15 @@ def test_the_roles_default_to_lab_role_and_can_be_named(stack: emulate.Stack):
     for logical, role in (("EventGeneratorFunction", "g"), ("SetupFunction", "s"), ("Job", "p")):
         assert stack.resources[logical]["Properties"]["Role"].endswith(":role/LabRole")
         assert named.resources[logical]["Properties"]["Role"].endswith(f":role/{role}")
+
+
+def test_the_schedule_needs_no_role_and_takes_one(stack: emulate.Stack):
+    (plain,) = stack.resources["EventGeneratorSchedule"]["Properties"]["Targets"]
+    assert "RoleArn" not in plain
+    named = emulate.Stack({"StudentId": "x", "SchedulerRole": "e"}, REGION)
+    (target,) = named.resources["EventGeneratorSchedule"]["Properties"]["Targets"]
+    assert target["RoleArn"].endswith(":role/e")
+    assert stack.of("AWS::Lambda::Permission")[0]["Principal"] == "events.amazonaws.com"
 
 
 def test_buckets_are_private_encrypted_and_reached_by_tls_only(stack: emulate.Stack):
@@ -128,9 +138,23 @@ def test_the_job_reads_every_argument_that_is_its_own(stack: emulate.Stack):
 
 
 def test_what_glue_installs_has_no_comma_inside_a_requirement(stack: emulate.Stack):
-    """Glue cuts the list at commas: ``shoplake[s3,aws]`` would be two broken packages."""
+    """Glue cuts the list at commas: ``obstore>=0.12,<0.13`` would be two broken packages."""
     package = stack.resources["Job"]["Properties"]["DefaultArguments"]["--additional-python-modules"]
-    assert re.fullmatch(r"shoplake\[s3\]==[\d.]+", package)
+    wheel, *others = package.split(",")
+    assert wheel == f"s3://{stack.outputs['LakeBucketName']}/code/shoplake-{__version__}-py3-none-any.whl"
+    assert others
+    assert all(re.fullmatch(r"[a-z]+>=[\d.]+", one) for one in others)
+
+
+def test_without_a_package_the_pipeline_waits_and_says_for_what(stack: emulate.Stack):
+    """No run can succeed before it is there; until the name is ours on PyPI, nobody else's package may run as it."""
+    assert stack.resources["Trigger"]["Properties"]["StartOnCreation"] is False
+    assert "shoplake deploy --student-id a-b" in stack.outputs["NextStep"]
+    named = emulate.Stack({"StudentId": "a-b", "ShoplakePackage": "shoplake[s3]==9"}, REGION)
+    assert named.resources["Trigger"]["Properties"]["StartOnCreation"] is True
+    job = named.resources["Job"]["Properties"]["DefaultArguments"]
+    assert job["--additional-python-modules"] == "shoplake[s3]==9"
+    assert "every 15 minutes" in named.outputs["NextStep"]
 
 
 def test_athena_cannot_scan_without_limit(stack: emulate.Stack):

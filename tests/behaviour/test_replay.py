@@ -2,7 +2,6 @@
 
 import gzip
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +29,7 @@ from tests.support import (
     ingest,
     judge_files,
     key,
+    once_before,
     oracle,
     prepare,
     put,
@@ -389,20 +389,12 @@ def test_an_event_that_a_replayed_file_gains(tmp_path):
 # ----------------------------------------------------------------------------------------------------------------- races
 
 
+@pytest.mark.usefixtures("unlocked")
 def test_a_replay_that_loses_a_race_plans_anew(shop, monkeypatch):
     """Overtaken by an ingest before its commit, a replay does its files again from the fresh view, and both count."""
     source, lake = shop
-    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
     put(source, 14, purchases(14))
-    publish = Commit.publish
-    turns = iter([lambda: ingest(source, lake)])
-
-    def overtaken(commit):
-        for turn in turns:
-            turn()
-        return publish(commit)
-
-    monkeypatch.setattr(Commit, "publish", overtaken)
+    once_before(monkeypatch, Commit, "publish", lambda: ingest(source, lake))
     done, _ = again(source, lake, at(15), at(16))
     assert done.files == 3
     truth(source, lake)

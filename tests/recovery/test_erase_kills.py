@@ -3,7 +3,6 @@
 import gzip
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import Lake
 from shoplake.storage import LocalStorage
-from tests.support import command, dump, event, events, ingest, key, put
+from tests.support import command, dump, event, events, ingest, key, once_before, put
 
 DRIVER = Path(__file__).with_name("erase_driver.py")
 DIED = 9
@@ -127,32 +126,13 @@ def full_ledger(lake):
 # ----------------------------------------------------------------------------------------------------------------- races
 
 
-@pytest.fixture
-def unlocked(monkeypatch):
-    """No lock: as on storages that have none."""
-    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
-
-
-def overtaken(monkeypatch, cls, method, other):
-    """Before the method's real work, once, somebody else does all of theirs."""
-    real = getattr(cls, method)
-    turns = iter([other])
-
-    def wrapper(*args, **more):
-        for turn in turns:
-            turn()
-        return real(*args, **more)
-
-    monkeypatch.setattr(cls, method, wrapper)
-
-
 @pytest.mark.usefixtures("unlocked")
 @pytest.mark.parametrize(("cls", "method"), [(Commit, "replace"), (DuckDBEngine, "gold"), (Commit, "publish")])
 def test_an_ingest_overtakes_the_erasure(source, lake, truth, monkeypatch, cls, method):
     """An erasure that an ingest overtakes plans anew, and erases from what the ingest brought, too."""
     put(source, 3, [mine(60), event(61)])
 
-    overtaken(monkeypatch, cls, method, lambda: ingest(source, lake))
+    once_before(monkeypatch, cls, method, lambda: ingest(source, lake))
     told = command("erase", "--user", PERSON, "--lake", lake, "--source", source, "--yes", "--format", "json")
     monkeypatch.undo()
     assert told.code == 0
@@ -173,7 +153,7 @@ def test_an_erasure_overtakes_an_ingest(source, lake, monkeypatch, cls, method):
     def other():
         assert command("erase", "--user", PERSON, "--lake", lake, "--yes").code == 0
 
-    overtaken(monkeypatch, cls, method, other)
+    once_before(monkeypatch, cls, method, other)
     ingest(source, lake)
     monkeypatch.undo()
     assert PERSON not in repr(dump(lake))
@@ -188,7 +168,7 @@ def test_two_erasures_at_once(source, lake, monkeypatch, cls, method):
     def other():
         assert command("erase", "--user", "u_3", "--lake", lake, "--yes").code == 0
 
-    overtaken(monkeypatch, cls, method, other)
+    once_before(monkeypatch, cls, method, other)
     told = command("erase", "--user", PERSON, "--lake", lake, "--yes")
     monkeypatch.undo()
     assert told.code == 0
@@ -201,7 +181,7 @@ def test_two_erasures_at_once(source, lake, monkeypatch, cls, method):
 def test_a_producer_replaces_a_raw_file_meanwhile(source, lake, monkeypatch):
     """A raw file that is replaced while it is looked through is left as it is, and named; the next erasure does it."""
     other = [mine(70), event(71)]
-    overtaken(monkeypatch, LocalSource, "replace", lambda: put(source, 1, other))
+    once_before(monkeypatch, LocalSource, "replace", lambda: put(source, 1, other))
     told = command("erase", "--user", PERSON, "--lake", lake, "--source", source, "--raw", "--yes", "--format", "json")
     monkeypatch.undo()
     assert told.code == 1

@@ -53,15 +53,20 @@ def changes(source):
     put(source, 2, [*events(10, first=36), event(102, timestamp="2025-11-19T01:00:00Z"), event(103, user_id="")])
 
 
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory):
-    """The tables after both steps, undisturbed."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+def undisturbed(folder):
+    """The tables after both steps."""
     first_files(folder / "raw")
     ingest(folder / "raw", folder / "lake")
     changes(folder / "raw")
     ingest(folder / "raw", folder / "lake")
-    tables = dump(folder / "lake")
+    return dump(folder / "lake")
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """The tables after both steps, which are those of one run over all files."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tables = undisturbed(folder)
     ingest(folder / "raw", folder / "fresh")
     assert tables == dump(folder / "fresh")
     return tables

@@ -1,7 +1,5 @@
 """Runs that change one lake at the same time without waiting for each other: one wins, the other plans anew."""
 
-from contextlib import nullcontext
-
 import pytest
 
 import shoplake
@@ -20,29 +18,11 @@ from tests.support import (
     five_answers,
     ingest,
     judge_files,
+    once_before,
     oracle,
     prepare,
     put,
 )
-
-
-@pytest.fixture
-def unlocked(monkeypatch):
-    """No lock: as on storages that have none."""
-    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
-
-
-def overtaken(monkeypatch, cls, method, other):
-    """Before the method's real work, once, another run does all of its own."""
-    real = getattr(cls, method)
-    turns = iter([other])
-
-    def wrapper(*args, **more):
-        for turn in turns:
-            turn()
-        return real(*args, **more)
-
-    monkeypatch.setattr(cls, method, wrapper)
 
 
 def noted(source, lake):
@@ -79,7 +59,7 @@ def test_the_older_view_never_wins(place, monkeypatch, cls, method):
         assert ingest(raw, lake).batches >= 1
         put(raw, 3, events(5, first=60))  # only the overtaken run, planning anew, can take this one
 
-    overtaken(monkeypatch, cls, method, other)
+    once_before(monkeypatch, cls, method, other)
     _, notes = noted(raw, lake)
     monkeypatch.undo()
     assert len([note for note in notes if "planning anew" in note]) == 1
@@ -125,7 +105,7 @@ def test_a_loser_leaves_nothing(place, monkeypatch):
     """What the loser of a race had written is gone."""
     raw, lake = place / "raw", place / "lake"
     put(raw, 0, events(20))
-    overtaken(monkeypatch, Commit, "publish", lambda: ingest(raw, lake))
+    once_before(monkeypatch, Commit, "publish", lambda: ingest(raw, lake))
     report, _ = noted(raw, lake)
     assert report.batches == 0
     stored = {str(path) for path in lake.rglob("*.parquet")}
@@ -138,7 +118,7 @@ def test_two_first_runs(place, monkeypatch):
     """Two runs that make the lake at the same moment make one lake."""
     raw, lake = place / "raw", place / "lake"
     put(raw, 0, events(20))
-    overtaken(monkeypatch, Lake, "swap", lambda: ingest(raw, lake))
+    once_before(monkeypatch, Lake, "swap", lambda: ingest(raw, lake))
     ingest(raw, lake)
     monkeypatch.undo()
     ingest(raw, place / "fresh")

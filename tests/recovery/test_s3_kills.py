@@ -18,7 +18,7 @@ import pytest
 from shoplake import verify
 from shoplake.errors import UsageError
 from shoplake.lake import Lake
-from tests.recovery.test_kills import DIED, DRIVER, changes, first_files
+from tests.recovery.test_kills import DIED, DRIVER, changes, first_files, undisturbed
 from tests.support import answers, dump, ingest, oracle
 
 FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"
@@ -45,12 +45,7 @@ def ended(process):
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
     """The tables after both steps, undisturbed, on local files."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    first_files(folder / "raw")
-    ingest(folder / "raw", folder / "lake")
-    changes(folder / "raw")
-    ingest(folder / "raw", folder / "lake")
-    return dump(folder / "lake")
+    return undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture(scope="module")

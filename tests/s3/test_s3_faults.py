@@ -47,6 +47,12 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(discover, "RANGE_BYTES", 400)
 
 
+def patient(monkeypatch):
+    """Enough for another run to do all its work meanwhile."""
+    monkeypatch.setattr(s3, "STALLED_SECONDS", 60)
+    monkeypatch.setattr(s3, "RETRY_SECONDS", 60)
+
+
 @pytest.fixture
 def proxy(s3_place, s3_url):
     """What is between a disturbed run and the server; what it spoils is set later."""
@@ -218,8 +224,7 @@ def test_answer_to_the_swap_lost(s3_place, proxy, truth):
 
 def test_answer_to_the_swap_lost_and_overtaken(s3_place, proxy, truth, monkeypatch):
     """The swap was done, its answer lost, and another run built upon it before this one could look: its files stay."""
-    monkeypatch.setattr(s3, "STALLED_SECONDS", 60)  # the other run takes its time
-    monkeypatch.setattr(s3, "RETRY_SECONDS", 60)
+    patient(monkeypatch)
     begin(s3_place)
     change(s3_place)
     swapped: list[Any] = []
@@ -246,8 +251,7 @@ def test_answer_to_the_swap_lost_and_overtaken(s3_place, proxy, truth, monkeypat
 
 def test_overtaken_at_the_swap(s3_place, proxy, truth, monkeypatch):
     """Another run commits while this one's swap is on its way: it is refused, and this run plans anew, tidy or not."""
-    monkeypatch.setattr(s3, "STALLED_SECONDS", 60)  # the other run takes its time
-    monkeypatch.setattr(s3, "RETRY_SECONDS", 60)
+    patient(monkeypatch)
     begin(s3_place)
     change(s3_place)
     swapped: list[Any] = []

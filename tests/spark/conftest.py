@@ -9,5 +9,8 @@ from shoplake.engines import spark_session
 def iceberg(session):
     """A session of its own with Iceberg."""
     if "iceberg" not in session.conf.get("spark.jars.packages", ""):
-        pytest.skip(f"Maven Central cannot be reached, so there is no {spark_session.ICEBERG}")
+        pytest.skip(
+            f"{spark_session.ICEBERG} could not be fetched: it needs Maven Central (https://repo1.maven.org) once,"
+            " then it is kept in ~/.ivy2"
+        )
     return session.newSession()

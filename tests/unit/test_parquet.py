@@ -79,7 +79,7 @@ def test_reads_what_was_written() -> None:
     assert both.to_pylist() == rows.select(some).to_pylist() * 2
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc, which is Linux's")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc, which only Linux has")
 def test_a_read_starts_no_thread(tmp_path: Path) -> None:
     """A thread of Arrow that still holds the file while Python ends aborts the process."""
     file = tmp_path / "events.parquet"

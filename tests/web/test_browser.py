@@ -10,19 +10,16 @@ from collections import Counter
 from contextlib import contextmanager
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from shoplake.lake import Lake
 from tests.support import command, events, ingest, put
 from tests.web.support import DAYS, HOSTILE, build, truth
 
-webdriver = pytest.importorskip("selenium.webdriver")
-pytest.importorskip("uvicorn", reason="the extra web is not installed")
-
-from selenium.webdriver.chrome.service import Service  # noqa: E402 - after the question whether it is there
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),

@@ -12,18 +12,16 @@ from importlib import resources
 from threading import Barrier
 
 import pytest
+from starlette import testclient
 
 from shoplake.discover import open_source
 from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from shoplake.settings import Settings
-from shoplake.web import data, pages
+from shoplake.web import app, data, pages
 from shoplake.web.data import Shop
 from tests.support import command, event, events, everywhere, ingest, judge_files, key, put, put_bytes
 from tests.web.support import BROKEN, DAYS, HOSTILE, answered, build, exported_data, slot_times, tree, truth
-
-app = pytest.importorskip("shoplake.web.app", reason="the extra web is not installed")
-testclient = pytest.importorskip("starlette.testclient")
 
 STATIC = resources.files("shoplake.web").joinpath("static")
 ADDRESSES = ("/", "/api/version", "/api/answers", "/api/health", "/static/dashboard.css", "/static/words.js")

@@ -31,6 +31,7 @@ class Usage:
         run_file_seconds: Billed seconds more for each file of a run; assumed.
         run_puts: PUT, LIST and COPY requests of a run.
         run_gets: GET requests of a run.
+        run_log_bytes: Bytes that a run writes into its logs; assumed.
         queries: Queries on Athena a day.
         query_bytes: Bytes that one of the five questions scans.
     """
@@ -46,6 +47,7 @@ class Usage:
     run_file_seconds: float = 15.0
     run_puts: int = 35
     run_gets: int = 53
+    run_log_bytes: int = 1_000_000
     queries: int = 100
     query_bytes: int = ATHENA_LEAST_BYTES
 
@@ -61,14 +63,19 @@ class Line:
 
 
 def price_list() -> dict[str, Any]:
-    """The listed prices, with their source and date."""
+    """The listed prices, with the day they were looked up, and for each where."""
     text = resources.files("shoplake.aws").joinpath("prices.json").read_text("utf-8")
     return dict(json.loads(text))
 
 
+def prices() -> dict[str, float]:
+    """Dollars for a unit of each thing that is billed."""
+    return {name: float(one["usd"]) for name, one in price_list()["prices"].items()}
+
+
 def daily(every: int, usage: Usage) -> list[Line]:
     """A day's bill, with Glue running every so many minutes."""
-    price = price_list()["prices"]
+    price = prices()
     runs = 24 * 60 / every
     seconds = max(60.0, usage.run_seconds + usage.run_file_seconds * FILES_A_DAY / runs)
     dpu_hours = runs * usage.dpus * seconds / 3600
@@ -77,7 +84,8 @@ def daily(every: int, usage: Usage) -> list[Line]:
     puts, gets = runs * usage.run_puts + FILES_A_DAY, runs * usage.run_gets + FILES_A_DAY
     scanned = usage.queries * max(usage.query_bytes, ATHENA_LEAST_BYTES)
     month = 1 / 30
-    watch = month * (METRICS * price["cloudwatch_metric_month"] + ALARMS * price["cloudwatch_alarm_month"])
+    metrics, alarms = METRICS * price["cloudwatch_metric_month"], ALARMS * price["cloudwatch_alarm_month"]
+    logs = runs * usage.run_log_bytes / GIB
     return [
         Line(f"Glue, every {every} minutes", dpu_hours, "DPU hours", dpu_hours * price["glue_dpu_hour"]),
         Line(
@@ -90,10 +98,12 @@ def daily(every: int, usage: Usage) -> list[Line]:
         Line("S3 PUT, LIST", puts, "requests", puts * price["s3_put_list"]),
         Line("S3 GET", gets, "requests", gets * price["s3_get"]),
         Line("Athena", scanned / GIB, "GiB scanned", athena_dollars(scanned)),
-        Line("CloudWatch metrics and alarms", METRICS + ALARMS, "", watch),
+        Line("CloudWatch metrics and alarms", METRICS + ALARMS, "", month * (metrics + alarms)),
+        Line("CloudWatch dashboard", 1, "", month * price["cloudwatch_dashboard_month"]),
+        Line("CloudWatch logs", logs, "GiB", logs * price["cloudwatch_logs_gb"]),
     ]
 
 
 def athena_dollars(scanned: int) -> float:
     """What Athena bills for scanned bytes."""
-    return float(scanned / 10**12 * price_list()["prices"]["athena_tb"])
+    return scanned / 10**12 * prices()["athena_tb"]

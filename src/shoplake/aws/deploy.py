@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field
 from importlib import util
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 from shoplake.aws import clients, stack
 from shoplake.aws.stack import Cloud
@@ -29,7 +27,7 @@ class Wanted:
         student: Names everything in the stack.
         name: The stack's name.
         body: The template.
-        version: The release that Glue installs where no wheel is uploaded.
+        version: The release that Glue installs where there is no checkout.
         parameters: Parameters of the template beside ``StudentId``.
         checkout: The source tree whose wheel is built and uploaded; None to install the release of the same version.
     """
@@ -60,19 +58,14 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
     """
     with clients.explained(f"deploying {wanted.name}"):
         cloud.client("cloudformation")  # says at once that no region is named
-        account = cloud.client("sts").get_caller_identity()["Account"]
+        cloud.client("sts").get_caller_identity()  # that there are credentials
         _check_roles(cloud, wanted.parameters)
-        parameters = {
-            "StudentId": wanted.student,
-            "ShoplakePackage": f"shoplake[s3]=={wanted.version}",
-            **wanted.parameters,
-        }
-        wheel = None
+        release = "" if wanted.checkout else f"shoplake[s3]=={wanted.version}"  # empty: the template's own, the wheel
+        parameters = {"StudentId": wanted.student, "ShoplakePackage": release, **wanted.parameters}
         with tempfile.TemporaryDirectory() as folder:
-            if wanted.checkout and "ShoplakePackage" not in wanted.parameters:
-                wheel = build_wheel(wanted.checkout, Path(folder))
-                place = f"s3://capstone-lake-{wanted.student}-{account}/code/{wheel.name}"
-                parameters["ShoplakePackage"] = ",".join([place, *libraries(wheel)])
+            wheel = None
+            if wanted.checkout and not parameters["ShoplakePackage"]:
+                wheel = build_wheel(wanted.checkout, Path(folder))  # before anything is made: it may fail
             outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
             if wheel:
                 with wheel.open("rb") as content:
@@ -113,23 +106,11 @@ def build_wheel(checkout: Path, folder: Path) -> Path:
     return next(folder.glob("shoplake-*.whl"))
 
 
-def libraries(wheel: Path) -> list[str]:
-    """What the job needs beside a wheel's own requirements: its extra ``s3``, in a form that has no commas.
-
-    Glue cuts its list of packages at commas, so of ``obstore>=0.12,<0.13`` only the lower bound is given.
-    """
-    with ZipFile(wheel) as archive:
-        about = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        text = archive.read(about).decode()
-    wanted = re.findall(r"^Requires-Dist: ([\w.-]+)([^;]*);\s*extra == ['\"]s3['\"]\s*$", text, re.MULTILINE)
-    lower = {name: re.search(r">=[\w.]+", bounds) for name, bounds in wanted}
-    return sorted(name + (bound[0] if bound else "") for name, bound in lower.items())
-
-
 def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:
     """Look for the roles before anything is made; who may not look finds out from the stack."""
     service = cloud.client("iam")
-    for name in sorted({parameters.get(role, _DEFAULT_ROLE) for role in _ROLES}):
+    wanted = {parameters.get(role, _DEFAULT_ROLE) for role in _ROLES} | {parameters.get("SchedulerRole", "")}
+    for name in sorted(wanted - {""}):
         try:
             service.get_role(RoleName=name.rpartition("/")[2])
         except service.exceptions.NoSuchEntityException as error:

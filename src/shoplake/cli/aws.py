@@ -114,7 +114,7 @@ def cost(  # noqa: PLR0917 - one parameter an option
             {
                 "currency": listed["currency"],
                 "region": listed["region"],
-                "prices_read": listed["read"],
+                "prices_checked": listed["checked"],
                 "days": [
                     {
                         "every_minutes": minutes,
@@ -136,7 +136,10 @@ def cost(  # noqa: PLR0917 - one parameter an option
                 [*shown, ("together", "", "", total)],
                 f"Glue every {minutes} minutes",
             )
-        output.say(f"Prices: {listed['source']}, {listed['read']}.")
+        output.say(
+            f"Prices meant for {listed['region']}, looked up on {listed['checked']}, without free tiers. Not every source names"
+            " the region: see docs/aws.md."
+        )
 
 
 @click.command(

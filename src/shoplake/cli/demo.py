@@ -35,15 +35,7 @@ def run(folder: Path, files: int, events_per_file: tuple[int, int], seed: int) -
     raw, held_back = folder / "raw", folder / "arriving"
     output.say(f"1. An hour of a shop: {files} files, one for every five minutes (seed {seed})")
     with output.progress("generating", "events", shown=True) as (begin, advance):
-        before = 0
-
-        def on_progress(done: int, total: int) -> None:
-            nonlocal before
-            begin(total)
-            advance(done - before, done - before)
-            before = done
-
-        made = generate_files(raw, files, events_per_file, _START, seed, progress=on_progress)
+        made = generate_files(raw, files, events_per_file, _START, seed, progress=output.so_far(begin, advance))
     last = made[-1]
     held_back.parent.mkdir(exist_ok=True)
     shutil.move(last.path, held_back)

@@ -93,14 +93,6 @@ def generate(  # noqa: PLR0917 - one parameter an option
     span = _span(events_per_file)
     started = time.perf_counter()
     with output.progress("generating", "events", shown=style == "table") as (begin, advance):
-        before = 0
-
-        def on_progress(done: int, total: int) -> None:
-            nonlocal before
-            begin(total)
-            advance(done - before, done - before)
-            before = done
-
         try:
             made = generate_files(
                 Path(folder),
@@ -110,7 +102,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
                 seed,
                 profile,
                 faults=chosen,
-                progress=on_progress,
+                progress=output.so_far(begin, advance),
             )
         except (OverflowError, ValueError) as error:
             raise UsageError(

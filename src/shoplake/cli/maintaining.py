@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,11 @@ from shoplake.cli import options, output
 
 if TYPE_CHECKING:
     from shoplake.operations.maintain import Report
+
+
+def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any], Any]:
+    span = click.FloatRange(least)
+    return click.option(name, type=span, default=default, show_default=True, metavar="HOURS", help=about)
 
 
 @click.command(
@@ -24,22 +30,8 @@ if TYPE_CHECKING:
 )
 @options.lake
 @click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
-@click.option(
-    "--closed-after",
-    type=click.FloatRange(0),
-    default=2.0,
-    show_default=True,
-    metavar="HOURS",
-    help="Merge the files of hours, days and months that ended this long ago.",
-)
-@click.option(
-    "--older-than",
-    type=click.FloatRange(1),
-    default=24.0,
-    show_default=True,
-    metavar="HOURS",
-    help="Remove files that nothing needs if they were written this long ago; at least 1.",
-)
+@_hours("--closed-after", 0, 2.0, "Merge the files of hours, days and months that ended this long ago.")
+@_hours("--older-than", 1, 24.0, "Remove files that nothing needs if they were written this long ago; at least 1.")
 @options.style
 def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
     """Merge the many small files of closed hours, days and months, and remove files that nothing needs.

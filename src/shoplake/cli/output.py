@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -197,6 +197,19 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
 
     with bar:
         yield lambda total: bar.update(task, total=total), advance
+
+
+def so_far(begin: Callable[[int], None], advance: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Feeds a progress bar, given as its pair, from ``(done, total)``: the units done until then and all there are."""
+    before = 0
+
+    def told(done: int, total: int) -> None:
+        nonlocal before
+        begin(total)
+        advance(done - before, done - before)
+        before = done
+
+    return told
 
 
 def _nothing(*_: int) -> None:

@@ -1,0 +1,145 @@
+"""``shoplake query``: five answers, or one's own questions, for people and scripts."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from decimal import Decimal
+
+import pytest
+
+from tests.behaviour.cli.support import tells
+from tests.support import QUESTIONS, accepted, answers, dump, five_answers, judge_files
+
+
+def test_query_json(shop, call):
+    """All five answers as JSON: names, columns, rows; times in ISO 8601, money as text without loss."""
+    result = call("query", "all", "--lake", shop / "lake", "--format", "json")
+    assert (result.code, result.err) == (0, "")
+    assert [set(answer) for answer in result.json] == [{"name", "columns", "rows"}] * 5
+    assert [answer["name"] for answer in result.json] == list(QUESTIONS)
+    expected = five_answers(accepted(judge_files(shop / "raw")))
+    for answer in result.json:
+        rows = expected[answer["name"]]
+        assert len(answer["rows"]) == len(rows)
+        for found, row in zip(answer["rows"], rows, strict=True):
+            assert len(found) == len(answer["columns"]) == len(row)
+            for left, right in zip(found, row, strict=True):
+                if isinstance(right, Decimal):
+                    assert left == str(right)
+                elif hasattr(right, "hour"):
+                    assert left == right.isoformat() + "Z"
+                elif hasattr(right, "isoformat"):
+                    assert left == right.isoformat()
+                else:
+                    assert left == right
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_query_by_number_and_name(shop, call, number):
+    """A question is asked by number or name; without one, all five are."""
+    name = QUESTIONS[number - 1]
+    by_number = call("query", number, "--lake", shop / "lake", "--format", "json").json
+    assert by_number == call("query", name, "--lake", shop / "lake", "--format", "json").json
+    assert [answer["name"] for answer in by_number] == [name]
+    assert by_number[0] == call("query", "--lake", shop / "lake", "--format", "json").json[number - 1]
+
+
+def test_query_csv(shop, call):
+    """As CSV an answer is a header and its rows, and NULL is nothing."""
+    result = call("query", "conversion_funnel", "--lake", shop / "lake", "--format", "csv")
+    rows = list(csv.reader(io.StringIO(result.out)))
+    assert rows[0][:3] == ["product_id", "category", "views"]
+    assert len(rows) == 1 + len(answers(shop / "lake")["conversion_funnel"])
+    empty = call("query", "--sql", "SELECT NULL AS a, 'x,\"y\"' AS b", "--lake", shop / "lake", "--format", "csv")
+    assert empty.out == 'a,b\n,"x,""y"""\n'
+
+
+def test_query_table(shop, call):
+    """For a person the answers come with their questions."""
+    result = call("query", "--lake", shop / "lake")
+    assert (result.code, result.err) == (0, "")
+    for name in QUESTIONS:
+        assert name in result.out
+    assert "(none)" in result.out
+
+
+def test_query_sql(shop, call):
+    """A statement of one's own runs over the tables."""
+    sql = "SELECT event_type, count(*) AS many FROM events GROUP BY 1 ORDER BY 1;"
+    (answer,) = call("query", "--sql", sql, "--lake", shop / "lake", "--format", "json").json
+    assert answer["columns"] == ["event_type", "many"]
+    assert answer["rows"][0] == ["add_to_cart", 22]
+
+
+def test_query_values_as_json(shop, call):
+    """Lists, times, dates, decimals and structures become JSON."""
+    sql = "SELECT [1, 2] AS l, TIMESTAMP '2025-01-01 00:00:00.5' AS t, DATE '2025-01-01' AS d, 1.10::DECIMAL(9,2) AS m"
+    (answer,) = call("query", "--sql", sql, "--lake", shop / "lake", "--format", "json").json
+    assert answer["rows"] == [[[1, 2], "2025-01-01T00:00:00.500000Z", "2025-01-01", "1.10"]]
+
+
+@pytest.mark.parametrize(
+    "value", ["'nan'::DOUBLE", "'inf'::DOUBLE", "INTERVAL 1 DAY", "'a'::BLOB", "uuid()", "{'a': 1}"]
+)
+def test_query_odd_values_as_json(shop, call, value):
+    """Whatever a statement yields, the output is JSON that any reader reads."""
+    result = call("query", "--sql", f"SELECT {value} AS v", "--lake", shop / "lake", "--format", "json")
+    assert result.code == 0
+    json.loads(result.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_query_file(shop, call, tmp_path):
+    """A file of statements gives an answer each, with the names it gives them."""
+    (tmp_path / "named.sql").write_text(
+        "-- about this file\n\n-- 1. first: how many\nSELECT count(*) FROM events;\n\n-- 2. second\nSELECT 2 AS two\n"
+    )
+    found = call("query", "--file", tmp_path / "named.sql", "--lake", shop / "lake", "--format", "json").json
+    assert [(answer["name"], answer["rows"]) for answer in found] == [("first", [[110]]), ("second", [[2]])]
+    (tmp_path / "plain.sql").write_text("SELECT 1 AS a; SELECT ';' AS b; -- end\n")
+    found = call("query", "--file", tmp_path / "plain.sql", "--lake", shop / "lake", "--format", "json").json
+    assert [answer["rows"] for answer in found] == [[[1]], [[";"]]]
+
+
+BAD_QUESTIONS = {
+    "unknown name": ("revenue",),
+    "number out of range": ("6",),
+    "two questions": ("1", "--sql", "SELECT 1"),
+    "syntax": ("--sql", "SELEC 1"),
+    "unknown table": ("--sql", "SELECT * FROM orders"),
+    "division of texts": ("--sql", "SELECT CAST('x' AS INTEGER)"),
+    "empty": ("--sql", ""),
+    "only a comment": ("--sql", "-- nothing"),
+    "missing file": ("--file", "nothing.sql"),
+    "folder": ("--file", "."),
+}
+
+
+@pytest.mark.parametrize("name", BAD_QUESTIONS)
+@pytest.mark.parametrize("style", ["json", "table"])
+def test_bad_questions(shop, call, name, style):
+    """A question that cannot be answered exits with 2, says why on stderr and what to do."""
+    tells(call("query", *BAD_QUESTIONS[name], "--lake", shop / "lake", "--format", style), 2)
+
+
+def test_empty_file_of_questions(shop, call, tmp_path):
+    """A file without a statement is a usage error."""
+    (tmp_path / "empty.sql").write_text("-- nothing here\n")
+    tells(call("query", "--file", tmp_path / "empty.sql", "--lake", shop / "lake"), 2)
+
+
+def test_queries_change_nothing(shop, call):
+    """A statement cannot write to the lake's tables."""
+    before = dump(shop / "lake")
+    for sql in ("DELETE FROM events", "DROP VIEW events", "INSERT INTO events SELECT * FROM events"):
+        result = call("query", "--sql", sql, "--lake", shop / "lake")
+        assert "Traceback" not in result.err
+    assert dump(shop / "lake") == before
+
+
+def test_broken_pipe(shop):
+    """A reader that has seen enough is no error."""
+    command = f'"{sys.executable}" -m shoplake query --sql "SELECT * FROM range(100000)" --lake lake --format csv'
+    done = subprocess.run(f"{command} | head -1", shell=True, cwd=shop, capture_output=True, text=True, check=True)  # noqa: S602
+    assert (done.stdout, done.stderr) == ("range\n", "")
