@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -279,8 +278,6 @@ cli.add_command(cost)
 
 def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
-    gc.set_threshold(100_000)  # a fifth of the time of importing the table library went into looking for garbage
-    sys.setswitchinterval(0.0005)  # while that import runs, the threads that feed the engine need their turn at once
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as end:
