@@ -9,12 +9,16 @@ from pathlib import Path
 from shoplake.storage import LocalStorage
 
 
-class DyingOnce(LocalStorage):
-    """Kills its process right after it wrote the first data file of a table: what was written is there, nobody knows of it."""
+class OfTable(LocalStorage):
+    """Does something of its own to the data files of one table."""
 
     def __init__(self, root, table):
         super().__init__(root)
         self.table = table
+
+
+class DyingOnce(OfTable):
+    """Kills its process right after it wrote the first data file of a table: what was written is there, nobody knows of it."""
 
     def write(self, location, content):
         super().write(location, content)
@@ -24,12 +28,8 @@ class DyingOnce(LocalStorage):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Full(LocalStorage):
+class Full(OfTable):
     """Has no room for data files of a table."""
-
-    def __init__(self, root, table):
-        super().__init__(root)
-        self.table = table
 
     def write(self, location, content):
         if f"/{self.table}/data/" in location:

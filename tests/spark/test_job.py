@@ -95,7 +95,6 @@ def test_job_publishes(glue, tmp_path, monkeypatch):
 
 def test_graders_path(glue, session):
     """On an emulator of AWS, with the template's buckets, Data Catalog and arguments: all that `make grade` checks."""
-    pytest.importorskip("moto", reason="moto is not installed")
     from infra import grade
 
     def run(stack):
