@@ -70,6 +70,13 @@ def session(tmp_path_factory):
         started.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def spark_before_all(request):
+    """Where Spark computes in all tests, no fixture of a module may start one that lacks the packages."""
+    if support.ENGINE == "spark":
+        request.getfixturevalue("session")
+
+
 @pytest.fixture
 def unlocked(monkeypatch):
     """No run waits for another: as on storages that have no lock."""
