@@ -61,29 +61,31 @@ def test_missing_gold(shop):
     """An hour, and a day, that gold does not hold."""
     before = dump(shop / "lake")
     for table in GOLD:
-        rewrite(shop, table, [MIDNIGHT.date() if table == "activity_daily" else MIDNIGHT], None)
-    report = check(shop)
-    for table in GOLD:
-        difference = only(report, table)
-        assert difference.where == ("2025-11-19" if table == "activity_daily" else "2025-11-19T00:00:00Z")
-        assert difference.more["first"][0]["found"] is None
-    assert check(shop, repair=True).ok
-    assert dump(shop / "lake") == before
+        rewrite(shop, table, [partition(table, MIDNIGHT)], None)
+    found_and_mended(shop, before, MIDNIGHT, "found")
 
 
 def test_surplus_gold(shop):
     """Gold of an hour, and of a day, without any event."""
-    before = dump(shop / "lake")
-    nowhere = HOUR + timedelta(days=7)
+    before, nowhere = dump(shop / "lake"), HOUR + timedelta(days=7)
     for table in GOLD:
-        value = nowhere.date() if table == "activity_daily" else nowhere
+        value = partition(table, nowhere)
         rows = rows_of(shop, table).slice(0, 1)
         rewrite(shop, table, [value], with_value(rows, BY_NAME[table].key, pa.array([True]), value))
+    found_and_mended(shop, before, nowhere, "expected")
+
+
+def partition(table, hour):
+    return hour.date() if table == "activity_daily" else hour
+
+
+def found_and_mended(shop, before, hour, nothing):
+    """Each gold table differs in that hour, or its day, and has nothing on that side; repair brings the lake back."""
     report = check(shop)
     for table in GOLD:
         difference = only(report, table)
-        assert difference.where == ("2025-11-25" if table == "activity_daily" else "2025-11-25T14:00:00Z")
-        assert difference.more["first"][0]["expected"] is None
+        assert difference.where == f"{partition(table, hour):{'%F' if table == 'activity_daily' else '%FT%TZ'}}"
+        assert difference.more["first"][0][nothing] is None
     assert check(shop, repair=True).ok
     assert dump(shop / "lake") == before
 
