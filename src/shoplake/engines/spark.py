@@ -26,6 +26,7 @@ from shoplake.contract import EVENT_COLUMNS
 from shoplake.discover import Source, SourceFile
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.spark_session import cause
 from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.erasures import Erased
 from shoplake.errors import FatalError
@@ -73,9 +74,10 @@ class SparkEngine:
             session: Its cluster is used, its settings and views are left alone.
             lake: The lake that is written to; executors reach its storage, and Spark its files, under the same locations.
         """
-        self._spark = session.newSession()
-        for key, value in _SETTINGS.items():
-            self._spark.conf.set(key, value)
+        with _telling("start"):  # it may give up on a cluster that does not answer only now
+            self._spark = session.newSession()
+            for key, value in _SETTINGS.items():
+                self._spark.conf.set(key, value)
         self._writer = tasks.Writer(lake.storage)
 
     def check(
@@ -241,10 +243,8 @@ def _telling(doing: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        cause = next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else repr(error))
         raise FatalError(
-            f"Spark could not {doing}: {cause}",
+            f"Spark could not {doing}: {cause(error)}",
             remedy="Nothing was changed. See the log of Spark's driver and executors, then run the same command again.",
         ) from error
 

@@ -38,7 +38,8 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     """
     if util.find_spec("pyspark") is None:
         raise UsageError("the Spark engine needs PySpark", remedy="pip install 'shoplake[spark]'")
-    from pyspark.errors import PySparkRuntimeError
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     if SparkSession.getActiveSession() or "PYSPARK_GATEWAY_PORT" in os.environ:
@@ -63,11 +64,19 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         return SparkSession.builder.config(map=conf).getOrCreate()
-    except PySparkRuntimeError as error:
+    except (PySparkException, Py4JError) as error:
+        fetched = f", and once Maven Central for {packages}" if packages else ""
         raise UsageError(
-            "Spark did not start; what it said stands above",
-            remedy=f"If it could not fetch packages, Maven Central has to be reachable once: {packages or 'none wanted'}.",
+            f"Spark did not start: {cause(error)}",
+            remedy=f"See what it says above. It needs Java 17 and a master that it knows and can reach{fetched}.",
         ) from error
+
+
+def cause(error: Exception) -> str:
+    """The line of Spark's message that says what went wrong: the last error of Python, or else the first one of Java."""
+    lines = [line.strip().removeprefix(": ") for line in str(error).splitlines() if line.strip()]
+    of_java = next((line for line in lines if "Exception: " in line), lines[0] if lines else repr(error))
+    return next((line for line in reversed(lines) if "Error: " in line), of_java)
 
 
 def show(session: SparkSession, view: View) -> None:
