@@ -14,6 +14,21 @@ MASTERS = [
     ("nonsense", "Spark did not start: .*JAVA_GATEWAY_EXITED"),
     ("local[x]", r"Spark did not start: .*Could not parse Master URL: 'local\[x\]'"),
 ]
+INTERRUPTED = """
+import os, signal, threading, time
+from shoplake.engines import spark_session
+from shoplake.engines.spark import SparkEngine
+from shoplake.lake import Lake
+
+session = spark_session.start("local[1]", 1)
+engine = SparkEngine(session, Lake("lake"))
+threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    with engine._telling("wait"):
+        session.sparkContext.parallelize([0], 1).map(lambda _: time.sleep(60)).collect()
+except KeyboardInterrupt:
+    print("stopped", session.range(7).count())
+"""
 NOBODY = ("spark://127.0.0.1:1", "Spark (did not|could not) start: ")  # after a minute, at one of several places
 
 
@@ -42,4 +57,12 @@ def test_wrong_master(session, tmp_path, master, message):
     assert done.returncode in ({1, 2} if master == NOBODY[0] else {2})
     assert not done.stdout
     assert re.search(f"^shoplake: {message}", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted(session, tmp_path):
+    """Ctrl-C while Spark works is no error of Spark or of what carries the calls; it stops what runs, and the session lives."""
+    words = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stdout) == (0, "stopped 7\n"), done.stderr
     assert "Traceback" not in done.stderr

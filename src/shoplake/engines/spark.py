@@ -74,7 +74,8 @@ class SparkEngine:
             session: Its cluster is used, its settings and views are left alone.
             lake: The lake that is written to; executors reach its storage, and Spark its files, under the same locations.
         """
-        with _telling("start"):  # it may give up on a cluster that does not answer only now
+        self._context = session.sparkContext
+        with self._telling("start"):  # it may give up on a cluster that does not answer only now
             self._spark = session.newSession()
             for key, value in _SETTINGS.items():
                 self._spark.conf.set(key, value)
@@ -88,8 +89,8 @@ class SparkEngine:
         In the order of ``files``.
         """
         one = partial(tasks.check, source=source, latest=latest, erased=erased, writer=self._writer)
-        with _telling("read the source files"):
-            checked: list[Checked] = self._spark.sparkContext.parallelize(files, len(files)).map(one).collect()
+        with self._telling("read the source files"):
+            checked: list[Checked] = self._context.parallelize(files, len(files)).map(one).collect()
         for result in checked:
             progress(result.file.bytes, result.lines)
         return checked
@@ -108,7 +109,7 @@ class SparkEngine:
         shared = _overlapping(parts)
         if not late and not shared:
             return frozenset()
-        with _telling("look for duplicates"):
+        with self._telling("look for duplicates"):
             found_twice = self._duplicates(parts, paths, late, shared)
             rows = self._rewritten(parts, found_twice, len(late.keys() | shared))
         return self._settle(parts, rows)
@@ -132,7 +133,7 @@ class SparkEngine:
         stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
             ~F.col("source_file").isin(*paths)
         )
-        with _telling("compute the gold tables"):
+        with self._telling("compute the gold tables"):
             # No other hours are in these files: a data file of events holds one hour.
             fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
             with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool:
@@ -231,22 +232,24 @@ class SparkEngine:
         reader = reader.option("recursiveFileLookup", "true").option("__globPaths__", "false")
         return reader.parquet(*(path if "://" in path else f"file://{path}" for path in sorted(paths)))
 
+    @contextmanager
+    def _telling(self, doing: str) -> Iterator[None]:
+        """What fails inside Spark, in our own words; nothing goes on when the caller is interrupted."""
+        try:
+            yield
+        except (PySparkException, Py4JError) as error:
+            raise FatalError(
+                f"Spark could not {doing}: {cause(error)}",
+                remedy="Nothing was changed. See the log of Spark's driver and executors, then run the same command again.",
+            ) from error
+        except KeyboardInterrupt:
+            self._context.cancelAllJobs()
+            raise
+
     def _slices(self, count: int) -> int:
         """Into how many tasks to divide so many files."""
-        cores = int(self._spark.sparkContext.defaultParallelism)
+        cores = int(self._context.defaultParallelism)
         return max(1, min(count, 2 * cores))
-
-
-@contextmanager
-def _telling(doing: str) -> Iterator[None]:
-    """What fails inside Spark, in our own words."""
-    try:
-        yield
-    except (PySparkException, Py4JError) as error:
-        raise FatalError(
-            f"Spark could not {doing}: {cause(error)}",
-            remedy="Nothing was changed. See the log of Spark's driver and executors, then run the same command again.",
-        ) from error
 
 
 def _parts(checked: Sequence[Checked]) -> list[_Part]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +68,8 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
             conf |= _s3() if S3 in packages else {}
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
-        return SparkSession.builder.config(map=conf).getOrCreate()
+        with _plainly_interrupted():
+            return SparkSession.builder.config(map=conf).getOrCreate()
     except (PySparkException, Py4JError) as error:
         fetched = f", and once Maven Central for {packages}" if packages else ""
         raise UsageError(
@@ -88,6 +94,18 @@ def show(session: SparkSession, view: View) -> None:
     """
     for name, table in view.tables.items():
         session.read.format("iceberg").load(table.location).createOrReplaceTempView(name)
+
+
+@contextmanager
+def _plainly_interrupted() -> Iterator[None]:
+    """Leave Ctrl-C as it was: Spark's own handler calls Java in the midst of a call, so that both fail for odd reasons."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+            logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
 
 
 def _s3() -> dict[str, str]:
