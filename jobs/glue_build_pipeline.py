@@ -2,7 +2,8 @@
 
 Arguments: --source s3://BUCKET/events --lake s3://BUCKET/lake, and, if wanted, --database NAME (of the Data Catalog, for
 Athena), --batch_bytes N, --max_quarantine_rate SHARE. Glue 5.1, with --datalake-formats iceberg and
---additional-python-modules s3://BUCKET/shoplake-VERSION-py3-none-any.whl; docs/spark.md has the whole command.
+--additional-python-modules s3://BUCKET/shoplake-VERSION-py3-none-any.whl; docs/spark.md has all of them, and
+capstone-starter.cfn.yaml is the job with them.
 
 Why there are no job bookmarks here. What was ingested stands in the lake's own table `ledger`, one row a source file, and that
 row becomes visible in the same atomic swap as the file's events and everything computed from them. A bookmark is kept by

@@ -37,6 +37,16 @@ class Full(OfTable):
         super().write(location, content)
 
 
+class Slow(OfTable):
+    """Takes a minute to write a data file of a table; a file beside the table says that it has begun."""
+
+    def write(self, location, content):
+        if f"/{self.table}/data/" in location:
+            (Path(self.root) / f"{self.table}-slow").touch()
+            time.sleep(60)
+        super().write(location, content)
+
+
 class Hanging(LocalStorage):
     """Whoever wrote the first data file of one of these tables does not come back; after two minutes nobody has helped."""
 

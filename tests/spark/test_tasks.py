@@ -1,16 +1,22 @@
 """Tasks that die, are repeated or fail: what was written for nothing is never counted."""
 
+from datetime import datetime
+
 import pytest
 
 from shoplake import pipeline
 from shoplake.commits import Commit
 from shoplake.discover import LocalSource
+from shoplake.engines.spark_tasks import Writer, check, unpacked
+from shoplake.erasures import Erased
 from shoplake.errors import ContractError, FatalError
 from shoplake.lake import Lake
 from shoplake.settings import Settings
+from shoplake.storage import LocalStorage
+from shoplake.tables import GOLD_HOURLY
 from tests.spark.dying import DyingOnce, Full
 from tests.spark.test_parity import tables
-from tests.support import FULL, data_files, dump, event, events, ingest, put, snapshots
+from tests.support import FULL, as_line, data_files, dump, event, events, ingest, put, snapshots
 
 
 def fill(source):
@@ -27,7 +33,6 @@ def on_disk(lake, table):
 def run(session, source, lake, storage):
     """An ingest whose executors, but not its driver, use another storage."""
     from shoplake.engines.spark import SparkEngine
-    from shoplake.engines.spark_tasks import Writer
 
     def engine():
         made = SparkEngine(session, Lake(lake))
@@ -50,16 +55,20 @@ def test_repeated_task(session, tmp_path, table):
 
 @pytest.mark.parametrize("table", ["events", "user_hourly"])
 def test_task_that_fails(session, tmp_path, table):
-    """A task that fails again and again ends the run with its cause; the lake is as it was, and nothing is left behind."""
+    """A task that fails again and again ends the run with its cause; the lake is as it was.
+
+    What other tasks have written is removed: there were data files of two tables of gold and of the events.
+    """
     fill(tmp_path / "raw")
     ingest(tmp_path / "raw", tmp_path / "lake", engine="duckdb")
-    before, files = snapshots(tmp_path / "lake"), on_disk(tmp_path / "lake", "events")
+    written = ("events", *(name.name for name in GOLD_HOURLY))
+    before, files = snapshots(tmp_path / "lake"), [on_disk(tmp_path / "lake", name) for name in written]
     put(tmp_path / "raw", 2, events(5, first=200))
     with pytest.raises(FatalError, match="No space left on device") as failed:
         run(session, tmp_path / "raw", tmp_path / "lake", Full(tmp_path / "lake", table))
     assert failed.value.remedy
     assert snapshots(tmp_path / "lake") == before
-    assert on_disk(tmp_path / "lake", "events") == files
+    assert [on_disk(tmp_path / "lake", name) for name in written] == files
     assert ingest(tmp_path / "raw", tmp_path / "lake", engine="spark").accepted == 5
 
 
@@ -69,6 +78,17 @@ def test_breaker(session, tmp_path):
     with pytest.raises(ContractError, match="break the contract"):
         ingest(tmp_path / "raw", tmp_path / "lake", engine="spark")
     assert on_disk(tmp_path / "lake", "events") == 0
+
+
+def test_quarantined_lines_travel_packed(tmp_path):
+    """Spark bounds what comes back to the driver, and lines that break the same rule are alike."""
+    lines = [as_line({**event(number), "event_type": "view"}) for number in range(2000)]
+    put(tmp_path / "raw", 0, lines)
+    source, storage = LocalSource(tmp_path / "raw"), LocalStorage(str(tmp_path / "lake"))
+    (file,) = source.list()
+    octets = check(file, source, datetime(2030, 1, 1), Erased(""), Writer(storage))  # noqa: DTZ001
+    assert len(octets) < sum(map(len, lines)) / 5
+    assert [line.raw for line in unpacked(octets).quarantined] == lines
 
 
 def test_lost_race(session, tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ files. The driver holds facts about files, never their rows.
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,7 +41,11 @@ _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error, not NULL
     "spark.sql.caseSensitive": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",  # nor may the rows of a file that cannot be read be left out
+    "spark.sql.files.ignoreMissingFiles": "false",
 }
+_IN_PATTERNS = re.compile(r"[][{}*?\\]")  # what stands for other characters where Spark takes a path
+_TOO_MUCH = "The quarantined lines pass through the driver: raise that setting or lower SHOPLAKE_BATCH_BYTES, and"
 _TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "list<string>": "array<string>"}
 
 
@@ -71,10 +77,11 @@ class SparkEngine:
         """Start the engine.
 
         Args:
-            session: Its cluster is used, its settings and views are left alone.
+            session: Its cluster is used; its settings, its views and the caller's own jobs are left alone.
             lake: The lake that is written to; executors reach its storage, and Spark its files, under the same locations.
         """
         self._context = session.sparkContext
+        self._tag = f"shoplake-{uuid.uuid4()}"
         with self._telling("start"):  # it may give up on a cluster that does not answer only now
             self._spark = session.newSession()
             for key, value in _SETTINGS.items():
@@ -90,7 +97,8 @@ class SparkEngine:
         """
         one = partial(tasks.check, source=source, latest=latest, erased=erased, writer=self._writer)
         with self._telling("read the source files"):
-            checked: list[Checked] = self._context.parallelize(files, len(files)).map(one).collect()
+            packed = self._context.parallelize(files, len(files)).map(one).collect()
+        checked: list[Checked] = [tasks.unpacked(octets) for octets in packed]
         for result in checked:
             progress(result.file.bytes, result.lines)
         return checked
@@ -129,18 +137,22 @@ class SparkEngine:
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
         paths = {result.file.path for result in checked}
-        fresh = self._read(EVENTS, [file.path for result in checked for file in result.rows])
-        stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
-            ~F.col("source_file").isin(*paths)
-        )
         with self._telling("compute the gold tables"):
+            fresh = self._read(EVENTS, [file.path for result in checked for file in result.rows])
+            stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
+                ~F.col("source_file").isin(*paths)
+            )
             # No other hours are in these files: a data file of events holds one hour.
             fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
             with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool:
-                written = pool.map(lambda table: self._write_hourly(table, len(hours)), GOLD_HOURLY)
-                hourly = dict(zip((table.name for table in GOLD_HOURLY), written, strict=True))
-            for files in hourly.values():
-                output.took(files)
+                running = {
+                    table.name: pool.submit(self._write_hourly, table, len(hours), output) for table in GOLD_HOURLY
+                }
+                try:
+                    hourly = {name: future.result() for name, future in running.items()}
+                except KeyboardInterrupt:  # the pool waits for its threads before anybody else hears of it
+                    self._context.cancelJobsWithTag(self._tag)
+                    raise
             return self._daily(hours, base, output, hourly)
 
     def _daily(self, hours: Collection[datetime], base: View, output: Output, hourly: dict[str, list[NewFile]]) -> Gold:
@@ -158,13 +170,16 @@ class SparkEngine:
         ]
         return Gold(hourly, days, daily)
 
-    def _write_hourly(self, table: Table, hours: int) -> list[NewFile]:
-        rows = self._spark.sql(sql(f"gold_{table.name}"))
-        typed = rows.select(*(F.col(column.name).cast(_type(column.type)) for column in table.columns))
-        write = partial(tasks.write_hours, table=table, writer=self._writer)
-        together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
-        written = [tasks.unpacked(row["file"]) for row in together.mapInArrow(write, tasks.WRITTEN).collect()]
-        return [file for file in written if file]
+    def _write_hourly(self, table: Table, hours: int, output: Output) -> list[NewFile]:
+        with self._telling(f"compute {table.name}"):  # in a thread of its own
+            rows = self._spark.sql(sql(f"gold_{table.name}"))
+            typed = rows.select(*(F.col(column.name).cast(_type(column.type)) for column in table.columns))
+            write = partial(tasks.write_hours, table=table, writer=self._writer)
+            together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
+            written = together.mapInArrow(write, tasks.WRITTEN).collect()
+        files: list[NewFile] = [tasks.unpacked(row["file"]) for row in written]
+        output.took(files)
+        return files
 
     def _duplicates(
         self, parts: Sequence[_Part], paths: Collection[str], late: dict[int, list[DataFile]], shared: Collection[int]
@@ -228,23 +243,31 @@ class SparkEngine:
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
             return self._spark.sql(f"SELECT {nothing} WHERE FALSE")
         reader = self._spark.read.schema(", ".join(f"{name} {kind}" for name, kind in types.items()))
-        # No columns from the folders' names, and no patterns in the names.
-        reader = reader.option("recursiveFileLookup", "true").option("__globPaths__", "false")
-        return reader.parquet(*(path if "://" in path else f"file://{path}" for path in sorted(paths)))
+        reader = reader.option("recursiveFileLookup", "true")  # no columns from the folders' names
+        plain = (_IN_PATTERNS.sub(r"\\\g<0>", path) for path in sorted(paths))
+        return reader.parquet(*(path if "://" in path else f"file://{path}" for path in plain))
 
     @contextmanager
     def _telling(self, doing: str) -> Iterator[None]:
         """What fails inside Spark, in our own words; nothing goes on when the caller is interrupted."""
+        self._context.addJobTag(self._tag)
         try:
             yield
         except (PySparkException, Py4JError) as error:
+            why = cause(error)
+            what = (
+                _TOO_MUCH
+                if "spark.driver.maxResultSize" in why
+                else "See the log of Spark's driver and executors, then"
+            )
             raise FatalError(
-                f"Spark could not {doing}: {cause(error)}",
-                remedy="Nothing was changed. See the log of Spark's driver and executors, then run the same command again.",
+                f"Spark could not {doing}: {why}", remedy=f"Nothing was changed. {what} run the same command again."
             ) from error
         except KeyboardInterrupt:
-            self._context.cancelAllJobs()
+            self._context.cancelJobsWithTag(self._tag)
             raise
+        finally:
+            self._context.removeJobTag(self._tag)
 
     def _slices(self, count: int) -> int:
         """Into how many tasks to divide so many files."""

