@@ -74,7 +74,8 @@ def main() -> int:
     if options.tiny:
         bench = replace(bench, events=5000, ledger_files=288, month_hours=24, month_events=2000)
     full = (bench.events, bench.ledger_files, bench.month_hours) == (FULL_SIZE, 8640, 720)
-    chosen = list(WORKLOADS) if options.workload == "all" else [options.workload]
+    every = [name for name in WORKLOADS if options.spark or name != "crossover"]
+    chosen = every if options.workload == "all" else [options.workload]
     measure.adopt_orphans()
     arguments = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     for name in chosen:

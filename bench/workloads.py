@@ -33,6 +33,8 @@ CONTENDERS = {
     "shoplake_spark": "shoplake_spark.sh",
     FLOOR: "floor.py",
 }
+ENGINES = {"DuckDB": (), "Spark": ("--engine", "spark", "--master", "local[2]")}
+CROSSOVER_FILES = (1, 3, 12, 36)
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,57 @@ def month(bench: Bench) -> Findings:
     return found
 
 
+def crossover(bench: Bench) -> Findings:
+    """Both engines on more and more files: is there a number from which on Spark is faster on one machine?"""
+    spec = Spec(HOUR, max(CROSSOVER_FILES), bench.events, "uniform")
+    raw = rawdata.ensure(bench.data / "raw" / f"three-hours-{bench.events}", spec)
+    costs: dict[tuple[int, str], list[Cost]] = {(n, name): [] for n in CROSSOVER_FILES for name in ENGINES}
+    for number in range(1, bench.rounds + 1):
+        for (files, name), runs in costs.items():
+            source, lake = bench.data / "work" / "source", bench.data / "work" / "lake"
+            for folder in (source, lake):
+                shutil.rmtree(folder, ignore_errors=True)
+            for file in rawdata.files(raw)[:files]:
+                target = source / file.relative_to(raw)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.hardlink_to(file)
+                file.read_bytes()
+            os.sync()
+            lines = files * bench.events
+            runs.append(_ingest(bench, source, lake, *ENGINES[name], files=files, lines=lines))
+            say(f"round {number}: {files} files, {name} {runs[-1].wall:.2f} s")
+    medians = {case: measure.median(runs) for case, runs in costs.items()}
+    header = [
+        "files",
+        *(f"{name}, {what}" for what in ("wall s", "CPU s") for name in ENGINES),
+        "Spark's wall / DuckDB's",
+    ]
+    found = Findings("crossover", header)
+    for files in CROSSOVER_FILES:
+        each = [medians[files, name] for name in ENGINES]
+        ratio = each[1].wall / each[0].wall
+        found.rows.append(
+            (str(files), *(f"{one.wall:.2f}" for one in each), *(f"{one.cpu:.2f}" for one in each), f"{ratio:.1f}")
+        )
+    found.figures = {
+        "medians": _plain({f"{files} {name}": cost for (files, name), cost in medians.items()}),
+        "runs": _plain({f"{files} {name}": runs for (files, name), runs in costs.items()}),
+    }
+    found.notes.append(
+        f"cold `shoplake ingest` into a new lake, files of {bench.events:,} events; medians of {bench.rounds}"
+    )
+    least, most = min(CROSSOVER_FILES), max(CROSSOVER_FILES)
+    for name in ENGINES:
+        slope = {
+            what: (getattr(medians[most, name], what) - getattr(medians[least, name], what)) / (most - least)
+            for what in ("wall", "cpu")
+        }
+        found.notes.append(
+            f"{name}: each file beyond the first costs {slope['wall']:.2f} s and {slope['cpu']:.2f} CPU s"
+        )
+    return found
+
+
 def _ask(bench: Bench, workload: str, lake: Path, limit: float) -> Findings:
     cold, warm, figures = [], [], bench.data / "work" / "warm.json"
     for number in range(1, bench.rounds + 1):
@@ -311,8 +364,8 @@ def _contend(bench: Bench, name: str, raw: Path, target: Path) -> Cost:
     return cost
 
 
-def _ingest(bench: Bench, source: Path, lake: Path, *, files: int, lines: int) -> Cost:
-    cost = bench.run("shoplake", "ingest", "--source", source, "--lake", lake, "--format", "json")
+def _ingest(bench: Bench, source: Path, lake: Path, *options: str, files: int, lines: int) -> Cost:
+    cost = bench.run("shoplake", "ingest", "--source", source, "--lake", lake, "--format", "json", *options)
     done = bench.log()
     if (done["files"], done["accepted"]) != (files, lines):
         raise agreement.DisagreementError(f"expected {files} files and {lines} events more, shoplake says {done}")
@@ -342,4 +395,5 @@ WORKLOADS: dict[str, Callable[[Bench], Findings]] = {
     "increment": increment,
     "queries": queries,
     "month": month,
+    "crossover": crossover,
 }

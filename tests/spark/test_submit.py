@@ -91,7 +91,7 @@ def yarn(session, tmp_path_factory):
     ):
         assert cluster.stdin
         assert cluster.stdout
-        said = []
+        said: list[str] = []
         while not said or said[-1] not in {"up\n", ""}:
             said.append(cluster.stdout.readline())  # Ivy's words come first
         if not said[-1]:
