@@ -189,7 +189,8 @@ class Commit:
                 f"metadata/{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}.metadata.json",
                 json.dumps(staged.metadata).encode(),
             )
-            tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, base.read)
+            read = {path: files for path, files in base.read.items() if path in staged.manifests}
+            tables[name] = TableSnapshot(base.table, base.storage, location, staged.metadata, read)
             forgotten += staged.forgotten
         self._keep = True  # from here on the changes may be visible, whatever interrupts what follows
         try:
@@ -247,6 +248,7 @@ class Commit:
         if base.snapshot_id is not None:
             snapshot["parent-snapshot-id"] = base.snapshot_id
         staged.add(snapshot, base.location)
+        staged.manifests = frozenset(manifest["manifest_path"] for manifest in manifests)
         return staged
 
     def _without(self, base: TableSnapshot, removed: Sequence[DataFile], staged: _Staged) -> list[Record]:
@@ -349,11 +351,20 @@ class Commit:
 
 @dataclass
 class _Staged:
-    """A table's next metadata; without a snapshot of its own it says less about the past."""
+    """A table's next metadata; without a snapshot of its own it says less about the past.
+
+    Attributes:
+        metadata: The document.
+        snapshot_id: Of its own snapshot, 0 without one.
+        sequence_number: Of its own snapshot.
+        manifests: Where those of its own snapshot are.
+        forgotten: Documents of the past that it names no more.
+    """
 
     metadata: Record
     snapshot_id: int = 0
     sequence_number: int = 0
+    manifests: frozenset[str] = frozenset()
     forgotten: list[str] = field(default_factory=list)
 
     def add(self, snapshot: Record, previous: str | None) -> None:

@@ -1,27 +1,37 @@
 """A month's backlog: the plan is cut into batches, and what the driver holds does not grow with them."""
 
+import re
 import tracemalloc
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
+
+import pyarrow as pa
+import pytest
 
 from shoplake import pipeline
 from shoplake.discover import SourceFile
 from shoplake.engines.base import Checked, Gold
 from shoplake.lake import Lake
+from shoplake.parquet import arrow_schema
 from shoplake.settings import Settings
-from tests.support import START
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY
+from tests.support import FULL, START
 
-FILES = 8640
+MONTH = 8640  # files
 BYTES = 12_000_000
 
 
-class Month:
-    """A simulated listing: a file of 12 MB for each five minutes of thirty days."""
+class Listing:
+    """A simulated one: a file of 12 MB for each five minutes."""
 
     name = "simulated"
 
+    def __init__(self, files):
+        self.files = files
+
     def list(self):
-        moments = (START + number * timedelta(minutes=5) for number in range(FILES))
+        moments = (START + number * timedelta(minutes=5) for number in range(self.files))
         return [
             SourceFile(f"{at:events/year=%Y/month=%m/day=%d/hour=%H/minute=%M}/e.jsonl.gz", "1", BYTES)
             for at in moments
@@ -29,7 +39,7 @@ class Month:
 
 
 class Counting:
-    """An engine that holds nothing and finds no events."""
+    """An engine that finds no events."""
 
     name = "spark"
 
@@ -49,8 +59,49 @@ class Counting:
         pass
 
 
-def test_backlog(tmp_path):
-    """8,640 files are done in batches of whole hours; memory at the end of each is about that at the end of the first."""
+class Writing(Counting):
+    """An engine that leaves data files as Spark's does, one of events for each source file and of gold for each hour."""
+
+    def check(self, source, files, latest, erased, progress):
+        return [Checked(file, lines=1, accepted=1, rows=(self.moment(file),)) for file in files]
+
+    def moment(self, file):
+        year, month, day, hour, minute = re.findall(r"=(\d+)", file.path)
+        return datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}")
+
+    def dedupe(self, checked, stored):
+        for result in checked:
+            (at,) = result.rows
+            result.hours = frozenset([at.replace(minute=0)])
+            result.min_event_time = result.max_event_time = at
+            stored(at, at)
+        return frozenset()
+
+    def write_events(self, checked, output):
+        return [output.write(EVENTS, at, row(EVENTS, at, result.file.path)) for result in checked for at in result.rows]
+
+    def gold(self, checked, hours, base, output):
+        hourly = {
+            table.name: [output.write(table, hour, row(table, hour)) for hour in sorted(hours)] for table in GOLD_HOURLY
+        }
+        days = frozenset(hour.date() for hour in hours)
+        return Gold(hourly, days, [output.write(ACTIVITY_DAILY, day, row(ACTIVITY_DAILY, day)) for day in sorted(days)])
+
+
+def row(table, moment, text="x"):
+    """A row of a table, all of its values made of one time and one text."""
+    schema = arrow_schema(table)
+    day = moment.date() if isinstance(moment, datetime) else moment
+    values = {"timestamp": moment, "date": day, "string": text, "int": 1, "long": 1, "double": 1.0}
+    made = [values.get(column.type, Decimal(1) if "decimal" in column.type else None) for column in table.columns]
+    return pa.Table.from_arrays(
+        [pa.array([one], field.type) for one, field in zip(made, schema, strict=True)], schema=schema
+    )
+
+
+@pytest.mark.parametrize(("engine", "listed"), [(Counting, MONTH), (Writing, MONTH if FULL else MONTH // 10)])
+def test_backlog(tmp_path, engine, listed):
+    """A month is done in batches of whole hours; memory at the end of the last is about that at the end of the first."""
     held, files = [], []
     settings = Settings(engine="spark", batch_bytes=288 * BYTES)
 
@@ -58,15 +109,18 @@ def test_backlog(tmp_path):
         files.append(report.files)
         held.append(tracemalloc.get_traced_memory()[0])
 
-    source: Any = Month()
-    run = pipeline.Run(Lake(tmp_path / "lake"), source, Counting, settings, pipeline.Watchers(committed=committed))
+    source: Any = Listing(listed)
+    run = pipeline.Run(Lake(tmp_path / "lake"), source, engine, settings, pipeline.Watchers(committed=committed))
     todo = pipeline.preview(run)
-    assert todo.files == FILES
+    assert todo.files == listed
+    assert len(todo.batches) == listed // 144
     assert all(len(batch.files) <= 288 and len(batch.files) % 12 == 0 for batch in todo.batches)
     tracemalloc.start()
     try:
         pipeline.ingest(run)
     finally:
         tracemalloc.stop()
-    assert files[-1] == FILES
-    assert held[-1] < held[0] + 4_000_000
+    assert files[-1] == listed
+    assert held[-1] < held[0] + 2_000_000
+    if engine is Writing:
+        assert Lake(tmp_path / "lake").view()["events"].rows == listed
