@@ -458,11 +458,12 @@ PIECES = (
 def test_any_lines(lines):
     """For any lines, the fate of each and its reasons are those of an independent judge, and quarantine has its bytes.
 
-    A line with a space in front has every file looked through for unknown keys.
+    A line with so much white space in front that nothing can make up for it has every file looked through for unknown keys.
     """
+    blank = b" " * 3000
     with tempfile.TemporaryDirectory() as folder:
         half = len(lines) // 2
-        put(Path(folder, "raw"), 0, [b" " + line(session_id="s_98"), *lines[:half]])
-        put(Path(folder, "raw"), 1, [b" " + line(session_id="s_99"), *lines[half:]])
+        put(Path(folder, "raw"), 0, [blank + line(session_id="s_98"), *lines[:half]])
+        put(Path(folder, "raw"), 1, [blank + line(session_id="s_99"), *lines[half:]])
         ingest(Path(folder, "raw"), Path(folder, "lake"))
         agrees(Path(folder))
