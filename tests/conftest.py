@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import signal
 import uuid
 import warnings
 from contextlib import nullcontext
@@ -96,6 +97,14 @@ def spark_before_all(request):
 def unlocked(monkeypatch):
     """No run waits for another: as on storages that have no lock."""
     monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
+
+
+@pytest.fixture
+def interruptible():
+    """A shell's background job ignores SIGINT, and so would the processes that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

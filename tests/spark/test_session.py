@@ -89,8 +89,9 @@ def test_wrong_master(session, tmp_path, master, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("interruptible", "session")
 @pytest.mark.parametrize("table", ["events", "user_hourly"])
-def test_interrupted(session, tmp_path, table):
+def test_interrupted(tmp_path, table):
     """Ctrl-C while Spark works is no error of Spark or of what carries the calls; it stops what the run has begun, no more."""
     put(tmp_path / "raw", 0, events(2))
     words = [sys.executable, "-c", INTERRUPTED, table]

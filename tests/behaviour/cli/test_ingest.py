@@ -113,14 +113,6 @@ def test_breaker_in_the_first_run(call, tmp_path):
     assert len(dump(tmp_path / "lake")["events"]) == 5
 
 
-@pytest.fixture
-def interruptible():
-    """A shell's background job ignores SIGINT, and so would the processes that it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_watch(tmp_path):
     """Watching takes in what arrives while it runs, and ends on an interrupt with exit code 130 and no traceback."""
