@@ -93,6 +93,18 @@ def spark_before_all(request):
         request.getfixturevalue("session")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_aws():
+    """What the tests of a file say of AWS ends with them: the next file's would ask a server that is none of theirs."""
+    before = aws_variables()
+    yield
+    assert aws_variables() == before
+
+
+def aws_variables():
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
 @pytest.fixture
 def unlocked(monkeypatch):
     """No run waits for another: as on storages that have no lock."""

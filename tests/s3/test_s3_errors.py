@@ -14,9 +14,12 @@ pytestmark = pytest.mark.s3
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(s3, "RETRIES", 1)
-    monkeypatch.setattr(s3, "RETRY_SECONDS", 1)
+def _impatient():
+    # Not by the tests' own monkeypatch, which would then be there before s3_place and bring its endpoint back after it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(s3, "RETRIES", 1)
+        patch.setattr(s3, "RETRY_SECONDS", 1)
+        yield
 
 
 @pytest.fixture

@@ -64,6 +64,8 @@ def test_this_machine(session, tmp_path):
 
 def test_step_of_emr(monkeypatch):
     """The API takes it, and it submits what the command does, but for the driver, which runs in the cluster."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
     with mock_aws():
         emr = boto3.client("emr")
