@@ -106,6 +106,13 @@ def aws_variables():
 
 
 @pytest.fixture
+def no_aws(monkeypatch):
+    """The environment says nothing of AWS."""
+    for name in aws_variables():
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
 def unlocked(monkeypatch):
     """No run waits for another: as on storages that have no lock."""
     monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())

@@ -16,7 +16,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
@@ -51,7 +51,6 @@ everywhere_by_both = pytest.mark.parametrize(
     ],
     indirect=True,
 )
-alone = pytest.mark.skipif(ENGINE != "duckdb", reason="looks into the reader, which Spark runs in processes of its own")
 FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"  # `make proofs`
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
@@ -140,6 +139,14 @@ def prepare(source: Place | Source, lake: Place, **settings: Any) -> pipeline.Ru
     chosen = Settings(**given)
     target = Lake(str(lake))
     return pipeline.Run(target, source, choose.engine(chosen, target), chosen)
+
+
+def skip_without(*packages: str) -> NoReturn:
+    """Say which packages of Java a test needs that could not be fetched."""
+    pytest.skip(
+        f"{', '.join(packages)} could not be fetched: it needs Maven Central (https://repo1.maven.org) once,"
+        " then it is kept in ~/.ivy2"
+    )
 
 
 def ingest(source: Place | Source, lake: Place, **settings: Any) -> RunReport:

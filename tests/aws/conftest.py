@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,11 +17,9 @@ def emulator() -> Iterator[str]:
 
 
 @pytest.fixture
-def aws(emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def aws(emulator: str, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an emulator without state, to which the environment sends every client."""
     grade.reset(emulator)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
     for name, value in {**support.KEYS, "AWS_ENDPOINT_URL": emulator}.items():
         monkeypatch.setenv(name, value)
     return emulator

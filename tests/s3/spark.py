@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
 from shoplake.engines import spark_session
+from tests.support import skip_without
 
 
 def reaches(session: Any, environment: Mapping[str, str]) -> None:
     """Let Spark reach S3 as the environment says: Java by its settings, the tasks' Python by its variables."""
     if "hadoop-aws" not in session.conf.get("spark.jars.packages", ""):
-        pytest.skip(
-            f"{spark_session.S3} could not be fetched: it needs Maven Central (https://repo1.maven.org) once,"
-            " then it is kept in ~/.ivy2"
-        )
+        skip_without(spark_session.S3)
     hadoop = session.sparkContext._jsc.hadoopConfiguration()
     for name, value in {
         "endpoint": environment["AWS_ENDPOINT_URL"],

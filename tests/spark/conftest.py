@@ -3,14 +3,12 @@
 import pytest
 
 from shoplake.engines import spark_session
+from tests.support import skip_without
 
 
 @pytest.fixture
 def iceberg(session):
     """A session of its own with Iceberg."""
     if "iceberg" not in session.conf.get("spark.jars.packages", ""):
-        pytest.skip(
-            f"{spark_session.ICEBERG} could not be fetched: it needs Maven Central (https://repo1.maven.org) once,"
-            " then it is kept in ~/.ivy2"
-        )
+        skip_without(spark_session.ICEBERG)
     return session.newSession()

@@ -1,4 +1,4 @@
-"""Storages whose writers die, hang or find no room, for tasks in other processes to import."""
+"""Storages whose writers die, hang or find no room, for tasks in other processes to import, and runs with them."""
 
 import os
 import signal
@@ -6,6 +6,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from shoplake import pipeline
+from shoplake.discover import open_source
+from shoplake.engines.spark import SparkEngine
+from shoplake.engines.spark_tasks import Writer
+from shoplake.lake import Lake
+from shoplake.settings import Settings
 from shoplake.storage import LocalStorage
 
 
@@ -64,3 +70,14 @@ class Hanging(LocalStorage):
             marker.flush()
             time.sleep(120)
             raise TimeoutError("nobody did it in my place")
+
+
+def run(session, source, lake, storage):
+    """An ingest whose executors, but not its driver, use another storage."""
+
+    def engine():
+        made = SparkEngine(session, Lake(lake))
+        made._writer = Writer(storage)
+        return made
+
+    return pipeline.ingest(pipeline.Run(Lake(lake), open_source(str(source)), engine, Settings(engine="spark")))

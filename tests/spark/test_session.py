@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,48 +17,6 @@ MASTERS = [
     ("nonsense", "Spark did not start: .*JAVA_GATEWAY_EXITED"),
     ("local[x]", r"Spark did not start: .*Could not parse Master URL: 'local\[x\]'"),
 ]
-# A run of which each task of a table takes a minute, and a job of the caller's own beside it.
-INTERRUPTED = """
-import os, signal, sys, threading, time
-from pathlib import Path
-from pyspark import InheritableThread
-from shoplake import pipeline
-from shoplake.discover import open_source
-from shoplake.engines import spark_session
-from shoplake.engines.spark import SparkEngine
-from shoplake.engines.spark_tasks import Writer
-from shoplake.lake import Lake
-from shoplake.settings import Settings
-from tests.spark.dying import Slow
-
-table, found = sys.argv[1], []
-session = spark_session.start("local[4]", 4)
-
-def engine():
-    made = SparkEngine(session, Lake("lake"))
-    made._writer = Writer(Slow(str(Path("lake").resolve()), table))
-    return made
-
-def interrupt():
-    while not Path("lake", f"{table}-slow").exists():
-        time.sleep(0.1)
-    own.start()
-    time.sleep(1)
-    os.kill(os.getpid(), signal.SIGINT)
-
-def count():
-    found.append(session.sparkContext.parallelize([7], 1).map(lambda seven: time.sleep(4) or seven).collect())
-
-own = InheritableThread(count)
-threading.Thread(target=interrupt).start()
-started = time.monotonic()
-try:
-    pipeline.ingest(pipeline.Run(Lake("lake"), open_source("raw"), engine, Settings(engine="spark")))
-except KeyboardInterrupt:
-    assert time.monotonic() - started < 50
-    own.join()
-    print("stopped", found, session.range(7).count())
-"""
 NOBODY = ("spark://127.0.0.1:1", "Spark (did not|could not) start: ")  # after a minute, at one of several places
 
 
@@ -94,9 +53,9 @@ def test_wrong_master(session, tmp_path, master, message):
 def test_interrupted(tmp_path, table):
     """Ctrl-C while Spark works is no error of Spark or of what carries the calls; it stops what the run has begun, no more."""
     put(tmp_path / "raw", 0, events(2))
-    words = [sys.executable, "-c", INTERRUPTED, table]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stdout) == (0, "stopped [[7]] 7\n"), done.stderr
+    words = [sys.executable, Path(__file__).with_name("interrupted.py"), tmp_path / "raw", tmp_path / "lake", table]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "stopped [7] 7\n"), done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 HUNG = ("events", "user_hourly")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+@pytest.mark.skipif(sys.platform != "linux", reason="takes two hosts: Linux alone has 127.0.0.2 beside 127.0.0.1")
 def test_second_attempts(session, tmp_path):
     """Each row is there once; what the attempts that lost have written is named by nothing, and maintenance removes it."""
     source, lake = tmp_path / "raw", tmp_path / "spark"

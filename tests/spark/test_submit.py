@@ -14,7 +14,7 @@ from moto import mock_aws
 import shoplake
 from tests.spark.test_parity import tables
 from tests.spark.yarn import PACKAGES
-from tests.support import FULL, events, ingest, put
+from tests.support import FULL, events, ingest, put, skip_without
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "spark.md").read_text("utf-8")
@@ -62,10 +62,9 @@ def test_this_machine(session, tmp_path):
     assert "missing is not a folder" in failed.stdout  # PythonRunner joins the two streams
 
 
+@pytest.mark.usefixtures("no_aws")
 def test_step_of_emr(monkeypatch):
     """The API takes it, and it submits what the command does, but for the driver, which runs in the cluster."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
     with mock_aws():
         emr = boto3.client("emr")
@@ -99,7 +98,7 @@ def yarn(session, tmp_path_factory):
         if not said[-1]:
             told = "".join(said) + (folder / "log").read_text("utf-8")
             assert "unresolved dependency" in told, told
-            pytest.skip(f"{', '.join(PACKAGES)} could not be fetched from Maven Central")
+            skip_without(*PACKAGES)
         subprocess.run(["bash", "-euc", here(PACK, "", "")], cwd=folder, check=True)
         (folder / "jobs").symlink_to(ROOT / "jobs")
         yield folder

@@ -4,17 +4,15 @@ from datetime import datetime
 
 import pytest
 
-from shoplake import pipeline
 from shoplake.commits import Commit
 from shoplake.discover import LocalSource
 from shoplake.engines.spark_tasks import Writer, check, unpacked
 from shoplake.erasures import Erased
 from shoplake.errors import ContractError, FatalError
 from shoplake.lake import Lake
-from shoplake.settings import Settings
 from shoplake.storage import LocalStorage
 from shoplake.tables import GOLD_HOURLY
-from tests.spark.dying import DyingOnce, Full
+from tests.spark.dying import DyingOnce, Full, run
 from tests.spark.test_parity import tables
 from tests.support import FULL, as_line, data_files, dump, event, events, ingest, put, snapshots
 
@@ -28,18 +26,6 @@ def fill(source):
 def on_disk(lake, table):
     """How many data files of a table there are, whether a table names them or not."""
     return len(list((lake / table / "data").rglob("*.parquet")))
-
-
-def run(session, source, lake, storage):
-    """An ingest whose executors, but not its driver, use another storage."""
-    from shoplake.engines.spark import SparkEngine
-
-    def engine():
-        made = SparkEngine(session, Lake(lake))
-        made._writer = Writer(storage)
-        return made
-
-    return pipeline.ingest(pipeline.Run(Lake(lake), LocalSource(source), engine, Settings(engine="spark")))
 
 
 @pytest.mark.parametrize("table", ["events", "user_hourly"])

@@ -15,13 +15,7 @@ from typing import Any
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from shoplake import pipeline
-from shoplake.discover import open_source
-from shoplake.engines.spark import SparkEngine
-from shoplake.engines.spark_tasks import Writer
-from shoplake.lake import Lake
-from shoplake.settings import Settings
-from tests.spark.dying import Hanging
+from tests.spark.dying import Hanging, run
 
 HOST, HOSTS = "127.0.0.1", ("127.0.0.2", "127.0.0.3")
 CONF: dict[str, Any] = {
@@ -64,11 +58,5 @@ if __name__ == "__main__":
     os.environ["PYSPARK_PYTHON"] = sys.executable
     with tempfile.TemporaryDirectory() as folder:
         session = SparkSession.builder.master(cluster(folder)).config(map=CONF).getOrCreate()
-
-        def engine():
-            made = SparkEngine(session, Lake(lake))
-            made._writer = Writer(Hanging(lake, names))
-            return made
-
-        pipeline.ingest(pipeline.Run(Lake(lake), open_source(source), engine, Settings(engine="spark")))
+        run(session, source, lake, Hanging(lake, names))
         session.stop()

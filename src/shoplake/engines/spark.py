@@ -137,22 +137,16 @@ class SparkEngine:
     def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
         paths = {result.file.path for result in checked}
-        with self._telling("compute the gold tables"):
+        # In this order: the pool waits for its threads, so their jobs have to be cancelled before.
+        with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool, self._telling("compute the gold tables"):
             fresh = self._read(EVENTS, [file.path for result in checked for file in result.rows])
             stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
                 ~F.col("source_file").isin(*paths)
             )
             # No other hours are in these files: a data file of events holds one hour.
             fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
-            with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool:
-                running = {
-                    table.name: pool.submit(self._write_hourly, table, len(hours), output) for table in GOLD_HOURLY
-                }
-                try:
-                    hourly = {name: future.result() for name, future in running.items()}
-                except KeyboardInterrupt:  # the pool waits for its threads before anybody else hears of it
-                    self._context.cancelJobsWithTag(self._tag)
-                    raise
+            running = {table.name: pool.submit(self._write_hourly, table, len(hours), output) for table in GOLD_HOURLY}
+            hourly = {name: future.result() for name, future in running.items()}
             return self._daily(hours, base, output, hourly)
 
     def _daily(self, hours: Collection[datetime], base: View, output: Output, hourly: dict[str, list[NewFile]]) -> Gold:
