@@ -55,11 +55,11 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.jsonl.gz"))
 
 
-def link(folder: Path, *sources: Path) -> Path:
-    """A source folder made of hard links to the files of others (same times, no second copy)."""
+def link(folder: Path, *sources: Path, first: int | None = None) -> Path:
+    """A source folder made of hard links to the files of others, or to the first few of each (same times, no second copy)."""
     shutil.rmtree(folder, ignore_errors=True)
     for source in sources:
-        for file in files(source):
+        for file in files(source)[:first]:
             target = folder / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.hardlink_to(file)

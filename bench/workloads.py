@@ -258,15 +258,9 @@ def crossover(bench: Bench) -> Findings:
     costs: dict[tuple[int, str], list[Cost]] = {(n, name): [] for n in CROSSOVER_FILES for name in ENGINES}
     for number in range(1, bench.rounds + 1):
         for (files, name), runs in costs.items():
-            source, lake = bench.data / "work" / "source", bench.data / "work" / "lake"
-            for folder in (source, lake):
-                shutil.rmtree(folder, ignore_errors=True)
-            for file in rawdata.files(raw)[:files]:
-                target = source / file.relative_to(raw)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.hardlink_to(file)
-                file.read_bytes()
-            os.sync()
+            source, lake = rawdata.link(bench.data / "work" / "source", raw, first=files), bench.data / "work" / "lake"
+            shutil.rmtree(lake, ignore_errors=True)
+            _settle(source)
             lines = files * bench.events
             runs.append(_ingest(bench, source, lake, *ENGINES[name], files=files, lines=lines))
             say(f"round {number}: {files} files, {name} {runs[-1].wall:.2f} s")
@@ -356,12 +350,17 @@ def _contend(bench: Bench, name: str, raw: Path, target: Path) -> Cost:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     target.unlink(missing_ok=True)
-    for file in rawdata.files(raw):  # everybody finds the raw files in the page cache
-        file.read_bytes()
-    os.sync()  # and nobody pays for writing out what the one before left
+    _settle(raw)
     cost = bench.run("sh" if script.suffix == ".sh" else sys.executable, script, raw, work, target)
     shutil.rmtree(work)
     return cost
+
+
+def _settle(raw: Path) -> None:
+    """Everybody finds the raw files in the page cache, and nobody pays for writing out what the one before left."""
+    for file in rawdata.files(raw):
+        file.read_bytes()
+    os.sync()
 
 
 def _ingest(bench: Bench, source: Path, lake: Path, *options: str, files: int, lines: int) -> Cost:
