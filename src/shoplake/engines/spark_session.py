@@ -113,6 +113,10 @@ def _conf(master: str, threads: int, packages: str) -> dict[str, bool | float | 
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",
+            "spark.ui.retainedJobs": "100",  # Spark remembers more than ten times as many for its UI, 1 MB a batch
+            "spark.ui.retainedStages": "100",
+            "spark.ui.retainedTasks": "1000",
+            "spark.sql.ui.retainedExecutions": "20",
             "spark.sql.shuffle.partitions": str(2 * threads),  # 200 by default, for a cluster
         }
         if "PYSPARK_SUBMIT_ARGS" not in os.environ:
