@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: With 2 and a message on a bad option.
     """
-    from shoplake.generate_files import MANIFEST_NAME, Faults, generate_files
+    from shoplake.generator.files import MANIFEST_NAME, Faults, generate_files
 
     parser = _parser()
     options = parser.parse_args(arguments)

@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import shoplake
-from shoplake import pipeline, queries
-from shoplake.discover import LocalSource
+from shoplake import queries
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.generate_files import generate_files
-from shoplake.lake import Lake
+from shoplake.generator.files import generate_files
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
 from shoplake.operations import maintain
 from shoplake.settings import Settings
+from shoplake.sources.base import LocalSource
 
 START = datetime(2025, 10, 1, tzinfo=UTC)
 SLOT = timedelta(minutes=5)

@@ -67,12 +67,12 @@ def link(folder: Path, *sources: Path, first: int | None = None) -> Path:
 
 
 def _generator() -> str:
-    source = Path(__file__).parents[1] / "src" / "shoplake" / "generate.py"
+    source = Path(__file__).parents[1] / "src" / "shoplake" / "generator" / "events.py"
     return hashlib.sha256(source.read_bytes()).hexdigest()[:16]
 
 
 def _make(folder: Path, spec: Spec) -> None:
-    from shoplake.generate_files import generate_files
+    from shoplake.generator.files import generate_files
 
     start, span = datetime.fromisoformat(spec.start), (spec.events, spec.events)
     if spec.minutes == 5:

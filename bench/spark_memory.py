@@ -22,14 +22,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shoplake import pipeline
-from shoplake.discover import LocalSource
 from shoplake.engines import spark_session, spark_tasks
 from shoplake.engines.spark import SparkEngine
-from shoplake.erasures import Erased
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.erasures import Erased
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage
+from shoplake.sources.base import LocalSource
+from shoplake.storage.base import LocalStorage
 
 RAW = Path(__file__).with_name("data") / "raw" / "hour-625000"
 BATCHES, LINES = 60, 100_000

@@ -27,7 +27,7 @@ def build() -> str:
     parts = {
         "wheel": ",".join([f"shoplake-{__version__}-py3-none-any.whl", *_libraries()]),
         "queries": "\n".join(_query(query) for query in queries.five()),
-        "generator": _read("src/shoplake/generate.py") + "\n\n" + _handler(),
+        "generator": _read("src/shoplake/generator/events.py") + "\n\n" + _handler(),
         "setup": _read("infra/setup.py"),
         "job": _read("jobs/glue_build_pipeline.py"),
         "head": _read("queries.sql").partition("\n\n")[0],

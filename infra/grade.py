@@ -28,14 +28,15 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from infra import emulate
-from shoplake import api, pipeline, queries
+from shoplake import api, queries
 from shoplake.aws import figures, glue_catalog
-from shoplake.discover import open_source
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
-from shoplake.reports import RunReport
+from shoplake.ingestion import pipeline
+from shoplake.ingestion.report import RunReport
+from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.words import count, seconds, size
+from shoplake.sources.base import open_source
+from shoplake.text import count, seconds, size
 
 REGION = "us-west-2"
 STACK = "capstone-grader"

@@ -1,9 +1,9 @@
-"""The handler of the event generator's Lambda. The template carries it after the text of ``shoplake.generate``."""
+"""The handler of the event generator's Lambda. The template carries it after the text of ``shoplake.generator.events``."""
 
 import json
 from datetime import datetime
 
-from shoplake.generate import SLOT, event_count, gzip_file, object_key, render
+from shoplake.generator.events import SLOT, event_count, gzip_file, object_key, render
 
 
 def handler(event: dict[str, str], _: object) -> dict[str, object]:

@@ -33,6 +33,7 @@ from moto.glue.responses import GlueResponse
 
 from infra import ddl, emulate, grade
 from shoplake import api, queries
+from shoplake.lake.reader import OpenLake
 from shoplake.tables import TABLES
 
 VERSION = "476"
@@ -242,7 +243,7 @@ def by_spark(stack: emulate.Stack) -> None:
     )
 
 
-def ask_the_lake(checks: grade.Checks, trino: Trino, lake: api.Lake, database: str) -> None:
+def ask_the_lake(checks: grade.Checks, trino: Trino, lake: OpenLake, database: str) -> None:
     """The five questions, their oracle, and all rows of each table."""
     for query in (*queries.five(), *queries.oracle()):
         name = f"{'queries.sql' if query in queries.five() else 'grading/queries.sql'} {query.name}"
@@ -252,7 +253,7 @@ def ask_the_lake(checks: grade.Checks, trino: Trino, lake: api.Lake, database: s
         checks.ask(f"rows of {table}", trino.ask(sql, "iceberg", database), lake.sql(sql).fetchall())
 
 
-def ask_raw(checks: grade.Checks, trino: Trino, lake: api.Lake, database: str, table: str) -> None:
+def ask_raw(checks: grade.Checks, trino: Trino, lake: OpenLake, database: str, table: str) -> None:
     """The raw table, by the files that its rows came from."""
     counted = trino.ask(
         "SELECT regexp_extract(\"$path\", '[^/]+$'), count(*), count(try_cast(price AS decimal(12, 2)))"

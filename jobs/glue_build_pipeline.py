@@ -31,12 +31,13 @@ from awsglue.job import Job
 from awsglue.utils import getResolvedOptions
 from pyspark.sql import SparkSession
 
-from shoplake import pipeline, settings
-from shoplake.discover import open_source
+from shoplake import settings
 from shoplake.engines.spark import SparkEngine
-from shoplake.lake import Lake
-from shoplake.reports import RunReport
-from shoplake.snapshots import View
+from shoplake.ingestion import pipeline
+from shoplake.ingestion.report import RunReport
+from shoplake.lake.catalog import Lake
+from shoplake.lake.snapshots import View
+from shoplake.sources.base import open_source
 
 OPTIONAL = ("database", "batch_bytes", "max_quarantine_rate")
 

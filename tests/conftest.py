@@ -17,7 +17,7 @@ import pytest
 
 from shoplake.engines import spark_session
 from shoplake.errors import UsageError
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from tests import support
 from tests.s3 import server, spark
 from tests.s3.path import S3Path

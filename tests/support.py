@@ -21,13 +21,14 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 
 import shoplake
-from shoplake import pipeline, queries
+from shoplake import queries
 from shoplake.cli.main import main
-from shoplake.discover import Source, open_source
 from shoplake.engines import choose
-from shoplake.lake import Lake
-from shoplake.reports import RunReport
+from shoplake.ingestion import pipeline
+from shoplake.ingestion.report import RunReport
+from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
+from shoplake.sources.base import Source, open_source
 from tests.judge import Event, Verdict, accepted, fates, judge, judge_files
 from tests.s3.path import S3Path
 

@@ -9,17 +9,16 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "experiment", "ingest", "maintain", "open", "preview", "verify"]
 
 if TYPE_CHECKING:
-    from shoplake.api import open, verify  # noqa: A004 - shoplake.open(lake) is the interface
+    from shoplake.api import ingest, maintain, open, preview, verify  # noqa: A004 - shoplake.open(lake) is the interface
     from shoplake.experiments import experiment
-    from shoplake.runs import ingest, maintain, preview
 
 # Imported when asked for: what a command does not need, it does not wait for.
 _PLACES = {
     "experiment": "experiments",
-    "ingest": "runs",
-    "maintain": "runs",
+    "ingest": "api",
+    "maintain": "api",
     "open": "api",
-    "preview": "runs",
+    "preview": "api",
     "verify": "api",
 }
 

@@ -1,42 +1,23 @@
-"""The Python interface for analysts: a lake opened for reading."""
+"""The Python interface: what the commands do, for notebooks, schedulers and analysts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import duckdb
+from shoplake import settings as configuration
+from shoplake.errors import UsageError
+from shoplake.lake.catalog import Lake
 
-from shoplake import queries
-from shoplake.errors import FatalError, UsageError
-from shoplake.lake import Lake
-from shoplake.scans import Scans
-from shoplake.snapshots import DataFile, TableSnapshot, View
-from shoplake.tables import TABLES, Table
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyRelation
-
+if TYPE_CHECKING:  # what a call does not need, it does not wait for
+    from shoplake.ingestion import pipeline
+    from shoplake.ingestion.plan import Plan
+    from shoplake.ingestion.report import RunReport
+    from shoplake.lake.reader import OpenLake
+    from shoplake.operations import maintain as maintenance
     from shoplake.operations.verify import Report
-
-_SQL_TYPES = {
-    "string": "VARCHAR",
-    "int": "INTEGER",
-    "long": "BIGINT",
-    "double": "DOUBLE",
-    "timestamp": "TIMESTAMP",
-    "date": "DATE",
-    "list<string>": "VARCHAR[]",
-}
-
-
-# Partitioned columns that tell when an event happened; the others tell when it arrived.
-_TIMES_OF_EVENTS = ("event_time", "event_hour", "event_date")
 
 
 def open(  # noqa: A001 - read as shoplake.open(lake)
@@ -63,6 +44,8 @@ def open(  # noqa: A001 - read as shoplake.open(lake)
         >>> lake.query("conversion_funnel").df()
         >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
     """
+    from shoplake.lake.reader import OpenLake
+
     return OpenLake(Lake(lake), threads, since, until)
 
 
@@ -94,9 +77,9 @@ def verify(
         >>> shoplake.verify("lake", "raw").ok
         True
     """
-    from shoplake.discover import open_source
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.operations import verify as operation
+    from shoplake.sources.base import open_source
 
     if not 0 < sample <= 1:
         raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
@@ -106,122 +89,70 @@ def verify(
     return operation.verify(request)
 
 
-class OpenLake:
-    """A lake opened for reading; see :func:`open`. Usable as a context manager."""
+def preview(source: str | Path, lake: str | Path, **settings: Any) -> Plan:
+    """What :func:`ingest` would take in now; changes nothing.
 
-    def __init__(
-        self, lake: Lake, threads: int | None = None, since: date | None = None, until: date | None = None
-    ) -> None:
-        """Read the lake's newest consistent set of snapshots."""
-        self._lake = lake
-        self._days = None if since is None and until is None else (since or date.min, until or date.max)
-        self._connection = duckdb.connect(config={"threads": threads} if threads else {})
-        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        self._scans = Scans(self._connection)
-        self.refresh()
+    Args:
+        source: The folder of raw files, or s3://BUCKET/PREFIX.
+        lake: The lake: a folder or prefix too.
+        settings: As for :func:`ingest`.
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The names of the tables."""
-        return tuple(table.name for table in TABLES)
+    Returns:
+        ``.batches`` with their ``.files`` (``path``, ``bytes``), ``.files`` (how many), ``.bytes``, ``.known``.
+    """
+    from shoplake.ingestion import pipeline
 
-    @property
-    def view(self) -> View:
-        """The snapshots that are being read."""
-        return self._view
-
-    def refresh(self) -> None:
-        """Move on to the newest consistent set of snapshots."""
-        self._view = self._lake.need().view()
-        self._viewed: set[str] = set()
-
-    def sql(self, text: str) -> DuckDBPyRelation:
-        """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.
-
-        Args:
-            text: One SELECT; tables by their plain names. Times are UTC.
-        """
-        for table in TABLES:
-            if table.name not in self._viewed and table.name in text.lower():
-                self._make_view(table)
-        with self.reading():
-            return self._connection.sql(text)
-
-    def query(self, name: str | int) -> DuckDBPyRelation:
-        """One of the five questions, by name or number.
-
-        Args:
-            name: For instance ``"conversion_funnel"`` or ``1``.
-        """
-        return self.sql(queries.find(str(name))[0].sql)
-
-    def reading(self) -> AbstractContextManager[None]:
-        """A block in which the rows of a relation are fetched: what fails on S3 is told in our own words.
-
-        Without it DuckDB tells it, as the text of its own error.
-
-        Raises:
-            ShoplakeError: What went wrong on S3.
-        """
-        return self._scans.reading()
-
-    def register(self, name: str, rows: Any) -> None:
-        """Make rows of your own queryable beside the tables.
-
-        Args:
-            name: The name to use in SQL.
-            rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
-        """
-        self._connection.register(name, rows)
-
-    def _make_view(self, table: Table) -> None:
-        """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""
-        try:
-            with self.reading():
-                rows = self._select(table, self._view[table.name])
-                self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {rows}")
-        except duckdb.IOException as error:
-            raise FatalError(
-                f"a data file of table {table.name} cannot be read: {error}",
-                remedy="Was the lake moved or partly deleted?",
-            ) from error
-        self._viewed.add(table.name)
-
-    def _select(self, table: Table, snapshot: TableSnapshot) -> str:
-        columns = ", ".join(column.name for column in table.columns)
-        files, condition = _narrowed(table, snapshot, self._days)
-        if not files:
-            nothing = ", ".join(
-                f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
-                for column in table.columns
-            )
-            return f"SELECT {nothing} WHERE FALSE"
-        return f"SELECT {columns} FROM {self._scans.parquet(files)}{condition}"
-
-    def close(self) -> None:
-        """Let go of the lake."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        """The lake itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go of the lake."""
-        self.close()
+    return pipeline.preview(_run(source, lake, settings))
 
 
-def _narrowed(table: Table, snapshot: TableSnapshot, days: tuple[date, date] | None) -> tuple[Sequence[DataFile], str]:
-    """The files that can hold rows of some days, and the condition that picks these rows."""
-    column = table.partition[0]
-    if days is None or column not in _TIMES_OF_EVENTS:
-        return snapshot.files, ""
-    low, high = days
-    if column != "event_date":
-        low, high = (datetime(day.year, day.month, day.day) for day in days)  # noqa: DTZ001 - UTC without a zone
-        high += timedelta(days=1, microseconds=-1)
-    kind = "DATE" if column == "event_date" else "TIMESTAMP"
-    condition = f" WHERE {column} BETWEEN {kind} '{low.isoformat()}' AND {kind} '{high.isoformat()}'"
-    return snapshot.within(low, high), condition
+def ingest(source: str | Path, lake: str | Path, **settings: Any) -> RunReport:
+    """Take in what is new in the source, exactly once in effect.
+
+    Args:
+        source: The folder of raw files, or s3://BUCKET/PREFIX.
+        lake: The lake, a folder or prefix too; it is made if missing.
+        settings: Any of the settings by name, such as ``threads=2`` or ``engine="spark"``; the environment and
+            ``shoplake.toml`` give the others.
+
+    Returns:
+        ``.files``, ``.lines``, ``.accepted``, ``.duplicates``, ``.quarantined``, ``.as_json()`` and more.
+
+    Raises:
+        ShoplakeError: As the command line tells it, with a ``remedy``. What was published before stays.
+
+    Example:
+        >>> import shoplake
+        >>> shoplake.ingest("raw", "lake").files
+        12
+    """
+    from shoplake.ingestion import pipeline
+
+    return pipeline.ingest(_run(source, lake, settings))
+
+
+def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> maintenance.Report:
+    """Merge the files of closed hours, days and months, and remove what nothing needs; safe beside runs and readers.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        closed_after: An hour, day or month is closed when it ended this long ago; two hours by default.
+
+    Returns:
+        ``.merged`` by table, ``.removed``, ``.as_json()``.
+    """
+    from shoplake.operations import maintain as operation
+
+    request = operation.Request(Lake(lake))
+    if closed_after is not None:
+        request = operation.Request(Lake(lake), closed_after=closed_after)
+    return operation.maintain(request)
+
+
+def _run(source: str | Path, lake: str | Path, given: dict[str, Any]) -> pipeline.Run:
+    from shoplake.engines import choose
+    from shoplake.ingestion import pipeline
+    from shoplake.sources.base import open_source
+
+    chosen = configuration.load({"source": str(source), "lake": str(lake)} | given)
+    target = Lake(chosen.need_lake())
+    return pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)

@@ -17,8 +17,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoplake import api
 from shoplake.errors import UsageError
+from shoplake.lake.catalog import Lake
+from shoplake.lake.reader import OpenLake
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,7 +160,7 @@ def assign(experiment: str, unit: str, variants: Mapping[str, float]) -> str:
 
 
 def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
-    lake: api.OpenLake | str | Path,
+    lake: OpenLake | str | Path,
     name: str,
     *,
     variants: Mapping[str, float] | None = None,
@@ -195,10 +196,10 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
     """
     shares = dict(variants or {"control": 1, "treatment": 1})
     _check(unit, shares, confidence, cuped)
-    if isinstance(lake, api.OpenLake):
+    if isinstance(lake, OpenLake):
         opened, ours = lake, None
     else:
-        opened = ours = api.open(lake)
+        opened = ours = OpenLake(Lake(lake))
     try:
         window = _window(opened, start, end)
         chosen = tuple(metrics or METRICS[unit])
@@ -334,7 +335,7 @@ def _pair(columns: dict[str, Any], position: int) -> tuple[Numbers, Numbers]:
 
 
 def _values(
-    opened: api.OpenLake, unit: str, units: str, window: tuple[datetime, datetime], metrics: Sequence[Metric]
+    opened: OpenLake, unit: str, units: str, window: tuple[datetime, datetime], metrics: Sequence[Metric]
 ) -> dict[str, Any]:
     """The variant of every unit, and the numerators and denominators of all metrics within a time.
 
@@ -389,7 +390,7 @@ def _bounds(variants: Mapping[str, float]) -> list[int]:
     return [round(part / whole * _HASHES) for part in accumulate(variants.values())][:-1]
 
 
-def _window(opened: api.OpenLake, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+def _window(opened: OpenLake, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     first, last = opened.sql("SELECT min(event_hour), max(event_hour) FROM user_hourly").fetchall()[0]
     if first is None:
         raise UsageError("the lake holds no events", remedy="Ingest some first: shoplake ingest --help")
@@ -421,7 +422,7 @@ def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: t
         )
 
 
-def _check_assignments(opened: api.OpenLake, variants: Mapping[str, float]) -> None:
+def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:
     import duckdb
 
     try:

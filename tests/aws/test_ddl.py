@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra import ddl, emulate
-from shoplake import iceberg
+from shoplake.lake import iceberg
 from shoplake.tables import TABLES
 from tests.aws.support import REGION
 

@@ -117,7 +117,7 @@ def test_the_wheel_holds_what_the_job_and_deploy_need(wheel: Path):
         names = set(archive.namelist())
         inside = archive.read("shoplake/capstone-starter.cfn.yaml").decode()
     assert {
-        "shoplake/pipeline.py",
+        "shoplake/ingestion/pipeline.py",
         "shoplake/queries.sql",
         "shoplake/aws/glue_catalog.py",
         "shoplake/aws/prices.json",

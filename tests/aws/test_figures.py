@@ -9,8 +9,8 @@ import boto3
 
 from infra import emulate
 from shoplake.aws import figures
-from shoplake.lake import Lake
-from shoplake.reports import RunReport
+from shoplake.ingestion.report import RunReport
+from shoplake.lake.catalog import Lake
 from tests.aws.support import REGION
 from tests.support import events, ingest, put
 

@@ -9,15 +9,15 @@ from typing import Any
 import boto3
 import pytest
 
-from shoplake import pipeline
 from shoplake.aws import glue_catalog
-from shoplake.discover import open_source
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import FatalError, TransientError, UsageError
-from shoplake.generate_files import generate_files
-from shoplake.lake import Lake
+from shoplake.generator.files import generate_files
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
-from shoplake.snapshots import View
+from shoplake.sources.base import open_source
 from shoplake.tables import TABLES
 from tests.aws.support import REGION, START
 from tests.support import command

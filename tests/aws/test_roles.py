@@ -60,7 +60,7 @@ CALLS = {
 CODE = {
     "Generator": ["infra/handler.py"],
     "Setup": ["infra/setup.py"],
-    "Pipeline": ["src/shoplake/aws/glue_catalog.py", "src/shoplake/aws/figures.py", "src/shoplake/s3.py"],
+    "Pipeline": ["src/shoplake/aws/glue_catalog.py", "src/shoplake/aws/figures.py", "src/shoplake/storage/bucket.py"],
     "Analyst": ["src/shoplake/aws/athena.py"],
 }
 _VERB = r"(get|put|list|head|create|update|delete|start|stop|batch|describe|copy)(_\w+)?"

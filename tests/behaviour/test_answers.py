@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import shoplake
 from shoplake import queries
-from shoplake.generate_files import Faults, generate_files
+from shoplake.generator.files import Faults, generate_files
 from tests.support import (
     QUESTIONS,
     START,

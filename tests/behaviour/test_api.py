@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 import shoplake
-from shoplake.commits import Commit
 from shoplake.errors import UsageError
-from shoplake.lake import Lake
-from shoplake.operations.maintain import Request, maintain
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.operations.maintain.run import Request, maintain
 from shoplake.tables import BY_NAME
 from tests.support import (
     QUESTIONS,

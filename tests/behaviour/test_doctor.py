@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shoplake import doctor
+from shoplake.health import doctor
 from tests.support import command, events, ingest, put
 
 

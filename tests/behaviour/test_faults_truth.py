@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shoplake.generate_files import MANIFEST_NAME, Faults, generate_files
+from shoplake.generator.files import MANIFEST_NAME, Faults, generate_files
 from tests.support import START, both, dump, ingest
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from shoplake.generate_files import Faults, generate_files
+from shoplake.generator.files import Faults, generate_files
 from tests.support import START, answers, ingest, oracle
 
 EVENTS = 600_000

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shoplake import pipeline
-from shoplake.discover import LocalSource, open_source
 from shoplake.errors import UsageError
+from shoplake.ingestion import pipeline
+from shoplake.sources.base import LocalSource, open_source
 from tests.support import (
     QUESTIONS,
     accepted,

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-from shoplake import metrics
-from shoplake.cli import telling
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.reports import RunReport
+from shoplake.health import metrics
+from shoplake.health import reporting as telling
+from shoplake.ingestion.report import RunReport
 from tests.support import command, data_files, dump, event, events, ingest, prepare, put, put_bytes
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from shoplake import ledger as ledgers
-from shoplake.generate_files import Faults, generate_files
+from shoplake.generator.files import Faults, generate_files
+from shoplake.lake import ledger as ledgers
 from tests.support import (
     START,
     accepted,

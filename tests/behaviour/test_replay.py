@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shoplake import pipeline
-from shoplake.commits import Commit
-from shoplake.discover import LocalSource
 from shoplake.errors import UsageError
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
 from shoplake.operations import replay as replays
+from shoplake.sources.base import LocalSource
 from tests.support import (
     SLOT,
     START,

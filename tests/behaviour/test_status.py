@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shoplake import slots, status
-from shoplake.discover import open_source
-from shoplake.lake import Lake
+from shoplake.health import status
+from shoplake.lake.catalog import Lake
+from shoplake.lake.snapshots import TableSnapshot
 from shoplake.settings import Settings
-from shoplake.snapshots import TableSnapshot
+from shoplake.sources import slots
+from shoplake.sources.base import open_source
 from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, put, put_bytes
 
 CHECKS = ["fresh", "whole", "readable", "waiting", "gaps", "quarantine"]
@@ -122,7 +123,7 @@ def test_waiting(shop):
 
 def test_files_to_be_done_again(shop, monkeypatch):
     """Files that a run reopened and did not come to do again are waiting, with a source and without."""
-    from shoplake import pipeline
+    from shoplake.ingestion import pipeline
 
     source, lake = shop
     put(source, 4, [event(1000)])
@@ -157,7 +158,7 @@ def test_old_files_do_not_count_as_recent(tmp_path):
     """A bad day of long ago does not hide in, nor spoil, the rate of the last day."""
     from dataclasses import replace
 
-    from shoplake import pipeline
+    from shoplake.ingestion import pipeline
     from tests.support import prepare
 
     source, lake = tmp_path / "raw", tmp_path / "lake"

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shoplake import pipeline
 from shoplake.contract import REASON_CODES
-from shoplake.discover import LocalSource
 from shoplake.engines import choose
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
+from shoplake.sources.base import LocalSource
 from tests.fuzz.compare import disagreements, smallest
 from tests.fuzz.lines import line
 from tests.judge import judge_files

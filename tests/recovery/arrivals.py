@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 
-from shoplake import pipeline
+from shoplake.ingestion import pipeline
 from tests.support import dump, event, prepare, put
 
 HOURS = ("2025-11-18T13:59:59.9Z", "2025-11-18T15:10:00Z", "2025-11-17T23:30:00Z", "2025-11-18T00:00:00+00:00")

@@ -13,14 +13,14 @@ import signal
 import sys
 from contextlib import nullcontext
 
-from shoplake import pipeline
-from shoplake.commits import Commit
-from shoplake.discover import open_source
 from shoplake.engines import choose
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage, S3Storage
+from shoplake.sources.base import open_source
+from shoplake.storage.base import LocalStorage, S3Storage
 
 
 def die():

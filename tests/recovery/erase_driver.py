@@ -11,12 +11,13 @@ import os
 import sys
 from pathlib import Path
 
-from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
-from shoplake.operations import erase, sweep
+from shoplake.lake.catalog import Lake
+from shoplake.operations import erase
+from shoplake.operations.maintain import vacuum as sweep
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage
+from shoplake.sources.base import LocalSource
+from shoplake.storage.base import LocalStorage
 
 DIED = 9
 PLACES = {

@@ -8,7 +8,7 @@ The points are those of driver.py.
 import sys
 
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.operations.quarantine.held import Choice
 from shoplake.operations.quarantine.replay import Run, replay
 from shoplake.settings import Settings

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shoplake import ledger
-from shoplake.commits import Commit
-from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
-from shoplake.storage import LocalStorage
+from shoplake.lake import ledger
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.sources.base import LocalSource
+from shoplake.storage.base import LocalStorage
 from tests.support import command, dump, event, events, ingest, key, once_before, put
 
 DRIVER = Path(__file__).with_name("erase_driver.py")

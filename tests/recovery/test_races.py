@@ -3,11 +3,11 @@
 import pytest
 
 import shoplake
-from shoplake import pipeline
-from shoplake.commits import Commit
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import TransientError
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
 from tests.support import (
     accepted,
     answers,

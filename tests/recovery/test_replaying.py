@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.operations.quarantine.held import Choice
 from shoplake.operations.quarantine.replay import Run, replay
 from shoplake.settings import Settings

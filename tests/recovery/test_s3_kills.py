@@ -17,7 +17,7 @@ import pytest
 
 from shoplake import verify
 from shoplake.errors import UsageError
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from tests.recovery.test_kills import DIED, DRIVER, changes, first_files, undisturbed
 from tests.support import answers, dump, ingest, oracle
 

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 import shoplake
-from shoplake import discover, pipeline, s3
 from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
 from shoplake.operations.verify.reader import Reader
+from shoplake.sources import base as discover
+from shoplake.storage import bucket as s3
 from shoplake.tables import EVENTS
 from tests.s3.fault_proxy import FAULTS, proxied
 from tests.support import (

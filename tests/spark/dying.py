@@ -6,13 +6,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from shoplake import pipeline
-from shoplake.discover import open_source
 from shoplake.engines.spark import SparkEngine
 from shoplake.engines.spark_tasks import Writer
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.storage import LocalStorage
+from shoplake.sources.base import open_source
+from shoplake.storage.base import LocalStorage
 
 
 class OfTable(LocalStorage):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import shoplake
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from tests.recovery.test_proofs import STEPS
 from tests.s3 import spark
 from tests.spark.test_parity import tables

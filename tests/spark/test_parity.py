@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.generate_files import Faults, generate_files
+from shoplake.generator.files import Faults, generate_files
 from tests.behaviour.test_contract import BROKEN, FINE, MIXED, PIECES, line
 from tests.support import (
     accepted,

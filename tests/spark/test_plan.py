@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shoplake import pipeline
-from shoplake.discover import SourceFile
 from shoplake.engines.base import Checked, Gold
-from shoplake.lake import Lake
-from shoplake.parquet import arrow_schema
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.parquet import arrow_schema
 from shoplake.settings import Settings
+from shoplake.sources.base import SourceFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY
 from tests.support import FULL, START
 

@@ -10,7 +10,7 @@ import pytest
 
 from shoplake.engines import spark_session
 from shoplake.errors import ShoplakeError
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from tests.support import FULL, events, put
 
 MASTERS = [

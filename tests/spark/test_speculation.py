@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.lake import Lake
-from shoplake.operations.maintain import Request, maintain
+from shoplake.lake.catalog import Lake
+from shoplake.operations.maintain.run import Request, maintain
 from tests.spark.test_parity import tables
 from tests.support import answers, data_files, events, ingest, oracle, put
 

@@ -5,7 +5,7 @@ import pytest
 import shoplake
 from shoplake import queries
 from shoplake.engines import spark_session
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.tables import TABLES
 from tests.support import command, event, events, ingest, put
 

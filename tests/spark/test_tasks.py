@@ -4,13 +4,13 @@ from datetime import datetime
 
 import pytest
 
-from shoplake.commits import Commit
-from shoplake.discover import LocalSource
 from shoplake.engines.spark_tasks import Writer, check, unpacked
-from shoplake.erasures import Erased
 from shoplake.errors import ContractError, FatalError
-from shoplake.lake import Lake
-from shoplake.storage import LocalStorage
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.lake.erasures import Erased
+from shoplake.sources.base import LocalSource
+from shoplake.storage.base import LocalStorage
 from shoplake.tables import GOLD_HOURLY
 from tests.spark.dying import DyingOnce, Full, run
 from tests.spark.test_parity import tables

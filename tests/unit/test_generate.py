@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.generate import PROFILES, SLOT, event_count, gzip_file, make_object, object_key, render
+from shoplake.generator.events import PROFILES, SLOT, event_count, gzip_file, make_object, object_key, render
 
 AT = datetime(2025, 11, 18, 14, 20, tzinfo=UTC)
 SRC = Path(__file__).resolve().parents[2] / "src"
@@ -286,6 +286,6 @@ def test_wrong_ranges_are_refused(bounds):
 
 def test_the_generator_needs_the_standard_library_only():
     """The Lambda's source imports nothing that a bare Python lacks, and nothing of shoplake."""
-    source = (SRC / "shoplake" / "generate.py").read_text()
+    source = (SRC / "shoplake" / "generator" / "events.py").read_text()
     roots = set(re.findall(r"^\s*(?:from|import) (\w+)", source, re.MULTILINE))
     assert roots <= sys.stdlib_module_names

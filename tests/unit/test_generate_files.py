@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from shoplake import generate_files as module
-from shoplake.generate import render
-from shoplake.generate_files import BROKEN_LINES, MANIFEST_NAME, Expected, Faults, generate_files
+from shoplake.generator import files as module
+from shoplake.generator.events import render
+from shoplake.generator.files import BROKEN_LINES, MANIFEST_NAME, Expected, Faults, generate_files
 
 START = datetime(2025, 11, 18, 23, 50, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]

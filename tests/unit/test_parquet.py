@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shoplake import parquet
+from shoplake.lake import parquet
 from shoplake.tables import EVENTS, TABLES
 
 NOON = datetime(2025, 11, 18, 12, tzinfo=UTC)
 READ = """
 import os, sys
 import pyarrow as pa
-from shoplake import parquet
+from shoplake.lake import parquet
 from shoplake.tables import EVENTS
 
 def threads():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shoplake import plan
-from shoplake.discover import SourceFile
-from shoplake.ledger import INGESTED, REOPENED, UNREADABLE, Known
+from shoplake.ingestion import plan
+from shoplake.lake.ledger import INGESTED, REOPENED, UNREADABLE, Known
+from shoplake.sources.base import SourceFile
 
 LIMIT = 1000
 

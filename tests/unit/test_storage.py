@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.storage import LocalStorage
+from shoplake.storage.base import LocalStorage
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 from datetime import date, timedelta
 
-from shoplake.reports import json_value
+from shoplake.text import json_value
 from tests.support import START, accepted, event, events, five_answers, ingest, judge_files, key, put
 
 DAYS = (date(2025, 11, 17), date(2025, 11, 18), date(2025, 11, 19))

@@ -15,7 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from tests.support import command, events, ingest, put
 from tests.web.support import DAYS, HOSTILE, build, truth
 

@@ -14,10 +14,10 @@ from threading import Barrier
 import pytest
 from starlette import testclient
 
-from shoplake.discover import open_source
 from shoplake.errors import FatalError
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
+from shoplake.sources.base import open_source
 from shoplake.web import app, data, pages
 from shoplake.web.data import Shop
 from tests.support import command, event, events, everywhere, ingest, judge_files, key, put, put_bytes

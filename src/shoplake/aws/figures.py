@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.aws import clients
-from shoplake.reports import RunReport
-from shoplake.snapshots import View
+from shoplake.ingestion.report import RunReport
+from shoplake.lake.snapshots import View
 
 NAMESPACE = "shoplake"
 

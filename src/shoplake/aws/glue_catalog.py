@@ -10,7 +10,7 @@ from typing import Any
 
 from shoplake.aws import clients
 from shoplake.errors import TransientError, UsageError
-from shoplake.snapshots import TableSnapshot, View
+from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.tables import TABLES, Table
 
 VERSION = "shoplake.version"

@@ -11,7 +11,7 @@ from shoplake import api, queries
 from shoplake.cli import output
 from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
-from shoplake.reports import json_value
+from shoplake.text import json_value
 
 _Result = tuple[NamedQuery, list[str], list[tuple[Any, ...]]]
 

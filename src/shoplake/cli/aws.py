@@ -155,7 +155,7 @@ def publish(lake: str | None, database: str, region: str | None) -> None:
     """
     from shoplake import settings
     from shoplake.aws import clients, glue_catalog
-    from shoplake.lake import Lake
+    from shoplake.lake.catalog import Lake
 
     view = Lake(settings.load({"lake": lake}).need_lake()).need().view()
     glue_catalog.publish(view, database, clients.client("glue", region))

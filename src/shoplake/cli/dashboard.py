@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoplake import settings, words
+from shoplake import settings
+from shoplake import text as words
 from shoplake.cli import options, output
 from shoplake.errors import FatalError, UsageError
 
@@ -39,8 +40,8 @@ def dashboard(lake: str | None, source: str | None, host: str, port: int, show: 
 
     It only reads, and follows the lake as it grows. --export writes a page that needs no server and no network.
     """
-    from shoplake.discover import open_source
-    from shoplake.lake import Lake
+    from shoplake.lake.catalog import Lake
+    from shoplake.sources.base import open_source
     from shoplake.web.data import Shop
 
     chosen = settings.load({"lake": lake, "source": source})

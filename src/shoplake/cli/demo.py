@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shoplake import api, pipeline, queries, settings
+from shoplake import api, queries, settings
 from shoplake.cli import output
-from shoplake.discover import LocalSource
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import FatalError, UsageError
-from shoplake.generate_files import generate_files
-from shoplake.lake import Lake
-from shoplake.reports import RunReport
+from shoplake.generator.files import generate_files
+from shoplake.ingestion import pipeline
+from shoplake.ingestion.report import RunReport
+from shoplake.lake.catalog import Lake
+from shoplake.lake.reader import OpenLake
+from shoplake.sources.base import LocalSource
 
 _MARK = ".shoplake-demo"
 _START = datetime(2025, 11, 18, 14, tzinfo=UTC)
@@ -100,7 +102,7 @@ def _ingest(folder: Path, raw: Path) -> RunReport:
     return done
 
 
-def _reconcile(lake: api.OpenLake, first: RunReport, second: RunReport, generated: int) -> None:
+def _reconcile(lake: OpenLake, first: RunReport, second: RunReport, generated: int) -> None:
     output.say("6. Do the sums agree?")
     stored = lake.sql("SELECT count(*) FROM events").fetchall()[0][0]
     ledger = lake.sql(

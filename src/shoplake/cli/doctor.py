@@ -19,7 +19,7 @@ from shoplake.cli import options, output
 @options.style
 def doctor(lake: str | None, source: str | None, style: str) -> None:
     """Say what is installed, what can be reached and what is configured wrongly; exit with 1 if something stands in the way."""
-    from shoplake import doctor as examination
+    from shoplake.health import doctor as examination
 
     found = examination.examine({"lake": lake, "source": source})
     if style == "json":

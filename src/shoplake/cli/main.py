@@ -14,14 +14,14 @@ from shoplake.cli import options, output
 from shoplake.cli.aws import cost, deploy, destroy, publish
 from shoplake.cli.dashboard import dashboard
 from shoplake.cli.doctor import completion, doctor
-from shoplake.cli.erasing import erase
+from shoplake.cli.erase import erase
 from shoplake.cli.experiment import experiment
-from shoplake.cli.maintaining import maintain
+from shoplake.cli.maintain import maintain
 from shoplake.cli.options import examples
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
-from shoplake.cli.verifying import verify
+from shoplake.cli.verify import verify
 from shoplake.errors import FatalError, ShoplakeError, UsageError
 
 
@@ -86,7 +86,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
     folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
 ) -> None:
     """Make raw event files, seeded: gzipped JSON Lines, one file for every five minutes."""
-    from shoplake.generate_files import Faults, generate_files
+    from shoplake.generator.files import Faults, generate_files
 
     chosen = {"none": None, "demo": Faults.demo(), "heavy": Faults.heavy()}[faults]
     span = _span(events_per_file)
@@ -176,11 +176,11 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     """
     from dataclasses import replace
 
-    from shoplake import pipeline
-    from shoplake.cli import telling
-    from shoplake.discover import open_source
     from shoplake.engines import choose
-    from shoplake.lake import Lake
+    from shoplake.health import reporting as telling
+    from shoplake.ingestion import pipeline
+    from shoplake.lake.catalog import Lake
+    from shoplake.sources.base import open_source
 
     given = {"source": source, "lake": lake, "engine": engine, "master": master}
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})

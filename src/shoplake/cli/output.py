@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake import words
-from shoplake.reports import json_value
+from shoplake import text as words
+from shoplake.text import json_value
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
-    from shoplake.plan import Plan
-    from shoplake.reports import RunReport
+    from shoplake.ingestion.plan import Plan
+    from shoplake.ingestion.report import RunReport
 
 _AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
 FORMATS = ("table", "json", "csv")

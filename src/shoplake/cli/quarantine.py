@@ -13,9 +13,9 @@ from shoplake import settings
 from shoplake.cli import options, output
 
 if TYPE_CHECKING:
+    from shoplake.lake.snapshots import View
     from shoplake.operations.quarantine.held import Counts, Line
     from shoplake.operations.quarantine.replay import Replayed
-    from shoplake.snapshots import View
 
 _FILES_SHOWN = 20
 _REASONS_SHOWN = 5
@@ -128,7 +128,7 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     place of the broken one, and its quarantined lines go.
     """
     from shoplake.engines.duckdb import DuckDBEngine
-    from shoplake.lake import Lake
+    from shoplake.lake.catalog import Lake
     from shoplake.operations.quarantine import replay as operation
     from shoplake.operations.quarantine.held import Choice
 
@@ -196,7 +196,7 @@ def export(  # noqa: PLR0917 - one parameter an option
 
 
 def _view(lake: str | None) -> View:
-    from shoplake.lake import Lake
+    from shoplake.lake.catalog import Lake
 
     return Lake(settings.load({"lake": lake}).need_lake()).need().view()
 
@@ -207,7 +207,7 @@ def _as_json(value: Any) -> None:
 
 
 def _counts_as_json(counts: Counts, by: str | None) -> dict[str, Any]:
-    from shoplake.reports import json_value
+    from shoplake.text import json_value
 
     found: dict[str, Any] = {"lines": counts.lines}
     if by != "file":

@@ -12,10 +12,10 @@ from shoplake.cli import options, output
 from shoplake.errors import UsageError
 
 if TYPE_CHECKING:
+    from shoplake.ingestion.pipeline import Run
+    from shoplake.ingestion.plan import Plan
+    from shoplake.ingestion.report import RunReport
     from shoplake.operations.replay import Choice
-    from shoplake.pipeline import Run
-    from shoplake.plan import Plan
-    from shoplake.reports import RunReport
 
 
 @click.command(
@@ -60,11 +60,11 @@ def replay(  # noqa: PLR0917 - one parameter an option
     """
     from dataclasses import replace
 
-    from shoplake import pipeline
-    from shoplake.discover import open_source
     from shoplake.engines import choose
-    from shoplake.lake import Lake
+    from shoplake.ingestion import pipeline
+    from shoplake.lake.catalog import Lake
     from shoplake.operations import replay as replays
+    from shoplake.sources.base import open_source
 
     chosen = settings.load({"source": source, "lake": lake, "engine": engine, "master": master})
     target = Lake(chosen.need_lake())

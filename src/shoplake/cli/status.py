@@ -10,10 +10,10 @@ import click
 
 from shoplake import settings
 from shoplake.cli import options, output
-from shoplake.reports import json_value
+from shoplake.text import json_value
 
 if TYPE_CHECKING:
-    from shoplake.status import Status
+    from shoplake.health.status import Status
 
 _SHOWN_BATCHES = 5
 _SHOWN_GAPS = 5
@@ -52,9 +52,9 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
 
     It reads the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
     """  # noqa: D301 - click wants the character itself
-    from shoplake import status as states
-    from shoplake.discover import open_source
-    from shoplake.lake import Lake
+    from shoplake.health import status as states
+    from shoplake.lake.catalog import Lake
+    from shoplake.sources.base import open_source
 
     chosen = settings.load({"lake": lake, "source": source})
     place = open_source(chosen.source) if chosen.source else None
@@ -62,7 +62,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
     if style == "json":
         output.as_json(state.as_json())
     elif style == "openmetrics":
-        from shoplake import metrics
+        from shoplake.health import metrics
 
         click.echo(metrics.text(metrics.of_status(state)), nl=False)
     elif style == "csv":

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shoplake.discover import Source, SourceFile
-from shoplake.erasures import Erased
-from shoplake.parquet import NewFile
-from shoplake.snapshots import DataFile, View
+from shoplake.lake.erasures import Erased
+from shoplake.lake.parquet import NewFile
+from shoplake.lake.snapshots import DataFile, View
+from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import Table
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shoplake.engines.base import Engine
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
 
 

@@ -19,15 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, parse_line, without_bom
-from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
-from shoplake.engines.raw import Spool
 from shoplake.engines.reading import Reading, chunks, judge, no_events
-from shoplake.engines.stored import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
-from shoplake.erasures import Erased, without_keys
-from shoplake.parquet import NewFile
-from shoplake.scans import Scans
-from shoplake.snapshots import DataFile, View
+from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
+from shoplake.lake.erasures import Erased, without_keys
+from shoplake.lake.parquet import NewFile
+from shoplake.lake.scans import Scans
+from shoplake.lake.snapshots import DataFile, View
+from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.lines import Spool
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
 
 _Positions = np.ndarray[Any, Any]

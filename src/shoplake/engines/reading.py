@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake import parquet
 from shoplake.contract import (
     EVENT_COLUMNS,
     FIELD_NAMES,
@@ -34,9 +33,10 @@ from shoplake.contract import (
     reasons_sql,
     without_bom,
 )
-from shoplake.discover import Source, SourceFile
 from shoplake.engines.base import Checked, Quarantined
-from shoplake.engines.raw import GoneError, Spool, UnreadableError, numbered_lines
+from shoplake.lake import parquet
+from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.lines import GoneError, Spool, UnreadableError, numbered_lines
 from shoplake.tables import EVENTS
 
 _Flags = np.ndarray[Any, np.dtype[np.bool_]]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoplake.errors import UsageError
-from shoplake.snapshots import View
+from shoplake.lake.snapshots import View
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-from shoplake import parquet
-from shoplake.discover import Source, SourceFile
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.erasures import Erased
-from shoplake.parquet import NewFile
-from shoplake.storage import Storage
+from shoplake.lake import parquet
+from shoplake.lake.erasures import Erased
+from shoplake.lake.parquet import NewFile
+from shoplake.sources.base import Source, SourceFile
+from shoplake.storage.base import Storage
 from shoplake.tables import EVENTS, Table
 
 REWRITTEN = "file_order long, removed long, first_source_files array<string>, file binary"

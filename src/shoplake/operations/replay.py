@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shoplake import ledger, pipeline, slots
-from shoplake.discover import SourceFile
 from shoplake.errors import UsageError
-from shoplake.ledger import Entry
-from shoplake.plan import Plan
-from shoplake.reports import RunReport
+from shoplake.ingestion import pipeline
+from shoplake.ingestion.plan import Plan
+from shoplake.ingestion.report import RunReport
+from shoplake.lake import ledger
+from shoplake.lake.ledger import Entry
+from shoplake.sources import slots
+from shoplake.sources.base import SourceFile
 
 AGAIN = "again"
 CHANGED = "changed"

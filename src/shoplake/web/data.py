@@ -10,14 +10,16 @@ from typing import Any
 
 import duckdb
 
-from shoplake import __version__, contract, queries, slots, status
-from shoplake.api import OpenLake
-from shoplake.discover import Source
+from shoplake import __version__, contract, queries
 from shoplake.errors import FatalError, UsageError
-from shoplake.lake import Lake
-from shoplake.reports import json_value
+from shoplake.health import status
+from shoplake.lake.catalog import Lake
+from shoplake.lake.reader import OpenLake
+from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
-from shoplake.snapshots import View
+from shoplake.sources import slots
+from shoplake.sources.base import Source
+from shoplake.text import json_value
 
 # What the page shows of the slots, and of the lines that were quarantined for one reason.
 SHOWN_SLOTS = timedelta(hours=24)

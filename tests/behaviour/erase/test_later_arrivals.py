@@ -2,7 +2,7 @@
 
 import pytest
 
-from shoplake import erasures
+from shoplake.lake import erasures
 from tests.behaviour.erase.support import (
     PERSON,
     as_without,

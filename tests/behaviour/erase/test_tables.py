@@ -1,8 +1,8 @@
 """``shoplake erase`` removes a person, so that the lake is as if the person's lines had never been in the raw files."""
 
-from shoplake import erasures
-from shoplake.commits import Commit
-from shoplake.lake import Lake
+from shoplake.lake import erasures
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
 from tests.behaviour.erase.support import (
     PERSON,
     as_without,

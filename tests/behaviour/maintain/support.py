@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import shoplake
-from shoplake.lake import Lake
-from shoplake.operations import merging
-from shoplake.operations.maintain import Request, maintain
+from shoplake.lake.catalog import Lake
+from shoplake.operations.maintain import compact as merging
+from shoplake.operations.maintain.run import Request, maintain
 from tests.support import START, accepted, answers, data_files, dump, event, five_answers, ingest, judge_files, oracle
 
 LATER = datetime.now(UTC) + timedelta(days=40)

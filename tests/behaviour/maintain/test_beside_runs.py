@@ -7,11 +7,11 @@ from threading import Thread
 import pytest
 
 import shoplake
-from shoplake.commits import Commit
 from shoplake.errors import TransientError
-from shoplake.lake import Lake
-from shoplake.operations import sweep
-from shoplake.operations.maintain import Request, maintain
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain.run import Request, maintain
 from tests.behaviour.maintain.support import LATER, NEXT_DAY, at, between, hours, right, some, stored, tidy
 from tests.support import ingest, put
 
@@ -76,7 +76,7 @@ def test_overtaken_at_the_swap(shop, monkeypatch):
 def test_always_overtaken(shop, monkeypatch):
     """When others change the lake all the time, maintenance gives up, says so, and leaves no files."""
     monkeypatch.setattr(Lake, "swap", lambda *_: None)
-    monkeypatch.setattr("shoplake.operations.maintain.MAX_PASSES", 2)
+    monkeypatch.setattr("shoplake.operations.maintain.run.MAX_PASSES", 2)
     before = stored(shop / "lake")
     with pytest.raises(TransientError, match="still something to merge"):
         tidy(shop / "lake")
@@ -85,7 +85,7 @@ def test_always_overtaken(shop, monkeypatch):
 
 def test_slow_merge(shop, monkeypatch):
     """Merged files that are so old that another maintenance may have removed them are not published."""
-    monkeypatch.setattr("shoplake.operations.maintain.MAX_PASSES", 2)
+    monkeypatch.setattr("shoplake.operations.maintain.run.MAX_PASSES", 2)
     times = iter(LATER + number * timedelta(minutes=31) for number in range(1000))
     before = stored(shop / "lake")
     with pytest.raises(TransientError, match="still something to merge"):

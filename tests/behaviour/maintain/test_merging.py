@@ -5,9 +5,9 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 
 import shoplake
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.operations import replay
-from shoplake.operations.maintain import Request, maintain, preview
+from shoplake.operations.maintain.run import Request, maintain, preview
 from tests.behaviour.maintain.support import DAY, LATER, at, hours, put_orphan, right, some, stored, tidy
 from tests.support import (
     START,
@@ -91,7 +91,7 @@ def test_events_are_sorted(shop):
 def test_large_files_stay_apart(shop, monkeypatch):
     """Files are merged only as far as the result has a good size."""
     size = max(file.bytes for file in Lake(shop / "lake").view()["events"].files)
-    monkeypatch.setattr("shoplake.operations.merging.TARGET_BYTES", 3 * size)
+    monkeypatch.setattr("shoplake.operations.maintain.compact.TARGET_BYTES", 3 * size)
     tidy(shop / "lake")
     assert hours(shop / "lake") == [2, 2, 1]
     assert right(shop)

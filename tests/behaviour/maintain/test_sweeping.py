@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shoplake import commits
-from shoplake.commits import Commit
 from shoplake.errors import FatalError
-from shoplake.lake import Lake
-from shoplake.operations import sweep
-from shoplake.operations.maintain import Request, maintain
+from shoplake.lake import commits
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain.run import Request, maintain
 from tests.behaviour.maintain.support import DAY, LATER, between, hours, named, put_orphan, right, some, stored, tidy
 from tests.support import START, data_files, dump, ingest, put
 
@@ -164,7 +164,7 @@ def test_disk_full(shop, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shoplake.storage.LocalStorage.write", full)
+        patch.setattr("shoplake.storage.base.LocalStorage.write", full)
         with pytest.raises(FatalError, match="No space left"):
             tidy(shop / "lake")
     assert (dump(shop / "lake"), stored(shop / "lake")) == before

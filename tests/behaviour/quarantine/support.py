@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from shoplake import pipeline
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
 from shoplake.operations.quarantine import replay as operation
 from shoplake.operations.quarantine.held import Choice
 from shoplake.settings import Settings

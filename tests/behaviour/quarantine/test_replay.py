@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 import shoplake
-from shoplake import contract, parquet
-from shoplake.commits import Commit
-from shoplake.lake import Lake
+from shoplake import contract
+from shoplake.lake import parquet
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
 from shoplake.operations.quarantine.held import Choice
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import (

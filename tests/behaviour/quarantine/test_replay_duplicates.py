@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shoplake import pipeline
+from shoplake.ingestion import pipeline
 from shoplake.operations.quarantine.held import Choice
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import START, answers, command, dump, event, everywhere, ingest, key, ledger, oracle, prepare, put

@@ -2,11 +2,11 @@
 
 import pytest
 
-from shoplake import pipeline
-from shoplake.commits import Commit
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import FatalError
-from shoplake.lake import Lake
+from shoplake.ingestion import pipeline
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
 from tests.behaviour.quarantine.support import LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import answers, command, dump, events, key, ledger, once_before, oracle, put
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.commits import Commit
-from shoplake.discover import open_source
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.lake.parquet import read
 from shoplake.operations.verify import Request, verify
-from shoplake.parquet import read
+from shoplake.sources.base import open_source
 from shoplake.tables import BY_NAME, GOLD_HOURLY
 from tests.support import START, event, ingest, key
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shoplake import commits
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.lake import commits
+from shoplake.lake.catalog import Lake
+from shoplake.lake.parquet import read
 from shoplake.operations.verify import Request, verify
-from shoplake.parquet import read
 from shoplake.tables import BY_NAME
 from tests.behaviour.verify.support import (
     HOUR,

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shoplake.commits import Commit
-from shoplake.lake import Lake
-from shoplake.parquet import read
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit
+from shoplake.lake.parquet import read
 from shoplake.tables import BY_NAME
 from tests.behaviour.verify.support import (
     HOUR,

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
 from shoplake.operations.verify import Request, verify
 from shoplake.tables import BY_NAME
 from tests.behaviour.verify.support import (

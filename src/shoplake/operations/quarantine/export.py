@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 
 from shoplake.errors import FatalError, UsageError
+from shoplake.lake.snapshots import View
 from shoplake.operations.quarantine import held
 from shoplake.operations.quarantine.held import Choice, Line
-from shoplake.snapshots import View
 
 
 def export(view: View, choice: Choice, target: Path, *, raw: bool, force: bool) -> int:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake import ledger, parquet
 from shoplake.contract import REASON_CODES
 from shoplake.errors import UsageError
-from shoplake.snapshots import View
+from shoplake.lake import ledger, parquet
+from shoplake.lake.snapshots import View
 from shoplake.tables import QUARANTINE
 
 BASE64 = "base64"

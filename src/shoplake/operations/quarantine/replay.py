@@ -19,22 +19,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake import ledger, parquet, pipeline, plan
-from shoplake.commits import LostRaceError
 from shoplake.contract import parse_line, without_bom
-from shoplake.discover import SourceFile
 from shoplake.engines.base import Checked, Progress, Quarantined
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.engines.reading import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError, TransientError
-from shoplake.lake import Lake
-from shoplake.ledger import Entry
+from shoplake.ingestion import pipeline, plan
+from shoplake.ingestion.plan import Batch
+from shoplake.ingestion.publish import Outcome, ledger_entry, publish, writing
+from shoplake.lake import ledger, parquet
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import LostRaceError
+from shoplake.lake.ledger import Entry
+from shoplake.lake.snapshots import View
 from shoplake.operations.quarantine import held
 from shoplake.operations.quarantine.held import Choice, Line
-from shoplake.plan import Batch
-from shoplake.publishing import Outcome, publish, writing
 from shoplake.settings import Settings
-from shoplake.snapshots import View
+from shoplake.sources.base import SourceFile
 from shoplake.tables import EVENTS
 
 
@@ -241,7 +242,7 @@ def _do(run: Run, engine: DuckDBEngine, base: View, batch: Batch, choice: Choice
     fresh = {}
     for result in checked:
         earlier = entries[result.file.path]
-        entry = ledger.entry(result, earlier.arrived_at, batch_id, engine.name)
+        entry = ledger_entry(result, earlier.arrived_at, batch_id, engine.name)
         fresh[earlier.source_file] = replace(entry, status=earlier.status)
     outcome = Outcome(batch_id, now, checked, frozenset(paths), fresh | _linked(entries, fresh))
     view, _ = publish(run.lake, engine, base, outcome)

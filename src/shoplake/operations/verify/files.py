@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoplake import iceberg, parquet
 from shoplake.errors import FatalError
-from shoplake.lake import CATALOG_FILE
+from shoplake.lake import iceberg, parquet
+from shoplake.lake.catalog import CATALOG_FILE
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.operations.verify.findings import FROM_BACKUP, REBUILD, Check, Note, replay
 from shoplake.operations.verify.sample import Sample
-from shoplake.snapshots import DataFile, TableSnapshot, View
-from shoplake.storage import Storage, StoredFile
+from shoplake.storage.base import Storage, StoredFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, TABLES, Table
 
 GOLD = (*GOLD_HOURLY, ACTIVITY_DAILY)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shoplake.reports import json_value
+from shoplake.text import json_value
 
 FIRST = 5
 

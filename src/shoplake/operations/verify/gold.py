@@ -8,10 +8,10 @@ from importlib import resources
 from typing import Any
 
 from shoplake import queries
+from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.findings import FIRST, REBUILD, Check
 from shoplake.operations.verify.reader import Hours, Reader, iso
-from shoplake.snapshots import DataFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, PRODUCT_HOURLY, Table
 
 _KEYS = {

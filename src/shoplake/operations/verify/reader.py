@@ -10,12 +10,12 @@ from typing import Any
 
 import duckdb
 
-from shoplake import parquet
 from shoplake.errors import FatalError
+from shoplake.lake import parquet
+from shoplake.lake.scans import Scans
+from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Files, Inventory, hours_of
 from shoplake.operations.verify.findings import Note
-from shoplake.scans import Scans
-from shoplake.snapshots import DataFile
 from shoplake.tables import EVENTS, GOLD_HOURLY, Table
 
 Progress = Callable[[int, int], None]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
-from shoplake.commits import Commit, LostRaceError
 from shoplake.engines.base import Engine
 from shoplake.errors import FatalError, TransientError
-from shoplake.lake import Lake
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import Commit, LostRaceError
 from shoplake.operations.verify.files import GOLD, Inventory, hours_of
 from shoplake.operations.verify.findings import Check
 from shoplake.operations.verify.gold import days_of

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shoplake import erasures, ledger
 from shoplake.contract import EVENT_COLUMNS
-from shoplake.erasures import Erased
-from shoplake.ledger import Entry
+from shoplake.ingestion.publish import raw_bytes
+from shoplake.lake import erasures, ledger
+from shoplake.lake.erasures import Erased
+from shoplake.lake.ledger import Entry
+from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.operations.verify.files import Files
 from shoplake.operations.verify.findings import FIRST, Check, Note, replay
 from shoplake.operations.verify.reader import Reader, iso
 from shoplake.operations.verify.sample import Sample
-from shoplake.publishing import raw_bytes
-from shoplake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import ERASURES, EVENTS, LEDGER, QUARANTINE
 
 _FILES_AT_ONCE = 500

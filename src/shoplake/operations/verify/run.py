@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from shoplake.discover import Source
 from shoplake.engines.base import Engine
 from shoplake.errors import FatalError
-from shoplake.lake import CATALOG_FILE, Lake
+from shoplake.lake.catalog import CATALOG_FILE, Lake
+from shoplake.lake.snapshots import DataFile, View
 from shoplake.operations.verify.files import Files, Inventory
 from shoplake.operations.verify.findings import Check, Note, Report
 from shoplake.operations.verify.gold import Gold
@@ -20,7 +20,7 @@ from shoplake.operations.verify.repair import rebuild
 from shoplake.operations.verify.rows import Accounts, Duplicates, Erasures
 from shoplake.operations.verify.sample import Sample
 from shoplake.operations.verify.source import Judge, Raw
-from shoplake.snapshots import DataFile, View
+from shoplake.sources.base import Source
 from shoplake.tables import GOLD_HOURLY
 
 MAX_LOOKS = 3

@@ -16,16 +16,16 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from shoplake import ledger
 from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
-from shoplake.discover import Source, SourceFile
-from shoplake.engines.raw import GoneError, UnreadableError, line_blocks
 from shoplake.engines.reading import as_table
-from shoplake.erasures import Erased
-from shoplake.ledger import Entry
+from shoplake.lake import ledger
+from shoplake.lake.erasures import Erased
+from shoplake.lake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.findings import FIRST, Check, Note, replay
 from shoplake.operations.verify.reader import Progress, Reader
+from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 from shoplake.tables import EVENTS, QUARANTINE
 
 _FILES_AT_ONCE = 24

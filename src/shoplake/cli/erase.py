@@ -1,0 +1,121 @@
+"""``shoplake erase``: a person is removed, with a receipt."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from shoplake import settings
+from shoplake.cli import options, output
+from shoplake.text import json_value
+
+if TYPE_CHECKING:
+    from shoplake.operations.erase.run import Receipt
+
+_SHOWN = 20
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake erase --user u_81234 --lake lake --dry-run",
+        "shoplake erase --user u_81234 --lake lake --source raw",
+        "shoplake erase --user u_81234 --lake lake --source raw --raw --yes --format json > receipt.json",
+    )
+)
+@click.option("--user", required=True, metavar="ID", help="The user_id of the person.")
+@options.lake
+@options.source
+@click.option("--raw", is_flag=True, help="Rewrite the raw files that hold the person without their lines, too.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(("table", "json")),
+    default="table",
+    show_default=True,
+    help="How to print the receipt.",
+)
+def erase(  # noqa: PLR0917 - one parameter an option
+    user: str, lake: str | None, source: str | None, raw: bool, dry_run: bool, yes: bool, style: str
+) -> None:
+    """Remove a person from the tables and from their history, and print a receipt.
+
+    The person's rows leave events and quarantine, gold is recomputed, earlier snapshots of all tables go, and with them every
+    file that only they named, at once: whoever has the lake open must open it again. The lake keeps a keyed hash of the id, so
+    that later ingests and replays drop the person's lines; they are counted as erased.
+
+    The receipt names the raw files that hold the person. With --raw they are rewritten without these lines, all others byte
+    for byte as they were. A run that is killed is finished by the same command. With --raw the exit code is 1 if a raw
+    file could not be looked through or rewritten.
+    """
+    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.lake.catalog import Lake
+    from shoplake.operations import erase as operation
+    from shoplake.sources.base import open_source
+
+    chosen = settings.load({"lake": lake, "source": source})
+    if not (yes or dry_run) and sys.stdin.isatty():
+        what = "from the lake, its history and the raw files" if raw else "from the lake and its history"
+        click.confirm(f"Erase {user!r} {what}? This cannot be undone.", abort=True, err=True)
+    with output.progress("looking through raw files", "lines", shown=style == "table") as (_, advance):
+        request = operation.Request(
+            user,
+            Lake(chosen.need_lake()),
+            open_source(chosen.source) if chosen.source else None,
+            lambda: DuckDBEngine(chosen.threads),
+            chosen,
+            raw=raw,
+            progress=advance,
+            note=output.note,
+        )
+        receipt = (operation.preview if dry_run else operation.erase)(request)
+    if style == "json":
+        output.as_json(receipt.as_json())
+    else:
+        _show(receipt)
+    if raw and receipt.failed:
+        sys.exit(1)
+
+
+def _show(receipt: Receipt) -> None:
+    output.say(f"Request {receipt.request} of {json_value(receipt.at)}, lake {receipt.lake}")
+    output.say(f"Person  {receipt.user_hash or '-'}{', erased before' if receipt.repeated else ''}")
+    done = "Would be removed" if receipt.dry_run else "Removed"
+    if not receipt.found:
+        output.say("Nothing of this person was found; what arrives later is dropped.")
+    if any(receipt.removed.values()):
+        rows = ", ".join(f"{number:,} of {table}" for table, number in receipt.removed.items())
+        output.say(f"{done}: rows: {rows}")
+        hours = receipt.hours
+        first, last = (f"{hour:%Y-%m-%d %H:%M}" for hour in (hours[0], hours[-1])) if hours else ("", "")
+        span = f" ({first} to {last})" if hours else ""
+        output.say(f"Gold recomputed: {output.count(len(hours), 'hour')}{span}")
+    files = (
+        "" if receipt.files is None else f", {output.count(receipt.files, 'file')} ({output.size(receipt.bytes or 0)})"
+    )
+    output.say(f"{done} from the history: {output.count(receipt.snapshots, 'snapshot')}{files}")
+    _show_raw(receipt)
+    if receipt.dry_run:
+        output.say("Nothing was changed.")
+
+
+def _show_raw(receipt: Receipt) -> None:
+    if not receipt.raw:
+        if receipt.source:
+            output.say("No raw file holds the person.")
+        return
+    output.as_table(
+        ("raw file", "lines of the person", ""),
+        [(file.file, file.lines, _fate(file.rewritten, file.gone, file.error)) for file in receipt.raw[:_SHOWN]],
+    )
+    if len(receipt.raw) > _SHOWN:
+        output.say(f"  and {output.count(len(receipt.raw) - _SHOWN, 'more raw file')}: all of them with --format json")
+    if not receipt.source:
+        output.say("These are named by the tables; give --source DIR to look through the raw files themselves.")
+
+
+def _fate(rewritten: bool, gone: bool, error: str) -> str:
+    return error or ("rewritten without them" if rewritten else "gone from the source" if gone else "still holds them")

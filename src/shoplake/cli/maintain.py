@@ -1,0 +1,81 @@
+"""``shoplake maintain``: old files merged, what nothing needs removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shoplake import settings
+from shoplake import text as words
+from shoplake.cli import options, output
+
+if TYPE_CHECKING:
+    from shoplake.operations.maintain.run import Report
+
+
+def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any], Any]:
+    span = click.FloatRange(least)
+    return click.option(name, type=span, default=default, show_default=True, metavar="HOURS", help=about)
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake maintain --lake lake",
+        "shoplake maintain --lake lake --dry-run",
+        "shoplake maintain --lake lake --older-than 72 --format json",
+    )
+)
+@options.lake
+@click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
+@_hours("--closed-after", 0, 2.0, "Merge the files of hours, days and months that ended this long ago.")
+@_hours("--older-than", 1, 24.0, "Remove files that nothing needs if they were written this long ago; at least 1.")
+@options.style
+def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
+    """Merge the many small files of closed hours, days and months, and remove files that nothing needs.
+
+    Run it once a day, at any time: ingests and readers go on meanwhile. No row of any table changes. Removed are files
+    that a killed run left, and files that only snapshots name that are not kept any more: each table keeps its last 100
+    batches, so whoever opened the lake reads on undisturbed for as many.
+    """
+    from shoplake.lake.catalog import Lake
+    from shoplake.operations import maintain as operation
+
+    chosen = settings.load({"lake": lake})
+    request = operation.Request(
+        Lake(chosen.need_lake()), timedelta(hours=closed_after), timedelta(hours=older_than), note=output.note
+    )
+    if dry_run:
+        _show(operation.preview(request), style)
+        return
+    with output.progress("merging", "files", shown=style == "table") as (begin, advance):
+        done = operation.maintain(replace(request, planned=begin, progress=advance))
+    _show(done, style)
+
+
+def _show(done: Report, style: str) -> None:
+    if style == "json":
+        output.as_json(done.as_json())
+        return
+    columns = ["table", "partitions", "files before", "files after", "bytes before", "bytes after"]
+    rows = [
+        [name, len(one.partitions), one.files_before, one.files_after, one.bytes_before, one.bytes_after]
+        for name, one in done.merged.items()
+    ]
+    if style == "csv":
+        output.as_csv(columns, rows)
+        return
+    if not done.merged and not done.removed:
+        output.say("Nothing to do: no closed hour, day or month has files to merge, and no file can be removed.")
+    if rows:
+        output.as_table(columns, rows)
+    if done.removed:
+        amount = f"{words.count(len(done.removed), 'file')} that nothing needs ({words.size(done.removed_bytes)})"
+        output.say(f"Would remove {amount}." if done.dry_run else f"Removed {amount}.")
+    for name in done.spared:
+        output.say(f"Left for a later run: old files of {name}, which saw 100 batches within the last hour.")
+    if done.dry_run and (rows or done.removed):
+        output.say("Nothing was changed.")

@@ -1,0 +1,148 @@
+"""``shoplake verify``: what was checked, what differs, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from shoplake import settings
+from shoplake.cli import options, output
+from shoplake.errors import UsageError
+
+if TYPE_CHECKING:
+    from shoplake.operations.verify import Report
+
+_SHOWN = 20
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake verify --lake lake",
+        "shoplake verify --lake lake --source raw",
+        "shoplake verify --lake lake --source raw --sample 5%",
+        "shoplake verify --lake lake --repair",
+        "shoplake verify --lake lake --format json",
+    )
+)
+@options.lake
+@options.source
+@click.option("--repair", is_flag=True, help="Rebuild hours and days of gold that differ from events; nothing else.")
+@click.option("--sample", metavar="P", default="1", show_default=True, help="Look at a random share: 0.05 or 5%.")
+@click.option("--seed", type=int, help="What chooses that share.  [default: the lake's version]")
+@click.option(
+    "--lines",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Judge so many lines of each raw object anew and look for them in the tables.",
+)
+@click.option("--allow-gone", is_flag=True, help="Ingested raw objects may be gone, by a retention rule.")
+@options.style
+def verify(  # noqa: PLR0917 - one parameter an option
+    lake: str | None,
+    source: str | None,
+    repair: bool,
+    sample: str,
+    seed: int | None,
+    lines: int,
+    allow_gone: bool,
+    style: str,
+) -> None:
+    """Prove that nothing is lost or doubled; exit with 1 if something differs.
+
+    Recounts every table, compares each source file with the ledger and each gold table with the events, and looks at every
+    file of the lake. With a source, also counts the lines of every raw object, and judges some of them anew.
+    """
+    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.lake.catalog import Lake
+    from shoplake.operations import verify as operation
+    from shoplake.sources.base import open_source
+
+    chosen = settings.load({"lake": lake, "source": source})
+    with output.progress("verifying", "rows", shown=style == "table") as (begin, advance):
+        report = operation.verify(
+            operation.Request(
+                Lake(chosen.need_lake()),
+                open_source(chosen.source) if chosen.source else None,
+                lambda: DuckDBEngine(chosen.threads),
+                chosen.threads,
+                share=_share(sample),
+                seed=seed,
+                lines=lines,
+                allow_gone=allow_gone,
+                repair=repair,
+                planned=begin,
+                progress=advance,
+                note=output.note,
+            )
+        )
+    if style == "json":
+        output.as_json(report.as_json())
+    elif style == "csv":
+        output.as_csv(
+            ("check", "what", "where", "message", "remedy"),
+            [(check.name, d.what, d.where, d.message, d.remedy) for check in report.checks for d in check.differences],
+        )
+    else:
+        _show(report)
+    if not report.ok:
+        sys.exit(1)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--sample {text!r} is no share", remedy="Give a number above 0 up to 1, or a percentage: 5%.")
+    return share
+
+
+def _show(report: Report) -> None:
+    source = f" and its source {report.source}" if report.source else ""
+    output.say(f"Verified {report.lake}{source} (version {report.version}) in {output.seconds(report.seconds)}")
+    if report.share < 1:
+        output.say(f"A random {report.share:.4g} of its hours, days and files was looked at (seed {report.seed}).")
+    skipped = any(check.skipped for check in report.checks)
+    output.as_table(
+        ("check", "compared", "checked", "", *(("left out",) if skipped else ()), "result"),
+        [
+            (
+                check.name,
+                check.question,
+                check.checked,
+                check.unit,
+                *((check.skipped or None,) if skipped else ()),
+                f"{len(check.differences):,} DIFFER" if check.differences else "OK" if check.checked else "-",
+            )
+            for check in report.checks
+        ],
+    )
+    for check in report.checks:
+        _differences(check.name, [(d.message, d.remedy) for d in check.differences])
+    for note in report.notes:
+        output.say(f"Note: {note.message}")
+    if report.repaired is not None:
+        hours, days = report.repaired["hours"], report.repaired["days"]
+        if hours:
+            output.say(
+                f"Rebuilt gold of {output.count(len(hours), 'hour')} ({hours[0]} to {hours[-1]}) and"
+                f" {output.count(len(days), 'day')}, then verified again."
+            )
+        for left in report.repaired["left"]:
+            output.say(f"Not rebuilt: {left['where']}: {left['why']}")
+    output.say("Everything agrees." if report.ok else f"{output.count(len(report.differences), 'difference')}.")
+
+
+def _differences(name: str, found: list[tuple[str, str]]) -> None:
+    previous = ""
+    for message, remedy in found[:_SHOWN]:
+        output.say(f"{name}: {message}")
+        if remedy != previous:
+            output.say(f"  {remedy}")
+        previous = remedy
+    if len(found) > _SHOWN:
+        output.say(f"{name}: and {len(found) - _SHOWN:,} more; all of them with --format json")

@@ -1,0 +1,53 @@
+"""What both engines ask of the lake's stored files: which of them matter to the hours of a batch. And the SQL they share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from importlib import resources
+
+from shoplake.lake.snapshots import DataFile, View
+from shoplake.tables import Table
+
+ONE_HOUR = timedelta(hours=1)
+
+
+def sql(name: str) -> str:
+    """The text of ``sql/NAME.sql``."""
+    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+def start_of_hour(moment: datetime) -> datetime:
+    """The start of the hour that a time lies in."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def only_of(file: DataFile, paths: Collection[str]) -> bool:
+    """Whether all rows of a data file of ``events`` are of one source file, one of these."""
+    return file.lower["source_file"] == file.upper["source_file"] and file.lower["source_file"] in paths
+
+
+def events_of_hours(base: View, hours: Collection[datetime], paths: Collection[str]) -> list[DataFile]:
+    """The data files of ``events`` that may hold events of these hours, but for those of these source files alone."""
+    last = ONE_HOUR - timedelta(microseconds=1)
+    found = {file.path: file for hour in hours for file in base["events"].within(hour, hour + last)}
+    return [file for file in found.values() if not only_of(file, paths)]
+
+
+def gold_of_days(base: View, table: Table, hours: Collection[datetime]) -> list[DataFile]:
+    """The data files of an hourly table that may hold other hours of the days of these."""
+    found = {}
+    for day in {hour.date() for hour in hours}:
+        start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
+        for file in base[table.name].within(start, start + timedelta(days=1, microseconds=-1)):
+            first, last = (start_of_hour(ends["event_hour"]) for ends in (file.lower, file.upper))
+            inside = {first + number * ONE_HOUR for number in range((last - first) // ONE_HOUR + 1)}
+            if not inside <= set(hours):
+                found[file.path] = file
+    return list(found.values())
+
+
+def literals(moments: Collection[datetime] | Collection[date]) -> str:
+    """Times or days as SQL literals, for ``IN``."""
+    kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
+    return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))

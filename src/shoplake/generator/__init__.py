@@ -1,0 +1,1 @@
+"""Made events, and files of them."""

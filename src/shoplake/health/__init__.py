@@ -1,0 +1,1 @@
+"""What tells how a lake is doing."""

@@ -1,0 +1,218 @@
+"""Figures for monitors: one JSON line a run, and gauges as OpenMetrics text.
+
+Runs are told by files, because only a run knows how it ended and how long it took; the lake's state is told by ``status``,
+because it changes without a run: it ages. Everything is a gauge of the last run or of the state now. Counters would have to
+live somewhere between the runs, and the ledger keeps the totals anyway. The text is also valid for the older Prometheus
+format, which the node exporter's textfile collector reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shoplake.errors import FatalError
+from shoplake.health import checks
+from shoplake.health.status import Status
+from shoplake.ingestion.report import RunReport
+from shoplake.text import json_value
+
+CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How one run ended.
+
+    Attributes:
+        at: When it ended, UTC with a zone.
+        lake: The lake.
+        source: The source.
+        report: What it did, as far as it came.
+        error: Why it failed; None if it did not.
+    """
+
+    at: datetime
+    lake: str
+    source: str
+    report: RunReport
+    error: str | None = None
+
+    def as_line(self) -> str:
+        """One JSON document, without a newline."""
+        head = {
+            "at": json_value(self.at),
+            "ok": self.error is None,
+            "error": self.error,
+            "lake": self.lake,
+            "source": self.source,
+        }
+        return json.dumps(head | self.report.as_json(), ensure_ascii=False)
+
+
+@dataclass
+class Gauge:
+    """One metric family of type gauge.
+
+    Attributes:
+        name: Ends with the unit, where there is one.
+        help: What it says.
+        unit: A base unit (seconds, bytes), or nothing.
+        samples: Labels and value.
+    """
+
+    name: str
+    help: str
+    unit: str = ""
+    samples: list[tuple[dict[str, str], float]] = field(default_factory=list)
+
+
+def text(gauges: Sequence[Gauge]) -> str:
+    """Gauges as OpenMetrics text."""
+    lines = []
+    for gauge in gauges:
+        if not gauge.samples:
+            continue
+        lines.append(f"# TYPE {gauge.name} gauge")
+        if gauge.unit:
+            lines.append(f"# UNIT {gauge.name} {gauge.unit}")
+        lines.append(f"# HELP {gauge.name} {_escaped(gauge.help)}")
+        for labels, value in gauge.samples:
+            named = ",".join(f'{name}="{_escaped(content)}"' for name, content in labels.items())
+            lines.append(f"{gauge.name}{{{named}}} {value!r}")
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def of_run(record: RunRecord) -> list[Gauge]:
+    """The gauges of a run."""
+    done, lake = record.report, {"lake": record.lake}
+
+    def one(name: str, doc: str, value: float, unit: str = "") -> Gauge:
+        return Gauge(f"shoplake_last_run_{name}", doc, unit, [(lake, value)])
+
+    fates = {
+        "accepted": done.accepted,
+        "duplicate": done.duplicates,
+        "quarantined": done.quarantined,
+        "erased": done.erased,
+    }
+    return [
+        one("success", "1 if the last run did all there was to do, 0 if it failed.", float(record.error is None)),
+        one("timestamp_seconds", "When the last run ended, in Unix time.", record.at.timestamp(), "seconds"),
+        one("duration_seconds", "Wall time of the last run.", done.seconds, "seconds"),
+        one("files", "Source files that the last run ingested.", done.files),
+        one("unreadable_files", "Source files that the last run could not read whole.", len(done.failures)),
+        one("replaced_files", "Source files of the last run that replaced an earlier version.", done.replaced),
+        one("batches", "Batches that the last run committed.", done.batches),
+        one("hours", "Hours of the gold tables that the last run published.", done.hours),
+        one("read_bytes", "Compressed bytes that the last run read.", done.bytes, "bytes"),
+        Gauge(
+            "shoplake_last_run_lines",
+            "Lines of the last run, by their fate.",
+            samples=[({**lake, "fate": fate}, lines) for fate, lines in fates.items()],
+        ),
+        Gauge(
+            "shoplake_last_run_quarantine_reasons",
+            "Quarantined lines of the last run, by reason; a line can have several.",
+            samples=[({**lake, "reason": code}, lines) for code, lines in sorted(done.reasons.items())],
+        ),
+    ]
+
+
+def of_status(state: Status) -> list[Gauge]:
+    """The gauges of a lake's state."""
+    lake = {"lake": state.lake}
+
+    def one(name: str, doc: str, value: float | None, unit: str = "") -> Gauge:
+        return Gauge(f"shoplake_{name}", doc, unit, [] if value is None else [(lake, value)])
+
+    def many(name: str, doc: str, label: str, values: dict[str, int], unit: str = "") -> Gauge:
+        return Gauge(f"shoplake_{name}", doc, unit, [({**lake, label: key}, value) for key, value in values.items()])
+
+    ledger, waiting = state.ledger, state.waiting or {}
+    fates = {"accepted": "accepted", "duplicate": "duplicates", "quarantined": "quarantined", "erased": "erased"}
+    return [
+        many(
+            "check_ok",
+            "1 if the check of this name is ok, 0 on a warning or a failure; absent where nobody can tell.",
+            "check",
+            {
+                check.check: int(check.verdict == checks.OK)
+                for check in state.checks
+                if check.verdict != checks.UNKNOWN
+            },
+        ),
+        many(
+            "check_failed",
+            "1 if the check of this name failed: what makes status --check exit with 1.",
+            "check",
+            {check.check: int(check.verdict == checks.FAILED) for check in state.checks},
+        ),
+        one("newest_arrival_timestamp_seconds", "When the newest file was ingested, in Unix time.",
+            _unix(state.newest_arrival), "seconds"),
+        one("newest_event_timestamp_seconds", "Time of the newest event, in Unix time.",
+            _unix(state.newest_event), "seconds"),
+        one("freshness_objective_seconds", "How old the newest arrival may be.",
+            state.objective_minutes * 60, "seconds"),
+        one("source_files", "Source files that the lake knows.", ledger["files"]),
+        one("unreadable_files", "Source files that could not be read whole.", ledger["unreadable"]),
+        one("reopened_files", "Source files that are to be done again.", state.reopened),
+        one("waiting_files", "Source files for the next run.", waiting.get("files")),
+        one("waiting_bytes", "Their compressed size.", waiting.get("bytes"), "bytes"),
+        one("gap_slots", "Five-minute slots without a file between the first and the last.", state.gap_slots),
+        many("lines", "Lines of all source files, by their fate.", "fate",
+             {fate: ledger[key] for fate, key in fates.items()}),
+        many("table_rows", "Rows of a table.", "table",
+             {name: figures["rows"] for name, figures in state.tables.items()}),
+        many("table_files", "Data files of a table.", "table",
+             {name: figures["files"] for name, figures in state.tables.items()}),
+        many("table_size_bytes", "Size of a table's data files.", "table",
+             {name: figures["bytes"] for name, figures in state.tables.items()}, "bytes"),
+    ]  # fmt: skip
+
+
+def replace_file(path: Path, gauges: Sequence[Gauge]) -> None:
+    """Write gauges to a file that always holds a whole document.
+
+    Raises:
+        FatalError: It cannot be written.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        fresh.write_text(text(gauges), "utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def append_line(path: Path, record: RunRecord) -> None:
+    """Add a run to a file of JSON lines, in one write.
+
+    Raises:
+        FatalError: It cannot be written.
+    """
+    try:
+        with path.open("ab", buffering=0) as stream:
+            stream.write(record.as_line().encode() + b"\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> FatalError:
+    return FatalError(
+        f"the metrics file {path} cannot be written: {error.strerror or error}",
+        remedy="The lake itself is not concerned. Check the folder, its permissions and disk space.",
+    )
+
+
+def _unix(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.replace(tzinfo=UTC).timestamp()
+
+
+def _escaped(content: str) -> str:
+    return content.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

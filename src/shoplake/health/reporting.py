@@ -1,0 +1,104 @@
+"""Runs that tell others how they went: metrics files and lineage events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoplake.errors import ShoplakeError
+from shoplake.ingestion import pipeline
+from shoplake.ingestion.report import RunReport
+
+if TYPE_CHECKING:  # only a run that is asked for them pays for their imports
+    from shoplake.health.lineage import RunEvents
+    from shoplake.ingestion.plan import Plan
+    from shoplake.lake.snapshots import View
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Who is told about a run.
+
+    Attributes:
+        metrics: A file that holds the gauges of the last run.
+        metrics_json: A file that every run adds a line to.
+        lineage: Whether OpenLineage events are sent.
+    """
+
+    metrics: str | None = None
+    metrics_json: str | None = None
+    lineage: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anybody."""
+        return bool(self.metrics or self.metrics_json or self.lineage)
+
+
+def ingest(run: pipeline.Run, targets: Targets, *, watching: bool) -> RunReport:
+    """Do a run and tell how it went, also when it failed.
+
+    Args:
+        run: The run.
+        targets: Who is told.
+        watching: One of many runs: those that find nothing new add no line and send no events.
+    """
+    if not targets.any:
+        return pipeline.ingest(run)
+    return _Told(run, targets, watching=watching).ingest()
+
+
+class _Told:
+    def __init__(self, run: pipeline.Run, targets: Targets, *, watching: bool) -> None:
+        self._run, self._targets, self._watching = run, targets, watching
+        self._report = RunReport()
+        self._planned = False
+        self._events: RunEvents | None = None
+        if targets.lineage:
+            from shoplake.health.lineage import RunEvents
+
+            self._events = RunEvents(run.lake.root, run.source.name, run.now, run.watchers.note)
+
+    def ingest(self) -> RunReport:
+        watchers = replace(self._run.watchers, planned=self._on_planned, committed=self._on_committed)
+        if self._events and not self._watching:
+            self._events.start()
+        try:
+            self._report = pipeline.ingest(replace(self._run, watchers=watchers))
+        except BaseException as error:
+            try:
+                self._tell(error)
+            except ShoplakeError as unwritable:
+                self._run.watchers.note(str(unwritable))  # the run's own error says more
+            raise
+        self._tell(None)
+        return self._report
+
+    def _on_planned(self, todo: Plan) -> None:
+        if todo.batches:
+            self._planned = True
+            if self._events and not self._events.started:
+                self._events.start()
+        self._run.watchers.planned(todo)
+
+    def _on_committed(self, report: RunReport, view: View) -> None:
+        self._report = report
+        if self._events:
+            self._events.committed(view)
+        self._run.watchers.committed(report, view)
+
+    def _tell(self, error: BaseException | None) -> None:
+        idle = self._watching and not self._planned and error is None
+        if self._events and not idle:
+            self._events.end(self._report, error)
+        if not (self._targets.metrics or self._targets.metrics_json):
+            return
+        from shoplake.health import metrics
+
+        why = None if error is None else str(error) or type(error).__name__
+        record = metrics.RunRecord(self._run.now(), self._run.lake.root, self._run.source.name, self._report, why)
+        if self._targets.metrics_json and not idle:
+            metrics.append_line(Path(self._targets.metrics_json), record)
+        if self._targets.metrics:
+            metrics.replace_file(Path(self._targets.metrics), metrics.of_run(record))

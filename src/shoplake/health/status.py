@@ -1,0 +1,213 @@
+"""Is a lake fresh, is it whole, what failed, what is waiting, and what is to be done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shoplake.health import checks
+from shoplake.health.checks import Check
+from shoplake.ingestion import plan
+from shoplake.ingestion.plan import Plan
+from shoplake.lake import ledger
+from shoplake.lake.catalog import Lake
+from shoplake.lake.ledger import Entry
+from shoplake.lake.snapshots import BATCH, View
+from shoplake.settings import Settings
+from shoplake.sources import slots
+from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.slots import Gap
+from shoplake.tables import TABLES
+from shoplake.text import json_value
+
+BATCHES = 10
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """One of the last batches, as far as its files were not done again by a later one.
+
+    Attributes:
+        batch: Its id.
+        when: When it was committed, UTC.
+        files: Source files, unreadable ones included.
+        lines: Their lines.
+        quarantined: Those of them that break the contract.
+        engine: What computed it.
+        seconds: Seconds of work that reading and checking its files took, summed over the threads.
+    """
+
+    batch: str
+    when: datetime
+    files: int
+    lines: int
+    quarantined: int
+    engine: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a lake.
+
+    Attributes:
+        lake: Its folder.
+        verdict: The worst of the checks: ok, warning or failed.
+        checks: One verdict for each question, with what to do.
+        tables: Per table: rows, files, bytes, snapshots.
+        ledger: Totals over the source files: files, unreadable, lines, accepted, duplicates, quarantined, erased.
+        newest_event: The latest event, UTC; None in an empty lake.
+        newest_arrival: When the newest file was ingested, UTC.
+        freshness_seconds: Now minus the newest arrival.
+        objective_minutes: How old the newest arrival may be.
+        fresh: Whether it is younger.
+        unreadable: The files that could not be read, with the reason.
+        waiting: Files and bytes that the source holds and the lake does not, None when no source is given.
+        reopened: Files that are to be done again, so that of equal events the first file by name has it.
+        gaps: Five-minute slots without a file: their number, and the ranges that they make up.
+        batches: The last ones, newest first.
+    """
+
+    lake: str
+    verdict: str
+    checks: list[Check]
+    tables: dict[str, dict[str, int]]
+    ledger: dict[str, int]
+    newest_event: datetime | None
+    newest_arrival: datetime | None
+    freshness_seconds: float | None
+    objective_minutes: float
+    fresh: bool
+    unreadable: list[dict[str, str]]
+    waiting: dict[str, int] | None
+    reopened: int
+    gaps: list[Gap]
+    batches: list[BatchSummary]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check failed: what a monitor wakes somebody up for."""
+        return self.verdict == checks.FAILED
+
+    @property
+    def gap_slots(self) -> int:
+        """Five-minute slots without a file."""
+        return sum(gap.slots for gap in self.gaps)
+
+    def as_json(self) -> dict[str, Any]:
+        """The state as the fixed JSON interface names it."""
+        ranges = [{"from": gap.start, "to": gap.end, "slots": gap.slots} for gap in self.gaps]
+        plain = {
+            **vars(self),
+            "checks": [vars(check) for check in self.checks],
+            "gaps": {"slots": self.gap_slots, "ranges": ranges},
+            "batches": [vars(batch) for batch in self.batches],
+        }
+        return {key: json_value(value) for key, value in plain.items()}
+
+
+def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -> Status:
+    """Look at a lake.
+
+    Args:
+        lake: The lake.
+        source: Where its files come from, to tell what is waiting.
+        settings: The freshness objective and the size of batches.
+        now: The time, UTC with a zone.
+    """
+    view = lake.need().view()
+    entries = ledger.read(view["ledger"])
+    listing = source.list() if source else []
+    todo = _todo(listing, entries, settings) if source else None
+    gaps = slots.gaps([*entries, *(file.path for file in listing)])
+    rows = list(entries.values())
+    verdicts = checks.all_of(
+        checks.Findings(rows, view, todo, gaps, settings, now.astimezone(UTC).replace(tzinfo=None))
+    )
+    arrival = max((entry.arrived_at for entry in rows), default=None)
+    age = (now.astimezone(UTC).replace(tzinfo=None) - arrival).total_seconds() if arrival else None
+    return Status(
+        lake=lake.root,
+        verdict=checks.worst(verdicts),
+        checks=verdicts,
+        tables=_tables(view),
+        ledger=_totals(rows),
+        newest_event=max((entry.max_event_time for entry in rows if entry.max_event_time), default=None),
+        newest_arrival=arrival,
+        freshness_seconds=None if age is None else round(age, 3),
+        objective_minutes=settings.freshness_minutes,
+        fresh=age is not None and age <= settings.freshness_minutes * 60,
+        unreadable=[
+            {"file": entry.source_file, "error": entry.error or ""}
+            for entry in rows
+            if entry.status == ledger.UNREADABLE
+        ],
+        waiting={"files": todo.files, "bytes": todo.bytes} if todo else None,
+        reopened=sum(entry.status in ledger.TO_DO for entry in rows),
+        gaps=gaps,
+        batches=_batches(view, rows)[:BATCHES],
+    )
+
+
+def _todo(listing: Sequence[SourceFile], entries: dict[str, Entry], settings: Settings) -> Plan:
+    known = {path: entry.known for path, entry in entries.items()}
+    return plan.make(listing, known, settings.batch_bytes)
+
+
+def _tables(view: View) -> dict[str, dict[str, int]]:
+    return {
+        table.name: {
+            "rows": view[table.name].rows,
+            "files": view[table.name].file_count,
+            "bytes": view[table.name].bytes,
+            "snapshots": view[table.name].snapshot_count,
+        }
+        for table in TABLES
+    }
+
+
+def _totals(entries: Sequence[Entry]) -> dict[str, int]:
+    totals: Counter[str] = Counter(files=0, unreadable=0, lines=0, accepted=0, duplicates=0, quarantined=0, erased=0)
+    for entry in entries:
+        totals.update(
+            files=1,
+            unreadable=entry.status == ledger.UNREADABLE,
+            lines=entry.lines,
+            accepted=entry.accepted,
+            duplicates=entry.duplicates,
+            quarantined=entry.quarantined,
+            erased=entry.erased,
+        )
+    return dict(totals)
+
+
+def _batches(view: View, entries: Sequence[Entry]) -> list[BatchSummary]:
+    """Batches of the ledger, newest first; when they were committed is what the ledger's snapshots say.
+
+    A snapshot that is kept no longer leaves the latest arrival among the batch's files, which is the same but for replays.
+    """
+    files: dict[str, list[Entry]] = {}
+    for entry in entries:
+        files.setdefault(entry.batch, []).append(entry)
+    committed = {
+        snapshot["summary"].get(BATCH): datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(
+            tzinfo=None
+        )
+        for snapshot in view["ledger"].metadata.get("snapshots", [])
+    }
+    found = [
+        BatchSummary(
+            batch,
+            committed.get(batch) or max(entry.arrived_at for entry in group),
+            len(group),
+            sum(entry.lines for entry in group),
+            sum(entry.quarantined for entry in group),
+            group[0].engine,
+            round(sum(entry.seconds for entry in group), 3),
+        )
+        for batch, group in files.items()
+    ]
+    return sorted(found, key=lambda batch: (batch.when, batch.batch), reverse=True)

@@ -1,0 +1,142 @@
+"""What a run is going to do: a pure function of the listing and the ledger, so that it prints and tests without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from shoplake.lake import ledger
+from shoplake.lake.ledger import Known
+from shoplake.sources.base import SourceFile
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The source files that are ingested together.
+
+    Attributes:
+        files: Sorted by path: of equal events, the first file's is kept.
+        known: Paths among them that the ledger knows: what the lake holds of them goes.
+        replaced: Paths among those whose object was replaced since an earlier batch ingested it.
+        again: Paths among those that were ingested in this very version, but for erased lines, and are to be done again.
+    """
+
+    files: tuple[SourceFile, ...]
+    known: frozenset[str]
+    replaced: frozenset[str]
+    again: frozenset[str]
+
+    @property
+    def bytes(self) -> int:
+        """Compressed size."""
+        return sum(file.bytes for file in self.files)
+
+    def only(self, files: Iterable[SourceFile]) -> Batch:
+        """The batch with these of its files alone."""
+        kept = tuple(files)
+        paths = frozenset(file.path for file in kept)
+        return Batch(kept, self.known & paths, self.replaced & paths, self.again & paths)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do.
+
+    Attributes:
+        batches: In the order they are done; empty when there is nothing new.
+        known: Source files that are in the lake as they are and stay untouched.
+        reopened: Paths that an earlier run left to be done again.
+    """
+
+    batches: tuple[Batch, ...]
+    known: int
+    reopened: tuple[str, ...]
+
+    @property
+    def files(self) -> int:
+        """Source files to ingest."""
+        return sum(len(batch.files) for batch in self.batches)
+
+    @property
+    def bytes(self) -> int:
+        """Their compressed size."""
+        return sum(batch.bytes for batch in self.batches)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Paths whose object was replaced since it was ingested."""
+        return tuple(sorted(path for batch in self.batches for path in batch.replaced))
+
+
+def make(
+    listing: Sequence[SourceFile],
+    entries: Mapping[str, Known],
+    batch_bytes: int,
+    only: Collection[str] | None = None,
+) -> Plan:
+    """Plan a run.
+
+    Args:
+        listing: What the source holds.
+        entries: What the ledger knows, by path.
+        batch_bytes: Compressed bytes of a batch at most; a single larger file is a batch of its own, and reopened files
+            are done together, because they hold the same events.
+        only: Paths to take on instead of all that is new, known or not; what an earlier run left to be done again comes
+            with them.
+    """
+    news = [file for file in listing if _is_due(file, entries.get(file.path), only)]
+    again = [file for file in news if file.path in entries and entries[file.path].status == ledger.REOPENED]
+    rest = sorted(set(news) - set(again))
+    groups = [*([tuple(sorted(again))] if again else []), *_groups(rest, batch_bytes)]
+    batches = tuple(
+        Batch(
+            group,
+            frozenset(file.path for file in group if file.path in entries),
+            frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))),
+            frozenset(file.path for file in group if _is_there(file, entries.get(file.path))),
+        )
+        for group in groups
+    )
+    return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))
+
+
+def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None) -> bool:
+    if entry and entry.status in ledger.TO_DO:
+        return True
+    if only is not None:
+        return file.path in only
+    return entry is None or entry.version != file.version
+
+
+def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
+    return (
+        entry is not None
+        and entry.version != file.version
+        and entry.status not in {ledger.UNREADABLE, ledger.REWRITTEN}
+    )
+
+
+def _is_there(file: SourceFile, entry: Known | None) -> bool:
+    if entry is None or entry.status == ledger.UNREADABLE:
+        return False
+    return entry.version == file.version or entry.status == ledger.REWRITTEN
+
+
+def _groups(files: Sequence[SourceFile], batch_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
+    """Cut the files into batches, where it can be between two hours: a batch that ends inside one publishes it twice."""
+    group: list[SourceFile] = []
+    size = 0
+    for file in files:
+        half_full_at_an_hours_end = size >= batch_bytes / 2 and _hour(file) != _hour(group[-1])
+        if group and (size + file.bytes > batch_bytes or half_full_at_an_hours_end):
+            yield tuple(group)
+            group, size = [], 0
+        group.append(file)
+        size += file.bytes
+    if group:
+        yield tuple(group)
+
+
+def _hour(file: SourceFile) -> str:
+    """The folder of the hour in the Hive layout; empty elsewhere."""
+    return file.path.rpartition("/minute=")[0]

@@ -1,0 +1,53 @@
+"""What a run tells: typed figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class RunReport:
+    """The figures of one ingest run; ``lines = accepted + duplicates + quarantined + erased`` always holds.
+
+    Attributes:
+        files: Source files ingested, replaced ones included.
+        replaced: Those among them whose earlier version was replaced.
+        failures: Files that could not be read whole, with the reason.
+        lines: Lines that are not blank.
+        accepted: Lines that became events.
+        duplicates: Lines equal to an event counted already.
+        quarantined: Lines that break the contract.
+        erased: Lines about erased people, of which nothing else is kept.
+        reasons: Quarantined lines by reason code (a line may have several).
+        unknown_keys: Lines by key that the contract does not know; the values are in ``events.extra``.
+        batches: Batches committed.
+        bytes: Compressed bytes read.
+        hours: Hours of the gold tables that were published anew.
+        seconds: Wall time of the run.
+    """
+
+    files: int = 0
+    replaced: int = 0
+    failures: list[dict[str, str]] = field(default_factory=list)
+    lines: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    erased: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    unknown_keys: dict[str, int] = field(default_factory=dict)
+    batches: int = 0
+    bytes: int = 0
+    hours: int = 0
+    seconds: float = 0.0
+
+    @property
+    def events_per_second(self) -> float:
+        """Lines judged per second of wall time."""
+        return self.lines / self.seconds if self.seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as the fixed JSON interface names them."""
+        figures = {**vars(self), "failed_files": len(self.failures)}
+        return {**figures, "seconds": round(self.seconds, 3), "events_per_second": round(self.events_per_second)}

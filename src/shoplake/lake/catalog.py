@@ -1,0 +1,179 @@
+"""A lake: one folder or S3 prefix that holds a catalog and every table, who may write to it, and what readers see of it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.lake import iceberg
+from shoplake.lake.snapshots import TableSnapshot, View
+from shoplake.storage.base import open_storage
+from shoplake.tables import TABLES
+
+CATALOG_FILE = "catalog.json"
+_FORMAT = 2
+_PREVIOUS = 50
+
+
+class Lake:
+    """A lake in a folder of this machine or on S3.
+
+    ``catalog.json`` names the metadata document of every table. A batch becomes visible by one atomic swap of that file,
+    which happens only if nobody else swapped it in between.
+
+    Attributes:
+        storage: Where its files are.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        """Name a lake; nothing is read or made yet.
+
+        Raises:
+            UsageError: The place is a URI of a storage that is not supported, or an existing file; or S3 is meant and its
+                package or settings are missing.
+        """
+        self.storage = open_storage(root)
+
+    @property
+    def root(self) -> str:
+        """Its location."""
+        return self.storage.root
+
+    def need(self) -> Lake:
+        """This lake, if it exists.
+
+        Raises:
+            UsageError: There is no lake at the place.
+        """
+        if self.storage.read_if_there(self.catalog_location) is None:
+            raise UsageError(
+                f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
+            )
+        return self
+
+    def view(self) -> View:
+        """Every table as the last batch left it; all empty where there is no lake yet.
+
+        Raises:
+            FatalError: The catalog or a table's metadata is damaged or missing.
+        """
+        content = self.storage.read_if_there(self.catalog_location)
+        if content is None:
+            return View({table.name: TableSnapshot(table, self.storage, None, {}) for table in TABLES}, None, 0)
+        try:
+            catalog = json.loads(content)
+            version, locations = int(catalog["version"]), dict(catalog["tables"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FatalError(
+                f"the catalog {self.catalog_location} is damaged: {error}",
+                remedy="Restore it from a backup of the lake.",
+            ) from error
+        if catalog["format"] != _FORMAT:
+            raise FatalError(
+                f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
+                remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
+            )
+        places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
+        documents = dict(zip(places, self.storage.read_all(list(places.values())), strict=True))
+        tables = {}
+        for table in TABLES:
+            place = places.get(table.name)
+            metadata = self._metadata(place, documents[table.name]) if place else {}
+            tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
+        return View(tables, content, version)
+
+    def create(self) -> View:
+        """The lake's view; makes an empty lake where there is none.
+
+        Raises:
+            FatalError: There are data files but no catalog.
+        """
+        view = self.view()
+        if view.catalog is not None:
+            return view
+        data = any(True for table in TABLES for _ in self.storage.list(f"{self.root}/{table.name}/data"))
+        if (
+            data and self.storage.read_if_there(self.catalog_location) is None
+        ):  # another run may just have made the lake
+            raise FatalError(
+                f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
+            )
+        locations = {}
+        for table in TABLES:
+            locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
+            metadata = iceberg.new_table(table, f"{self.root}/{table.name}")
+            self.storage.write(locations[table.name], json.dumps(metadata).encode())
+        self.swap(view, locations)  # a race is won by either: the lake is there then
+        return self.view()
+
+    def swap(self, base: View, metadata: Mapping[str, str]) -> bytes | None:
+        """Make a new state of all tables visible at once, if the lake is still as it was.
+
+        Args:
+            base: What the new state was made from.
+            metadata: Locations of new metadata documents, by table; the other tables stay as in ``base``.
+
+        Returns:
+            The new catalog, or None if somebody else changed the lake since ``base`` was read.
+
+        Raises:
+            UnknownOutcomeError: The storage did not answer: the new state may be visible, or become so later still.
+        """
+        before = json.loads(base.catalog) if base.catalog else {}
+        locations = {name: table.location for name, table in base.tables.items() if table.location} | dict(metadata)
+        catalog = {
+            "format": _FORMAT,
+            "version": base.version + 1,
+            "id": uuid.uuid4().hex,
+            "previous": [before["id"], *before.get("previous", [])][:_PREVIOUS] if before else [],
+            "tables": {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()},
+        }
+        content = json.dumps(catalog, indent=1).encode()
+        if self.storage.swap(self.catalog_location, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
+            return content
+        return None
+
+    def _is_built_upon(self, catalog_id: str) -> bool:
+        """Whether the catalog came from the given one: its swap was done, but the answer got lost, and others came since."""
+        try:
+            now = self.storage.read_if_there(self.catalog_location)
+        except TransientError as error:
+            raise UnknownOutcomeError(
+                f"no answer came to the swap of {self.catalog_location}", remedy=error.remedy
+            ) from error
+        try:
+            return now is not None and catalog_id in json.loads(now).get("previous", [])
+        except (ValueError, AttributeError):
+            return False  # damaged; whoever reads it next says so
+
+    def writing(self, waiting: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
+        """Be the only run that writes to this lake, where that can be arranged; wait for another one to end.
+
+        It saves the work that the loser of a race would do for nothing; what keeps the tables right is the swap. On S3
+        there is no lock.
+
+        Args:
+            waiting: Is told, once, who is being waited for.
+
+        Raises:
+            FatalError: The folder cannot be written to.
+        """
+        return self.storage.alone(waiting)
+
+    @property
+    def catalog_location(self) -> str:
+        """The location of the catalog, the one file that is ever replaced."""
+        return f"{self.root}/{CATALOG_FILE}"
+
+    def _metadata(self, location: str, content: bytes) -> dict[str, Any]:
+        try:
+            return dict(json.loads(content))
+        except ValueError as error:
+            raise FatalError(
+                f"{location} is damaged: {error}", remedy="Restore it from a backup of the lake."
+            ) from error

@@ -1,0 +1,115 @@
+"""The people who were erased from a lake, known by keyed hashes of their ids, and whether a line is about one of them."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pyarrow as pa
+
+from shoplake.contract import BOM, parse_line
+from shoplake.lake import parquet
+from shoplake.lake.commits import Commit
+from shoplake.lake.snapshots import TableSnapshot
+from shoplake.tables import ERASURES
+
+_SALT_BYTES = 32
+_QUOTES = re.compile(rb"[\"']")
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Who was erased; false where nobody was.
+
+    Attributes:
+        salt: The key of the hashes, in hexadecimal digits.
+        hashes: The people.
+    """
+
+    salt: str
+    hashes: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody."""
+        return bool(self.hashes)
+
+    def hash(self, user_id: str) -> str:
+        """How the list names a person."""
+        return hmac.digest(bytes.fromhex(self.salt), user_id.encode(), "sha256").hex()
+
+    def among(self, users: Iterable[str]) -> set[str]:
+        """Those of some users who were erased."""
+        key, hashes = bytes.fromhex(self.salt), self.hashes
+        return {user for user in users if hmac.digest(key, user.encode(), "sha256").hex() in hashes}
+
+    def named_in(self, raw: bytes) -> bool:
+        """Whether a raw line is about an erased person."""
+        return any(self.hash(user) in self.hashes for user in people(raw))
+
+
+def read(erasures: TableSnapshot) -> Erased:
+    """Who was erased from a lake; a list that is still empty gets its salt here."""
+    rows = [row for file in erasures.files for row in _rows(erasures, file.path).to_pylist()]
+    salt = rows[0]["salt"] if rows else secrets.token_hex(_SALT_BYTES)
+    return Erased(salt, frozenset(row["user_hash"] for row in rows))
+
+
+def add(commit: Commit, erased: Erased, user_id: str, request: str, now: datetime) -> Erased:
+    """Put a person on the list, in one file with the others of the month; who is on it stays as they are.
+
+    Args:
+        commit: What the list becomes visible with.
+        erased: The list before.
+        user_id: The person.
+        request: The id of the request.
+        now: The time, UTC without a zone.
+    """
+    user_hash = erased.hash(user_id)
+    if user_hash in erased.hashes:
+        return erased
+    stored = commit.base[ERASURES.name]
+    row = {"user_hash": user_hash, "salt": erased.salt, "erased_at": now, "request": request}
+    month = [file.path for file in stored.files if f"{file.lower['erased_at']:%Y-%m}" == f"{now:%Y-%m}"]
+    new = pa.Table.from_pylist([row], schema=parquet.arrow_schema(ERASURES))
+    rows = pa.concat_tables([*(_rows(stored, path) for path in month), new])
+    commit.replace(ERASURES, (), [commit.write(ERASURES, now, rows)], merge=month)
+    return replace(erased, hashes=erased.hashes | {user_hash})
+
+
+def people(raw: bytes) -> set[str]:
+    """Whom a raw line is about: its user_id; where it has none that can be read, whatever stands in quotes in it."""
+    user = parse_line(raw.removeprefix(BOM)).fields["user_id"]
+    return {user} if user and not user.startswith(("{", "[")) else set(_quoted(raw))
+
+
+def without_keys(counts: dict[str, int], extras: Iterable[str | None]) -> dict[str, int]:
+    """In how many lines each unknown key stands, without some lines.
+
+    Args:
+        counts: With all lines.
+        extras: The unknown keys of the lines that go, as JSON objects; None for none.
+    """
+    gone = Counter(key for extra in extras if extra for key in json.loads(extra))
+    return {key: number - gone[key] for key, number in counts.items() if number > gone[key]}
+
+
+def _rows(erasures: TableSnapshot, path: str) -> pa.Table:
+    return parquet.read(ERASURES, erasures.storage.read(path))
+
+
+def _quoted(raw: bytes) -> Iterator[str]:
+    """The texts between quotes: as JSON sees them, and behind any quote, since the line may be anything."""
+    for piece in {*raw.split(b'"')[1:], *_QUOTES.split(raw)[1:], *_STRING.findall(raw)}:
+        try:
+            text = json.loads(b'"' + piece + b'"', strict=False)
+            text.encode()
+        except ValueError:  # half an escape, half a character, or not UTF-8
+            continue
+        yield text

@@ -1,0 +1,139 @@
+"""The ledger: which version of which source file is in the lake, and what became of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoplake.lake import parquet
+from shoplake.lake.commits import Commit
+from shoplake.lake.parquet import arrow_schema
+from shoplake.lake.snapshots import DataFile, TableSnapshot
+from shoplake.tables import LEDGER
+
+INGESTED = "ingested"
+UNREADABLE = "unreadable"
+REOPENED = "reopened"
+REWRITTEN = "rewritten"
+TO_DO = (REOPENED, REWRITTEN)
+"""Files that the next batch does again: for the sake of others, or because an erasure rewrote the object, which is no news."""
+
+LEDGER_FILES = 32
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger; the attributes are its columns (see the data dictionary)."""
+
+    source_file: str
+    version: str
+    bytes: int
+    status: str
+    error: str | None
+    lines: int
+    accepted: int
+    duplicates: int
+    quarantined: int
+    erased: int
+    unknown_keys: str | None
+    duplicates_of: tuple[str, ...]
+    min_event_time: datetime | None
+    max_event_time: datetime | None
+    arrived_at: datetime
+    batch: str
+    engine: str
+    seconds: float
+
+    @property
+    def known(self) -> Known:
+        """What planning needs of it."""
+        return Known(self.version, self.status, self.duplicates_of)
+
+    @property
+    def figures(self) -> tuple[int, int, int, datetime | None, datetime | None]:
+        """What became of the lines that were not erased."""
+        counts = (self.accepted, self.duplicates, self.quarantined)
+        return (*counts, self.min_event_time, self.max_event_time)
+
+
+class Known(NamedTuple):
+    """What planning needs of an entry."""
+
+    version: str
+    status: str
+    duplicates_of: tuple[str, ...]
+
+
+def known(ledger: TableSnapshot) -> dict[str, Known]:
+    """What is known of each source file; reads only the columns that planning needs."""
+    found = {}
+    for file in ledger.files:
+        columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *Known._fields])
+        paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
+        for path, version, status, of in zip(paths, versions, statuses, links, strict=True):
+            found[path] = Known(version, status, tuple(of or ()))
+    return found
+
+
+def read(ledger: TableSnapshot) -> dict[str, Entry]:
+    """Every entry of a snapshot of the ledger, by source file."""
+    entries = {}
+    for row in table(ledger).to_pylist():
+        row["duplicates_of"] = tuple(row["duplicates_of"] or ())
+        entries[row["source_file"]] = Entry(**row)
+    return entries
+
+
+def table(ledger: TableSnapshot) -> pa.Table:
+    """Every row of a snapshot of the ledger."""
+    return rows_of(ledger, ledger.files)
+
+
+def rows_of(ledger: TableSnapshot, files: Iterable[DataFile]) -> pa.Table:
+    """The rows of some data files of the ledger."""
+    tables = [parquet.read(LEDGER, ledger.storage.read(file.path)) for file in files]
+    return pa.concat_tables([arrow_schema(LEDGER).empty_table(), *tables])
+
+
+def as_rows(entries: Iterable[Entry]) -> pa.Table:
+    """Entries as rows of the ledger's table."""
+    schema = arrow_schema(LEDGER)
+    rows = [vars(entry) | {"duplicates_of": list(entry.duplicates_of)} for entry in entries]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def dependents(entries: Mapping[str, Entry | Known], of: set[str]) -> set[str]:
+    """The files whose duplicates point, directly or in steps, at one of the given files.
+
+    When such a file is replaced, the event may be left only in the dependent one, which must then be read again.
+    """
+    found: set[str] = set()
+    frontier = set(of)
+    linked = {path: entry.duplicates_of for path, entry in entries.items() if entry.duplicates_of}
+    while frontier:
+        frontier = {path for path, of_these in linked.items() if frontier.intersection(of_these)} - found - of
+        found |= frontier
+    return found
+
+
+def write(commit: Commit, known: Collection[str], entries: Mapping[str, Entry], now: datetime) -> None:
+    """Write entries, in place of those of the known paths.
+
+    Now and then the month's small files are merged into one on the way, so that reading the ledger stays cheap.
+    """
+    stored = commit.base[LEDGER.name]
+    rows = as_rows(entries.values())
+    month = [file for file in stored.files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
+    merge = month if len(month) >= LEDGER_FILES else []
+    if merge:
+        earlier = rows_of(stored, merge)
+        keep = pc.invert(pc.is_in(earlier.column("source_file"), pa.array(list(entries))))
+        rows = pa.concat_tables([earlier.filter(keep), rows])
+    months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
+    new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
+    commit.replace(LEDGER, known, new, merge={file.path for file in merge})

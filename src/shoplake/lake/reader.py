@@ -1,0 +1,155 @@
+"""A lake opened for reading: its tables as DuckDB relations, all of one consistent state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+
+from shoplake import queries
+from shoplake.errors import FatalError
+from shoplake.lake.catalog import Lake
+from shoplake.lake.scans import Scans
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+_SQL_TYPES = {
+    "string": "VARCHAR",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "double": "DOUBLE",
+    "timestamp": "TIMESTAMP",
+    "date": "DATE",
+    "list<string>": "VARCHAR[]",
+}
+
+# Partitioned columns that tell when an event happened; the others tell when it arrived.
+_TIMES_OF_EVENTS = ("event_time", "event_hour", "event_date")
+
+
+class OpenLake:
+    """A lake opened for reading; see :func:`shoplake.open`. Usable as a context manager."""
+
+    def __init__(
+        self, lake: Lake, threads: int | None = None, since: date | None = None, until: date | None = None
+    ) -> None:
+        """Read the lake's newest consistent set of snapshots."""
+        self._lake = lake
+        self._days = None if since is None and until is None else (since or date.min, until or date.max)
+        self._connection = duckdb.connect(config={"threads": threads} if threads else {})
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._scans = Scans(self._connection)
+        self.refresh()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables."""
+        return tuple(table.name for table in TABLES)
+
+    @property
+    def view(self) -> View:
+        """The snapshots that are being read."""
+        return self._view
+
+    def refresh(self) -> None:
+        """Move on to the newest consistent set of snapshots."""
+        self._view = self._lake.need().view()
+        self._viewed: set[str] = set()
+
+    def sql(self, text: str) -> DuckDBPyRelation:
+        """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.
+
+        Args:
+            text: One SELECT; tables by their plain names. Times are UTC.
+        """
+        for table in TABLES:
+            if table.name not in self._viewed and table.name in text.lower():
+                self._make_view(table)
+        with self.reading():
+            return self._connection.sql(text)
+
+    def query(self, name: str | int) -> DuckDBPyRelation:
+        """One of the five questions, by name or number.
+
+        Args:
+            name: For instance ``"conversion_funnel"`` or ``1``.
+        """
+        return self.sql(queries.find(str(name))[0].sql)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """A block in which the rows of a relation are fetched: what fails on S3 is told in our own words.
+
+        Without it DuckDB tells it, as the text of its own error.
+
+        Raises:
+            ShoplakeError: What went wrong on S3.
+        """
+        return self._scans.reading()
+
+    def register(self, name: str, rows: Any) -> None:
+        """Make rows of your own queryable beside the tables.
+
+        Args:
+            name: The name to use in SQL.
+            rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
+        """
+        self._connection.register(name, rows)
+
+    def _make_view(self, table: Table) -> None:
+        """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""
+        try:
+            with self.reading():
+                rows = self._select(table, self._view[table.name])
+                self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {rows}")
+        except duckdb.IOException as error:
+            raise FatalError(
+                f"a data file of table {table.name} cannot be read: {error}",
+                remedy="Was the lake moved or partly deleted?",
+            ) from error
+        self._viewed.add(table.name)
+
+    def _select(self, table: Table, snapshot: TableSnapshot) -> str:
+        columns = ", ".join(column.name for column in table.columns)
+        files, condition = _narrowed(table, snapshot, self._days)
+        if not files:
+            nothing = ", ".join(
+                f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
+                for column in table.columns
+            )
+            return f"SELECT {nothing} WHERE FALSE"
+        return f"SELECT {columns} FROM {self._scans.parquet(files)}{condition}"
+
+    def close(self) -> None:
+        """Let go of the lake."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        """The lake itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the lake."""
+        self.close()
+
+
+def _narrowed(table: Table, snapshot: TableSnapshot, days: tuple[date, date] | None) -> tuple[Sequence[DataFile], str]:
+    """The files that can hold rows of some days, and the condition that picks these rows."""
+    column = table.partition[0]
+    if days is None or column not in _TIMES_OF_EVENTS:
+        return snapshot.files, ""
+    low, high = days
+    if column != "event_date":
+        low, high = (datetime(day.year, day.month, day.day) for day in days)  # noqa: DTZ001 - UTC without a zone
+        high += timedelta(days=1, microseconds=-1)
+    kind = "DATE" if column == "event_date" else "TIMESTAMP"
+    condition = f" WHERE {column} BETWEEN {kind} '{low.isoformat()}' AND {kind} '{high.isoformat()}'"
+    return snapshot.within(low, high), condition

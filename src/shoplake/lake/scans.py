@@ -1,0 +1,73 @@
+"""How DuckDB reads the data files of a lake: by path from a folder of this machine, through our own client from S3."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import duckdb
+
+from shoplake.lake.snapshots import DataFile
+
+if TYPE_CHECKING:
+    from shoplake.storage.duckdb_files import S3Files
+
+_open: WeakSet[Scans] = WeakSet()
+
+
+class Scans:
+    """Gives one database the data files of a lake to read."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Nothing happens before the first file on S3.
+
+        Args:
+            database: A connection to it; its cursors read the same files.
+        """
+        self._database = database
+        self._s3: S3Files | None = None
+
+    def parquet(self, files: Iterable[DataFile]) -> str:
+        """A table function that gives the rows of data files, each once; at least one file."""
+        sizes = {file.path: file.bytes for file in files}
+        if any(path.startswith("s3://") for path in sizes):
+            self._files().expect(sizes)
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(sizes))
+        return f"read_parquet([{paths}], hive_partitioning = false)"
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Queries in this block that fail because S3 fails say so in our own words.
+
+        Raises:
+            ShoplakeError: What went wrong on S3.
+        """
+        try:
+            yield
+        except duckdb.Error as error:
+            failure = self._s3.failure() if self._s3 else None
+            if failure is None:
+                raise
+            raise failure from error
+
+    def close(self) -> None:
+        """Close the database; it must not outlive the interpreter's modules once it reads through Python."""
+        self._database.close()
+
+    def _files(self) -> S3Files:
+        if self._s3 is None:
+            from shoplake.storage.duckdb_files import S3Files
+
+            self._s3 = S3Files()
+            self._database.register_filesystem(self._s3)
+            _open.add(self)
+        return self._s3
+
+
+@atexit.register
+def _close_all() -> None:
+    for scans in list(_open):
+        scans.close()

@@ -1,0 +1,208 @@
+"""The tables of a lake as they were after one batch: catalog -> metadata -> manifests -> data files.
+
+Row-level delete files, which shoplake never writes, are refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from shoplake.errors import FatalError
+from shoplake.lake import iceberg
+from shoplake.storage.base import Storage
+from shoplake.tables import Table
+
+BATCH = "shoplake.batch"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One live data file of a snapshot.
+
+    Attributes:
+        path: Absolute path.
+        rows: Number of rows.
+        bytes: Size in bytes.
+        lower: Smallest value of the table's key and of its partitioned column, by name (timestamps naive UTC).
+        upper: Largest value likewise.
+        manifest: The manifest that names it.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    lower: dict[str, Any]
+    upper: dict[str, Any]
+    manifest: str
+
+    def may_hold(self, column: str, values: Sequence[Any]) -> bool:
+        """Whether it can hold one of some values of the table's key or partitioned column, by its statistics.
+
+        Args:
+            column: The column.
+            values: Sorted, so that many files can be asked about many values.
+        """
+        position = bisect_left(values, self.lower[column])
+        return position < len(values) and bool(values[position] <= self.upper[column])
+
+
+@dataclass(frozen=True)
+class TableSnapshot:
+    """One table at one snapshot.
+
+    Attributes:
+        table: Its declaration.
+        storage: Where its files are.
+        location: Where its metadata document is; None for a table that was never written.
+        metadata: That document.
+        read: The data files of manifests that were read already, by manifest; shared from snapshot to snapshot.
+    """
+
+    table: Table
+    storage: Storage
+    location: str | None
+    metadata: dict[str, Any]
+    read: dict[str, tuple[DataFile, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def snapshot(self) -> dict[str, Any] | None:
+        """The metadata's entry of the snapshot, None for a table that never had a commit."""
+        current = self.metadata.get("current-snapshot-id", -1)
+        if current in (None, -1):
+            return None
+        for snapshot in self.metadata.get("snapshots", []):
+            if snapshot["snapshot-id"] == current:
+                return dict(snapshot)
+        raise FatalError(
+            f"{self.location} does not hold its own current snapshot {current}",
+            remedy="The lake is damaged; restore it from a backup, or ingest into a new one.",
+        )
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The id of the snapshot, None for a table without one."""
+        return None if self.snapshot is None else int(self.snapshot["snapshot-id"])
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What the commit of the snapshot recorded about itself."""
+        return {} if self.snapshot is None else dict(self.snapshot.get("summary", {}))
+
+    @property
+    def snapshot_count(self) -> int:
+        """How many snapshots the table keeps."""
+        return len(self.metadata.get("snapshots", []))
+
+    @property
+    def rows(self) -> int:
+        """Rows of the snapshot, from its summary."""
+        return int(self.summary.get("total-records", 0))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its data files, from its summary."""
+        return int(self.summary.get("total-files-size", 0))
+
+    @property
+    def file_count(self) -> int:
+        """Number of its data files, from its summary."""
+        return int(self.summary.get("total-data-files", 0))
+
+    @cached_property
+    def manifests(self) -> tuple[dict[str, Any], ...]:
+        """The manifest list."""
+        if self.snapshot is None:
+            return ()
+        return tuple(iceberg.read_avro(self.storage.read(self.snapshot["manifest-list"])))
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """Every live data file."""
+        return tuple(file for manifest in self.manifests for file in self.files_of(manifest))
+
+    def within(self, low: date, high: date) -> tuple[DataFile, ...]:
+        """The data files whose range of the partitioned column meets the given one; both ends are meant included.
+
+        Reads only the manifests of those partitions: the cost does not grow with the age of the lake.
+        """
+        return tuple(self._within(low, high))
+
+    def _within(self, low: date, high: date) -> Iterator[DataFile]:
+        column = self.table.partition[0]
+        first, last = (iceberg.partition_value(self.table, value) for value in (low, high))
+        for manifest in self.manifests:
+            spread = iceberg.manifest_range(manifest)
+            if spread is None or (spread[0] <= last and spread[1] >= first):
+                for file in self.files_of(manifest):
+                    if file.lower[column] <= high and file.upper[column] >= low:
+                        yield file
+
+    def files_of(self, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+        """The live data files that one manifest of the list names."""
+        path = manifest["manifest_path"]
+        if path not in self.read:
+            if manifest["content"] != 0:
+                raise FatalError(
+                    f"table {self.table.name} has row-level delete files, which shoplake never writes",
+                    remedy="Rewrite the table's data files with the engine that made them.",
+                )
+            entries = iceberg.read_avro(self.storage.read(path))
+            self.read[path] = tuple(
+                _data_file(entry["data_file"], self._wanted, path)
+                for entry in entries
+                if entry["status"] != iceberg.DELETED
+            )
+        return self.read[path]
+
+    @cached_property
+    def _wanted(self) -> dict[int, tuple[str, str]]:
+        wanted = {self.table.key, self.table.partition[0]}
+        return {
+            number: (column.name, column.type)
+            for number, column in enumerate(self.table.columns, 1)
+            if column.name in wanted
+        }
+
+
+@dataclass(frozen=True)
+class View:
+    """Every table as one batch left it: never a mix of two batches, never half of one.
+
+    Attributes:
+        tables: By name.
+        catalog: The catalog's content that names them, None where there is no lake yet.
+        version: Number of batches and other changes since the lake was made.
+    """
+
+    tables: dict[str, TableSnapshot]
+    catalog: bytes | None
+    version: int
+
+    def __getitem__(self, name: str) -> TableSnapshot:
+        """The snapshot of the named table."""
+        return self.tables[name]
+
+
+def _data_file(entry: dict[str, Any], wanted: dict[int, tuple[str, str]], manifest: str) -> DataFile:
+    return DataFile(
+        entry["file_path"].removeprefix("file://"),
+        entry["record_count"],
+        entry["file_size_in_bytes"],
+        _bounds(entry["lower_bounds"], wanted),
+        _bounds(entry["upper_bounds"], wanted),
+        manifest,
+    )
+
+
+def _bounds(bounds: list[dict[str, Any]] | None, wanted: dict[int, tuple[str, str]]) -> dict[str, Any]:
+    values = {}
+    for bound in bounds or []:
+        if bound["key"] in wanted:
+            name, kind = wanted[bound["key"]]
+            values[name] = iceberg.DECODERS[kind](bound["value"])
+    return values

@@ -1,0 +1,112 @@
+"""What maintenance merges: a pure function of a view and the time, and the rewriting of one group of files.
+
+The unit is the partition: an hour of ``events``, a day of the hourly gold tables and of ``quarantine``, a month of
+``activity_daily`` and of the ledger. While it is open every batch adds files to it; once it is closed few change it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from shoplake.lake import iceberg, parquet
+from shoplake.lake.commits import Commit
+from shoplake.lake.parquet import NewFile
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.storage.base import Storage
+from shoplake.tables import TABLES, Table
+
+TARGET_BYTES = 256 * 1024 * 1024
+TARGET_ROWS = 8 << 20
+_MOST_SMALL_FILES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Files of one closed partition that become one.
+
+    Attributes:
+        table: The table.
+        day: The day of the partition's first row.
+        files: The files.
+    """
+
+    table: Table
+    day: date
+    files: tuple[DataFile, ...]
+
+    @property
+    def paths(self) -> set[str]:
+        """The paths of the files."""
+        return {file.path for file in self.files}
+
+    @property
+    def partition(self) -> str:
+        """The partition, as its folder is named."""
+        return iceberg.partition_folder(self.table, self.files[0].lower[self.table.partition[0]])
+
+    @property
+    def bytes(self) -> int:
+        """Their size."""
+        return sum(file.bytes for file in self.files)
+
+
+def plan(view: View, now: datetime, closed_after: timedelta) -> dict[date, list[Group]]:
+    """The groups that are worth merging, by the day of their partition's first row.
+
+    Args:
+        view: The lake.
+        now: The time, UTC without a zone.
+        closed_after: A partition is closed when it ended at least this long ago.
+    """
+    days: dict[date, list[Group]] = defaultdict(list)
+    for table in TABLES:
+        column = table.partition[0]
+        first_open = iceberg.partition_value(table, now - closed_after)
+        partitions: dict[int, list[DataFile]] = defaultdict(list)
+        for file in view[table.name].files:
+            partitions[iceberg.partition_value(table, file.lower[column])].append(file)
+        for number, files in sorted(partitions.items()):
+            if number < first_open:
+                first = min(file.lower[column] for file in files)
+                day = first.date() if isinstance(first, datetime) else first
+                days[day] += [Group(table, day, part) for part in _parts(files) if _worth_it(part)]
+    return {day: days[day] for day in sorted(days) if days[day]}
+
+
+def live(group: Group, view: View) -> bool:
+    """Whether a view still holds all files of a group: nobody replaced rows of it meanwhile."""
+    snapshot: TableSnapshot = view[group.table.name]
+    column = group.table.partition[0]
+    low = min(file.lower[column] for file in group.files)
+    high = max(file.upper[column] for file in group.files)
+    return group.paths <= {file.path for file in snapshot.within(low, high)}
+
+
+def merge(group: Group, storage: Storage, commit: Commit) -> NewFile:
+    """Write the rows of a group's files as one file, sorted for those who look for something in it."""
+    table = group.table
+    rows = parquet.read_together(table, (storage.read(file.path) for file in group.files))
+    return commit.write(table, group.files[0].lower[table.partition[0]], rows, table.merged_sort)
+
+
+def _parts(files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
+    """Files that fit together into one of a good size; large ones stay alone."""
+    part: list[DataFile] = []
+    size = rows = 0
+    for file in sorted(files, key=lambda file: (file.bytes, file.path)):
+        size, rows = size + file.bytes, rows + file.rows
+        if part and (size > TARGET_BYTES or rows > TARGET_ROWS):
+            yield tuple(part)
+            part, size, rows = [], file.bytes, file.rows
+        part.append(file)
+    yield tuple(part)
+
+
+def _worth_it(files: Sequence[DataFile]) -> bool:
+    """Not for a small file beside a large one, which would be written anew again and again: only once there are several."""
+    size = sum(file.bytes for file in files)
+    alike = max(file.bytes for file in files) <= 0.75 * size
+    return len(files) > 1 and (alike or len(files) >= _MOST_SMALL_FILES)

@@ -1,0 +1,218 @@
+"""Keeps a lake quick and small: merges the files of closed hours, days and months, and removes files that nothing needs.
+
+It works beside running ingests. Merged files are written without holding anything up; the lake's lock is taken only to
+publish a day of them, and only groups of which every file is still there are published. Others are planned anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from shoplake.errors import FatalError, TransientError
+from shoplake.lake.catalog import Lake
+from shoplake.lake.commits import SAME_ROWS, Commit, LostRaceError
+from shoplake.lake.parquet import NewFile
+from shoplake.operations.maintain import compact as merging
+from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain.compact import Group
+from shoplake.storage.base import StoredFile
+from shoplake.tables import TABLES
+
+MAX_PASSES = 5
+_PUBLISH_TRIES = 5
+# Half of the shortest time after which another maintenance removes files that no table names yet.
+_LONGEST = timedelta(minutes=30)
+
+
+def _silent(*_: object) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        lake: The lake.
+        closed_after: An hour, day or month is closed when it ended this long ago.
+        older_than: Files that nothing needs are removed when they were written this long ago.
+        now: The time, UTC with a zone.
+        progress: Is told of bytes and files that are done with.
+        planned: Is told how many bytes are to be merged, and again when it turns out to be more.
+        note: A sentence worth showing.
+    """
+
+    lake: Lake
+    closed_after: timedelta = timedelta(hours=2)
+    older_than: timedelta = timedelta(hours=24)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    progress: Callable[[int, int], None] = _silent
+    planned: Callable[[int], None] = _silent
+    note: Callable[[str], None] = _silent
+
+
+@dataclass
+class Merged:
+    """Figures of what was merged in one table; a dry run does not know the size after it."""
+
+    partitions: list[str] = field(default_factory=list)
+    files_before: int = 0
+    files_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int | None = None
+
+
+@dataclass
+class Report:
+    """What was done, or for a dry run: what would be.
+
+    Attributes:
+        merged: By table.
+        removed: The files that nothing needed.
+        spared: Tables from which nothing was removed, because an open reader may still need it.
+        commits: Commits published.
+        dry_run: Nothing was changed.
+    """
+
+    merged: dict[str, Merged] = field(default_factory=dict)
+    removed: list[StoredFile] = field(default_factory=list)
+    spared: tuple[str, ...] = ()
+    commits: int = 0
+    dry_run: bool = False
+
+    @property
+    def removed_bytes(self) -> int:
+        """The size of the files that nothing needed."""
+        return sum(file.bytes for file in self.removed)
+
+    def add(self, group: Group, new: NewFile | None) -> None:
+        """Count a group; without a new file it is only planned."""
+        figures = self.merged.setdefault(group.table.name, Merged())
+        if group.partition not in figures.partitions:
+            figures.partitions.append(group.partition)
+        figures.files_before += len(group.files)
+        figures.bytes_before += group.bytes
+        figures.files_after += 1
+        if new:
+            figures.bytes_after = (figures.bytes_after or 0) + new.bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as the fixed JSON interface names them."""
+        return {
+            "dry_run": self.dry_run,
+            "merged": {name: vars(one) for name, one in self.merged.items()},
+            "commits": self.commits,
+            "removed_files": len(self.removed),
+            "removed_bytes": self.removed_bytes,
+            "removed": [file.location for file in self.removed],
+            "spared": list(self.spared),
+        }
+
+
+def preview(request: Request) -> Report:
+    """What :func:`maintain` would do now; changes nothing."""
+    now = request.now()
+    garbage = sweep.find(request.lake.need(), now, request.older_than)
+    report = Report(removed=garbage.all, spared=garbage.spared, dry_run=True)
+    for groups in _plan(request).values():
+        for group in groups:
+            report.add(group, None)
+    return report
+
+
+def maintain(request: Request) -> Report:
+    """Remove what nothing needs, then merge what is closed. Safe beside ingests and readers.
+
+    Raises:
+        TransientError: Other runs changed the lake faster than this one could; what was done until then stays.
+        FatalError: The lake cannot be read or written, or is damaged.
+    """
+    report = Report()
+    try:
+        # First, so that nothing goes at once that this very run makes superfluous.
+        garbage = sweep.find(request.lake.need(), request.now(), request.older_than)
+        sweep.remove(request.lake, garbage)
+        report.removed, report.spared = garbage.all, garbage.spared
+        _merge_all(request, report)
+    except OSError as error:
+        raise FatalError(
+            f"the lake {request.lake.root} cannot be written to: {error.strerror or error}",
+            remedy="Check disk space and permissions. Whatever was published is right; run the same command again.",
+        ) from error
+    return report
+
+
+def _plan(request: Request) -> dict[date, list[Group]]:
+    now = request.now().replace(tzinfo=None)
+    return merging.plan(request.lake.view(), now, request.closed_after)
+
+
+def _merge_all(request: Request, report: Report) -> None:
+    total = 0
+    for _ in range(MAX_PASSES):
+        days = _plan(request)
+        total += sum(group.bytes for groups in days.values() for group in groups)
+        request.planned(total)
+        lost = 0
+        for groups in days.values():
+            lost += _merge(request, groups, report)
+        if not lost:
+            return
+        request.note(f"{lost} groups of files were changed by other runs meanwhile; planning anew")
+    raise TransientError(
+        f"after {MAX_PASSES} plans there was still something to merge",
+        remedy="Other runs change old hours all the time. What was merged so far stays; run it again later.",
+    )
+
+
+def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
+    """Merge the groups of one day in one commit; returns how many of them were changed by others meanwhile."""
+    lake, started = request.lake, request.now()
+    with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:
+        new = _write(request, groups, commit)
+        for _ in range(_PUBLISH_TRIES):
+            with lake.writing(request.note):
+                if request.now() - started > _LONGEST:
+                    break
+                try:
+                    commit.rebase(lake.view())
+                    kept = _stage(commit, new)
+                    if not kept:
+                        break
+                    commit.publish()
+                except LostRaceError:  # where there is no lock between runs, or after an erasure
+                    continue
+            lake.storage.delete(file.path for group, file in new.items() if group not in kept)
+            for group in kept:
+                report.add(group, new[group])
+            report.commits += 1
+            return len(groups) - len(kept)
+    return len(groups)
+
+
+def _write(request: Request, groups: Sequence[Group], commit: Commit) -> dict[Group, NewFile]:
+    new = {}
+    for group in groups:
+        try:
+            if merging.live(group, commit.base):
+                new[group] = merging.merge(group, request.lake.storage, commit)
+        except FatalError:
+            if merging.live(group, request.lake.view()):
+                raise
+            # The file that could not be read is not part of the lake any more.
+        request.progress(group.bytes, len(group.files))
+    return new
+
+
+def _stage(commit: Commit, new: dict[Group, NewFile]) -> list[Group]:
+    """Put merged files in place of what they were made from, where all of it is still there."""
+    kept = [group for group in new if merging.live(group, commit.base)]
+    for table in TABLES:
+        of_table = [group for group in kept if group.table is table]
+        if of_table:
+            paths = {path for group in of_table for path in group.paths}
+            commit.replace(table, (), [new[group] for group in of_table], merge=paths)
+    return kept

@@ -1,0 +1,388 @@
+"""The client of S3 and of everything that speaks its protocol: the only module that knows obstore.
+
+Endpoint, region and credentials come from the usual environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...). The
+client itself repeats what a server or the network broke, with growing pauses that vary at random; what it leaves alone
+although it is safe to repeat is repeated here.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.storage.bucket_errors import METADATA_HOST, Failure, explain, no_credentials
+
+try:
+    import obstore
+    from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+    from obstore.store import S3Store
+except ImportError as missing:
+    raise UsageError("S3 needs a further package", remedy="pip install 'shoplake[s3]'") from missing
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, ObjectMeta, PutMode
+    from obstore.store import ClientConfig, RetryConfig, S3CredentialProvider
+
+_T = TypeVar("_T")
+
+SCHEME = "s3://"
+STALLED_SECONDS = 20
+RETRIES = 6
+RETRY_SECONDS = 60
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.2
+_REQUEST_SECONDS = 120
+_CONNECT_SECONDS = 5
+_PART_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as a listing shows it.
+
+    Attributes:
+        key: Its full key in the bucket.
+        bytes: Its size.
+        tag: Its ETag without the quotes; empty where the server gives none that can be relied on.
+        modified: When it was written, by the server's clock.
+    """
+
+    key: str
+    bytes: int
+    tag: str
+    modified: datetime
+
+
+class ChangedError(Exception):
+    """The object has not the expected ETag any more: it was replaced."""
+
+
+def split(uri: str) -> tuple[str, str]:
+    """The bucket and the prefix (without a slash at its end) of ``s3://bucket/prefix``.
+
+    Raises:
+        UsageError: It names no bucket, or a prefix that no object can have.
+    """
+    name, _, prefix = uri.removeprefix(SCHEME).partition("/")
+    prefix = prefix.strip("/")
+    wrong = prefix and any(part in (".", "..", "") for part in prefix.split("/"))
+    if wrong or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name):
+        raise UsageError(f"{uri!r} names no bucket and prefix", remedy="Give s3://BUCKET or s3://BUCKET/PREFIX.")
+    return name, prefix
+
+
+def bucket(name: str) -> Bucket:
+    """The client of a bucket, as the environment describes it now; made once.
+
+    Raises:
+        UsageError: The environment is not usable.
+    """
+    return _bucket(name, tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_"))))
+
+
+@lru_cache(maxsize=32)
+def _bucket(name: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
+    return Bucket(name, dict(settings))
+
+
+class Bucket:
+    """The objects of one bucket, by their keys. May be used by several threads.
+
+    Every method raises a ``UsageError`` for what a wrong call or setting explains (no such bucket, region, credentials), a
+    ``TransientError`` when the server did not answer well for about a minute, and a ``FatalError`` for the rest.
+    """
+
+    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+        """Make a client; nothing is asked yet.
+
+        Args:
+            name: The bucket.
+            settings: The ``AWS_`` variables of the environment.
+        """
+        self.name = name
+        self.endpoint = next(
+            (settings[key] for key in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if settings.get(key)),
+            "",
+        )
+        provider = _credentials(settings)
+        more: dict[str, Any] = {"endpoint": self.endpoint} if self.endpoint else {}
+        region = getattr(provider, "config", {}).get("region")
+        if region and not (settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")):
+            more["region"] = region
+        try:
+            self._store = S3Store(
+                name,
+                client_options=_client_options(self.endpoint),
+                retry_config=_retries(),
+                credential_provider=provider,
+                **more,
+            )
+        except (BaseError, ValueError) as error:
+            raise UsageError(
+                f"the settings for S3 are not usable: {Failure(error, '', name, '').line}",
+                remedy="Check the AWS_... variables.",
+            ) from error
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag, None if there is none."""
+
+        def once() -> tuple[bytes, str]:
+            answer = obstore.get(self._store, key)
+            return bytes(answer.bytes()), answer.meta["e_tag"] or ""
+
+        try:
+            return self._again(once, f"reading {self._uri(key)}")
+        except FileNotFoundError:
+            return None
+
+    def get_range(self, key: str, start: int, end: int, tag: str = "") -> bytes:
+        """The bytes of an object from ``start`` to before ``end``, as they are stored.
+
+        Args:
+            key: The object.
+            start: First byte.
+            end: Behind the last byte.
+            tag: The ETag that it must still have; empty to take it as it is.
+
+        Raises:
+            FileNotFoundError: It is gone.
+            ChangedError: It was replaced.
+        """
+        options: GetOptions = {"range": (start, end)}
+        if tag:
+            options["if_match"] = tag
+
+        def once() -> bytes:
+            content = bytes(obstore.get(self._store, key, options=options).bytes())
+            if len(content) != end - start:
+                raise ConnectionError(f"{len(content)} of {end - start} bytes came")
+            return content
+
+        try:
+            return self._again(once, f"reading {self._uri(key)}")
+        except PreconditionError as error:
+            raise ChangedError(f"{self._uri(key)} was replaced") from error
+
+    def look(self, key: str) -> Found | None:
+        """What a listing would show of an object, None if there is none."""
+        try:
+            return self._again(lambda: _found(obstore.head(self._store, key)), f"looking for {self._uri(key)}")
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, content: bytes | memoryview) -> None:
+        """Write an object, large ones in several parts at once."""
+        octets = memoryview(content).cast("B")
+
+        def once() -> None:
+            obstore.put(self._store, key, octets, chunk_size=_PART_BYTES)
+
+        self._again(once, f"writing {self._uri(key)}")
+
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """Replace an object, only if it still has the old content (None: only if there is none). Atomic.
+
+        The answer to a write that was done can get lost, and its repetition is then refused: what the object holds
+        afterwards decides who was first.
+
+        Returns:
+            Whether it holds the new content now, which must be different from every earlier one.
+
+        Raises:
+            UnknownOutcomeError: No answer came: it may have been replaced, or be replaced later still.
+        """
+        end = time.monotonic() + RETRY_SECONDS
+        in_doubt = False  # whether a write may have been done, or be done later still
+        for attempt in range(ATTEMPTS):
+            if in_doubt and time.monotonic() >= end:
+                break
+            _pause(attempt)
+            try:
+                content, tag = self.get(key) or (None, "")
+                if content != old:
+                    return content == new
+                self._put_if(key, new, "create" if old is None else {"e_tag": tag})
+            except (PreconditionError, AlreadyExistsError):
+                continue
+            except TransientError as error:
+                if attempt == 0 and not isinstance(error, UnknownOutcomeError):
+                    raise
+                in_doubt = True
+            except ShoplakeError as error:
+                if in_doubt:
+                    raise self._unknown(key) from error
+                raise
+            else:
+                return True
+        raise self._unknown(key)
+
+    def replace(self, key: str, tag: str, content: bytes) -> bool:
+        """Put other bytes in the place of an object that still has an ETag; its headers (Content-Encoding) stay.
+
+        Returns:
+            Whether it holds these bytes now.
+        """
+
+        def once() -> None:
+            headers = obstore.get(self._store, key, options={"if_match": tag}).attributes
+            obstore.put(self._store, key, content, attributes=headers, mode={"e_tag": tag})
+
+        try:
+            self._again(once, f"writing {self._uri(key)}")
+        except (FileNotFoundError, PreconditionError):
+            there = self.get(key)  # the answer to a write that was done can get lost
+            return there is not None and there[0] == content
+        return True
+
+    def _put_if(self, key: str, content: bytes, mode: PutMode) -> None:
+        try:
+            obstore.put(self._store, key, content, mode=mode)
+        except (PreconditionError, AlreadyExistsError):
+            raise
+        except (BaseError, OSError) as error:
+            clear = self._clear(error, f"writing {self._uri(key)}")
+            raise (self._unknown(key) if isinstance(clear, TransientError) else clear) from error
+
+    def heeds_conditions(self, key: str) -> bool:
+        """Whether the server refuses the writes that :meth:`swap` needs it to refuse; tried on an object that goes again."""
+        self.put(key, b"")
+        modes: tuple[PutMode, ...] = ("create", {"e_tag": '"00000000000000000000000000000000"'})
+        try:
+            return all(self._refuses(key, mode) for mode in modes)
+        finally:
+            self.delete([key])
+
+    def _refuses(self, key: str, mode: PutMode) -> bool:
+        try:
+            self._again(lambda: obstore.put(self._store, key, b"", mode=mode), f"writing {self._uri(key)}")
+        except (PreconditionError, AlreadyExistsError):
+            return True
+        return False
+
+    def list(self, prefix: str) -> list[Found]:
+        """Every object below a prefix (a folder's name, without a slash at its end), page by page, in no given order."""
+
+        def once() -> list[Found]:
+            pages = obstore.list(self._store, prefix or None, chunk_size=1000)
+            return [_found(one) for page in pages for one in page]
+
+        return self._again(once, f"listing {self._uri(prefix)}")
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects, as far as they are there."""
+        gone = list(keys)
+        if gone:
+            self._again(lambda: obstore.delete(self._store, gone), f"deleting below {self._uri('')}")
+
+    def _uri(self, key: str) -> str:
+        return f"{SCHEME}{self.name}/{key}"
+
+    def _unknown(self, key: str) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            f"no answer came to the swap of {self._uri(key)}: it may have been done or not",
+            remedy="Run the same command again: it sees what is there, and nothing is counted twice.",
+        )
+
+    def _again(self, call: Callable[[], _T], doing: str) -> _T:
+        """Do something that may be repeated; a missing object and a changed one are the caller's to judge."""
+        end = time.monotonic() + RETRY_SECONDS
+        for attempt in range(ATTEMPTS):
+            _pause(attempt)
+            try:
+                return call()
+            except (PreconditionError, AlreadyExistsError):
+                raise
+            except (BaseError, OSError, ValueError) as error:
+                if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+                    raise
+                clear = self._clear(error, doing)
+                exhausted = re.search(r", after \d+ retries", str(error)) or time.monotonic() >= end
+                if not isinstance(clear, TransientError) or exhausted or attempt == ATTEMPTS - 1:
+                    raise clear from error
+        raise AssertionError(doing)
+
+    def _clear(self, error: Exception, doing: str) -> ShoplakeError:
+        return explain(Failure(error, doing, self.name, self.endpoint or "AWS"))
+
+
+def _client_options(endpoint: str) -> ClientConfig:
+    options: ClientConfig = {
+        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+        "read_timeout": timedelta(seconds=STALLED_SECONDS),
+        "timeout": timedelta(seconds=_REQUEST_SECONDS),
+    }
+    if endpoint.startswith("http://"):
+        options["allow_http"] = True
+    return options
+
+
+def _retries() -> RetryConfig:
+    return {
+        "max_retries": RETRIES,
+        "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+        "backoff": {
+            "init_backoff": timedelta(seconds=PAUSE_SECONDS / 2),
+            "max_backoff": timedelta(seconds=5),
+            "base": 2,
+        },
+    }
+
+
+def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
+    """Where credentials come from when the environment does not hold them; None leaves it to the client.
+
+    The client itself knows web identities, containers and instance roles. Profiles and single sign-on need boto3.
+    """
+    if settings.get("AWS_ACCESS_KEY_ID") or settings.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1"):
+        return None
+    if find_spec("boto3") is not None:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        try:
+            return Boto3CredentialProvider()
+        except ValueError:
+            pass  # it found none
+        except Exception as error:  # botocore's own, such as an unknown profile; its classes are not ours to know
+            raise UsageError(f"no credentials for S3: {error}", remedy="Check AWS_PROFILE and ~/.aws.") from error
+    elif settings.get("AWS_PROFILE"):
+        raise UsageError("AWS_PROFILE is set, but profiles need boto3", remedy="pip install 'shoplake[aws]'")
+    others = (
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    )
+    if not any(settings.get(name) for name in others) and not _on_an_instance(settings):
+        raise no_credentials("opening the bucket")
+    return None
+
+
+def _on_an_instance(settings: Mapping[str, str]) -> bool:
+    """Whether the service that gives an instance its role can be reached; without this look its absence costs a minute."""
+    if settings.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return False
+    try:
+        socket.create_connection((METADATA_HOST, 80), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _found(one: ObjectMeta) -> Found:
+    tag = one["e_tag"]
+    strong = "" if tag is None or tag.startswith("W/") else tag.strip('"')  # a weak one may stand for two contents
+    return Found(one["path"], one["size"], strong, one["last_modified"])
+
+
+def _pause(attempt: int) -> None:
+    if attempt:
+        time.sleep(random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads callers, hides nothing
