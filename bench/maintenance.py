@@ -33,7 +33,7 @@ from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.operations import maintain
 from shoplake.settings import Settings
-from shoplake.sources.base import LocalSource
+from shoplake.sources.local import LocalSource
 
 START = datetime(2025, 10, 1, tzinfo=UTC)
 SLOT = timedelta(minutes=5)

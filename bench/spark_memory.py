@@ -28,8 +28,8 @@ from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
 from shoplake.settings import Settings
-from shoplake.sources.base import LocalSource
-from shoplake.storage.base import LocalStorage
+from shoplake.sources.local import LocalSource
+from shoplake.storage.local import LocalStorage
 
 RAW = Path(__file__).with_name("data") / "raw" / "hour-625000"
 BATCHES, LINES = 60, 100_000

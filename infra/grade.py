@@ -35,7 +35,7 @@ from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 from shoplake.text import count, seconds, size
 
 REGION = "us-west-2"

@@ -37,7 +37,7 @@ from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import View
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 
 OPTIONAL = ("database", "batch_bytes", "max_quarantine_rate")
 

@@ -28,7 +28,8 @@ from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.sources.base import Source, open_source
+from shoplake.sources.base import Source
+from shoplake.sources.open import open_source
 from tests.judge import Event, Verdict, accepted, fates, judge, judge_files
 from tests.s3.path import S3Path
 

@@ -79,7 +79,7 @@ def verify(
     """
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.operations import verify as operation
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     if not 0 < sample <= 1:
         raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
@@ -151,7 +151,7 @@ def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> main
 def _run(source: str | Path, lake: str | Path, given: dict[str, Any]) -> pipeline.Run:
     from shoplake.engines import choose
     from shoplake.ingestion import pipeline
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     chosen = configuration.load({"source": str(source), "lake": str(lake)} | given)
     target = Lake(chosen.need_lake())

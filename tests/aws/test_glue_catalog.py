@@ -17,7 +17,7 @@ from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 from shoplake.tables import TABLES
 from tests.aws.support import REGION, START
 from tests.support import command

@@ -9,7 +9,8 @@ import pytest
 
 from shoplake.errors import UsageError
 from shoplake.ingestion import pipeline
-from shoplake.sources.base import LocalSource, open_source
+from shoplake.sources.local import LocalSource
+from shoplake.sources.open import open_source
 from tests.support import (
     QUESTIONS,
     accepted,

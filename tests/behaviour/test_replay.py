@@ -12,7 +12,7 @@ from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.operations import replay as replays
-from shoplake.sources.base import LocalSource
+from shoplake.sources.local import LocalSource
 from tests.support import (
     SLOT,
     START,

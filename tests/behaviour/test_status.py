@@ -10,7 +10,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import TableSnapshot
 from shoplake.settings import Settings
 from shoplake.sources import slots
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, put, put_bytes
 
 CHECKS = ["fresh", "whole", "readable", "waiting", "gaps", "quarantine"]

@@ -16,7 +16,7 @@ from shoplake.engines import choose
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.sources.base import LocalSource
+from shoplake.sources.local import LocalSource
 from tests.fuzz.compare import disagreements, smallest
 from tests.fuzz.lines import line
 from tests.judge import judge_files

@@ -19,8 +19,9 @@ from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.settings import Settings
-from shoplake.sources.base import open_source
-from shoplake.storage.base import LocalStorage, S3Storage
+from shoplake.sources.open import open_source
+from shoplake.storage.local import LocalStorage
+from shoplake.storage.s3 import S3Storage
 
 
 def die():

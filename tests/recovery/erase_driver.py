@@ -16,8 +16,8 @@ from shoplake.lake.catalog import Lake
 from shoplake.operations import erase
 from shoplake.operations.maintain import vacuum as sweep
 from shoplake.settings import Settings
-from shoplake.sources.base import LocalSource
-from shoplake.storage.base import LocalStorage
+from shoplake.sources.local import LocalSource
+from shoplake.storage.local import LocalStorage
 
 DIED = 9
 PLACES = {

@@ -11,8 +11,8 @@ from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import ledger
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
-from shoplake.sources.base import LocalSource
-from shoplake.storage.base import LocalStorage
+from shoplake.sources.local import LocalSource
+from shoplake.storage.local import LocalStorage
 from tests.support import command, dump, event, events, ingest, key, once_before, put
 
 DRIVER = Path(__file__).with_name("erase_driver.py")

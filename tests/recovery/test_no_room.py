@@ -16,7 +16,7 @@ import pytest
 
 import shoplake
 from shoplake.errors import FatalError
-from shoplake.storage.base import LocalStorage
+from shoplake.storage.local import LocalStorage
 from tests.recovery import arrivals
 from tests.support import FULL, answers, command, dump, ingest, oracle
 

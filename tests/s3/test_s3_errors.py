@@ -5,7 +5,7 @@ import pytest
 import shoplake
 from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageError
 from shoplake.lake.catalog import Lake
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 from shoplake.storage import bucket as s3
 from tests.s3.fault_proxy import proxied
 from tests.support import command, dump, events, ingest, put

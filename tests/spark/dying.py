@@ -11,8 +11,8 @@ from shoplake.engines.spark_tasks import Writer
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.sources.base import open_source
-from shoplake.storage.base import LocalStorage
+from shoplake.sources.open import open_source
+from shoplake.storage.local import LocalStorage
 
 
 class OfTable(LocalStorage):

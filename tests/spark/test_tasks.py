@@ -9,8 +9,8 @@ from shoplake.errors import ContractError, FatalError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.erasures import Erased
-from shoplake.sources.base import LocalSource
-from shoplake.storage.base import LocalStorage
+from shoplake.sources.local import LocalSource
+from shoplake.storage.local import LocalStorage
 from shoplake.tables import GOLD_HOURLY
 from tests.spark.dying import DyingOnce, Full, run
 from tests.spark.test_parity import tables

@@ -77,7 +77,7 @@ def test_same_seed_and_time_give_the_same_bytes(profile):
 def test_bytes_do_not_depend_on_the_process(profile):
     """Another process with another hash seed and another local zone writes the same bytes."""
     code = (
-        "import sys; from datetime import datetime, UTC; from shoplake.generate import render;"
+        "import sys; from datetime import datetime, UTC; from shoplake.generator.events import render;"
         f"sys.stdout.buffer.write(b''.join(render(datetime(2025, 11, 18, 14, 20, tzinfo=UTC), 500, 1, {profile!r})))"
     )
     env = {**os.environ, "PYTHONPATH": str(SRC), "PYTHONHASHSEED": "99", "TZ": "Asia/Tokyo"}

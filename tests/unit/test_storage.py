@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.storage.base import LocalStorage
+from shoplake.storage.local import LocalStorage
 
 
 @pytest.fixture

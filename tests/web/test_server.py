@@ -17,7 +17,7 @@ from starlette import testclient
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 from shoplake.web import app, data, pages
 from shoplake.web.data import Shop
 from tests.support import command, event, events, everywhere, ingest, judge_files, key, put, put_bytes

@@ -41,7 +41,7 @@ def dashboard(lake: str | None, source: str | None, host: str, port: int, show: 
     It only reads, and follows the lake as it grows. --export writes a page that needs no server and no network.
     """
     from shoplake.lake.catalog import Lake
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
     from shoplake.web.data import Shop
 
     chosen = settings.load({"lake": lake, "source": source})

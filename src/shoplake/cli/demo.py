@@ -19,7 +19,7 @@ from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.catalog import Lake
 from shoplake.lake.reader import OpenLake
-from shoplake.sources.base import LocalSource
+from shoplake.sources.local import LocalSource
 
 _MARK = ".shoplake-demo"
 _START = datetime(2025, 11, 18, 14, tzinfo=UTC)

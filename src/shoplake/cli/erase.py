@@ -54,7 +54,7 @@ def erase(  # noqa: PLR0917 - one parameter an option
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake.catalog import Lake
     from shoplake.operations import erase as operation
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     chosen = settings.load({"lake": lake, "source": source})
     if not (yes or dry_run) and sys.stdin.isatty():

@@ -180,7 +180,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     from shoplake.health import reporting as telling
     from shoplake.ingestion import pipeline
     from shoplake.lake.catalog import Lake
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     given = {"source": source, "lake": lake, "engine": engine, "master": master}
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})

@@ -64,7 +64,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
     from shoplake.ingestion import pipeline
     from shoplake.lake.catalog import Lake
     from shoplake.operations import replay as replays
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     chosen = settings.load({"source": source, "lake": lake, "engine": engine, "master": master})
     target = Lake(chosen.need_lake())

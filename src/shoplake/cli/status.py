@@ -54,7 +54,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
     """  # noqa: D301 - click wants the character itself
     from shoplake.health import status as states
     from shoplake.lake.catalog import Lake
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     chosen = settings.load({"lake": lake, "source": source})
     place = open_source(chosen.source) if chosen.source else None

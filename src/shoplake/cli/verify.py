@@ -58,7 +58,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake.catalog import Lake
     from shoplake.operations import verify as operation
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     chosen = settings.load({"lake": lake, "source": source})
     with output.progress("verifying", "rows", shown=style == "table") as (begin, advance):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from shoplake.engines.base import Engine
 from shoplake.lake.catalog import Lake
 from shoplake.settings import Settings
+from shoplake.storage.uris import is_s3
 
 
 def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
@@ -21,7 +22,7 @@ def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
         if settings.engine == "spark":
             from shoplake.engines import spark_session
 
-            on_s3 = lake.storage.root.startswith("s3://")
+            on_s3 = is_s3(lake.root)
             session = spark_session.start(settings.master, settings.threads, spark_session.S3 if on_s3 else "")
             from shoplake.engines.spark import SparkEngine  # behind the check that PySpark is there
 

@@ -102,7 +102,7 @@ def _settings(chosen: Settings) -> Finding:
 
 
 def _source(chosen: Settings) -> Iterator[Finding]:
-    from shoplake.sources.base import open_source
+    from shoplake.sources.open import open_source
 
     if not chosen.source:
         yield Finding("source", ABSENT, "none is named", "Give --source DIR, or set SHOPLAKE_SOURCE.")

@@ -9,7 +9,6 @@ format, which the node exporter's textfile collector reads.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from shoplake.errors import FatalError
 from shoplake.health import checks
 from shoplake.health.status import Status
 from shoplake.ingestion.report import RunReport
+from shoplake.storage.atomic import replacing
 from shoplake.text import json_value
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -181,12 +181,10 @@ def replace_file(path: Path, gauges: Sequence[Gauge]) -> None:
     Raises:
         FatalError: It cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        fresh.write_text(text(gauges), "utf-8")
-        fresh.replace(path)
+        with replacing(path) as stream:
+            stream.write(text(gauges).encode())
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.lake import iceberg
 from shoplake.lake.snapshots import TableSnapshot, View
-from shoplake.storage.base import open_storage
+from shoplake.storage.open import open_storage
 from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"

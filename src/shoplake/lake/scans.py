@@ -11,6 +11,7 @@ from weakref import WeakSet
 import duckdb
 
 from shoplake.lake.snapshots import DataFile
+from shoplake.storage.uris import is_s3
 
 if TYPE_CHECKING:
     from shoplake.storage.duckdb_files import S3Files
@@ -33,7 +34,7 @@ class Scans:
     def parquet(self, files: Iterable[DataFile]) -> str:
         """A table function that gives the rows of data files, each once; at least one file."""
         sizes = {file.path: file.bytes for file in files}
-        if any(path.startswith("s3://") for path in sizes):
+        if any(is_s3(path) for path in sizes):
             self._files().expect(sizes)
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(sizes))
         return f"read_parquet([{paths}], hive_partitioning = false)"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.storage.bucket_errors import METADATA_HOST, Failure, explain, no_credentials
+from shoplake.storage.uris import SCHEME
 
 try:
     import obstore
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-SCHEME = "s3://"
 STALLED_SECONDS = 20
 RETRIES = 6
 RETRY_SECONDS = 60
@@ -65,20 +65,6 @@ class Found:
 
 class ChangedError(Exception):
     """The object has not the expected ETag any more: it was replaced."""
-
-
-def split(uri: str) -> tuple[str, str]:
-    """The bucket and the prefix (without a slash at its end) of ``s3://bucket/prefix``.
-
-    Raises:
-        UsageError: It names no bucket, or a prefix that no object can have.
-    """
-    name, _, prefix = uri.removeprefix(SCHEME).partition("/")
-    prefix = prefix.strip("/")
-    wrong = prefix and any(part in (".", "..", "") for part in prefix.split("/"))
-    if wrong or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", name):
-        raise UsageError(f"{uri!r} names no bucket and prefix", remedy="Give s3://BUCKET or s3://BUCKET/PREFIX.")
-    return name, prefix
 
 
 def bucket(name: str) -> Bucket:

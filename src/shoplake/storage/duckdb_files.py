@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.errors import FatalError, ShoplakeError, UsageError
-from shoplake.storage import bucket as s3
+from shoplake.storage.bucket import bucket
+from shoplake.storage.uris import split
 
 try:
     import fsspec
@@ -45,10 +46,10 @@ class S3Files(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
     def read(self, path: str, start: int, end: int) -> bytes:
         """Bytes of a file; called from many threads."""
-        name, key = s3.split(path)
+        name, key = split(path)
         try:
             try:
-                return s3.bucket(name).get_range(key, start, end)
+                return bucket(name).get_range(key, start, end)
             except FileNotFoundError as error:
                 raise FatalError(f"{path} is missing", remedy="Was the lake moved or partly deleted?") from error
         except ShoplakeError as error:

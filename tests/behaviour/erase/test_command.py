@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from shoplake.sources.base import LocalSource
+from shoplake.sources.local import LocalSource
 from tests.behaviour.erase.support import PERSON, clean, erase, rewritten
 from tests.support import command, dump, ingest
 

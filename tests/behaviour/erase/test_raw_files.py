@@ -6,7 +6,7 @@ import random
 import pytest
 
 import shoplake
-from shoplake.sources.base import LocalSource
+from shoplake.sources.local import LocalSource
 from tests.behaviour.erase.support import PERSON, clean, erase, files, lines_of_person, mine, plain, rewritten, write
 from tests.s3.path import S3Path
 from tests.support import command, dump, event, everywhere, ingest, key, put, put_bytes

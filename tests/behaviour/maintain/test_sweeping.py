@@ -164,7 +164,7 @@ def test_disk_full(shop, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shoplake.storage.base.LocalStorage.write", full)
+        patch.setattr("shoplake.storage.local.LocalStorage.write", full)
         with pytest.raises(FatalError, match="No space left"):
             tidy(shop / "lake")
     assert (dump(shop / "lake"), stored(shop / "lake")) == before

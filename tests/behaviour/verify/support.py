@@ -10,7 +10,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.parquet import read
 from shoplake.operations.verify import Request, verify
-from shoplake.sources.base import open_source
+from shoplake.sources.open import open_source
 from shoplake.tables import BY_NAME, GOLD_HOURLY
 from tests.support import START, event, ingest, key
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
+from itertools import chain
 from pathlib import Path
 
 from shoplake.errors import FatalError, UsageError
 from shoplake.lake.snapshots import View
 from shoplake.operations.quarantine import held
 from shoplake.operations.quarantine.held import Choice, Line
+from shoplake.storage.atomic import replacing
 
 
 def export(view: View, choice: Choice, target: Path, *, raw: bool, force: bool) -> int:
@@ -34,34 +34,23 @@ def export(view: View, choice: Choice, target: Path, *, raw: bool, force: bool) 
     taken = UsageError(f"{target} is there already", remedy="Name another file, or replace it: --force")
     if target.exists() and not force:
         raise taken
-    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    lines = held.lines(view, choice)
+    first = next(lines, None)
+    if first is None:
+        return 0
     number = 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("xb") as stream:
-            for number, line in enumerate(held.lines(view, choice), 1):  # noqa: B007 - counts
+        with replacing(target, existing=force) as stream:
+            for number, line in enumerate(chain((first,), lines), 1):  # noqa: B007 - counts
                 stream.write((line.octets if raw else _as_json(line)) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        if number and force:
-            fresh.replace(target)
-        elif number:
-            _link(fresh, target, taken)
+    except FileExistsError:
+        raise taken from None
     except OSError as error:
         raise FatalError(
             f"{target} cannot be written: {error.strerror or error}", remedy="Check disk space and permissions."
         ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
     return number
-
-
-def _link(fresh: Path, target: Path, taken: UsageError) -> None:
-    """Give a file its name, unless there is one by that name; a rename would replace it."""
-    try:
-        os.link(fresh, target)
-    except FileExistsError:
-        raise taken from None
 
 
 def _as_json(line: Line) -> bytes:

@@ -1,0 +1,123 @@
+"""Source files below a prefix of a bucket."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from shoplake.sources.base import SUFFIX, ReplacedError, SourceFile
+from shoplake.storage.uris import SCHEME, split
+
+if TYPE_CHECKING:
+    from shoplake.storage.bucket import Bucket
+
+RANGE_BYTES = 2 * 1024 * 1024
+_RANGES_AHEAD = 6
+
+
+class S3Source:
+    """Source files below a prefix of a bucket, at any depth; names that start with a dot are left alone.
+
+    A file's version is its ETag with its size, and only that version is read.
+    """
+
+    def __init__(self, uri: str) -> None:
+        """Name the prefix; nothing is asked yet.
+
+        Raises:
+            UsageError: It is no such URI, or the package or the settings for S3 are missing.
+        """
+        from shoplake.storage.bucket import bucket
+
+        name, prefix = split(uri)
+        self._bucket = bucket(name)
+        self._prefix = prefix
+        self._below = f"{prefix}/" if prefix else ""
+
+    def __reduce__(self) -> tuple[type[S3Source], tuple[str]]:
+        """Another process, such as one of Spark's, opens it anew, with its own credentials."""
+        return S3Source, (self.name,)
+
+    @property
+    def name(self) -> str:
+        """The URI."""
+        return f"{SCHEME}{self._bucket.name}/{self._prefix}".rstrip("/")
+
+    def list(self) -> list[SourceFile]:
+        """Every source file below the prefix, sorted by path."""
+        found = []
+        for one in self._bucket.list(self._prefix):
+            path = one.key.removeprefix(self._below)
+            if path.endswith(SUFFIX) and not any(part.startswith(".") for part in path.split("/")):
+                found.append(SourceFile(path, f"{one.tag or one.modified.isoformat()}-{one.bytes}", one.bytes))
+        return sorted(found)
+
+    def open(self, file: SourceFile) -> BinaryIO:
+        """The raw bytes of a file, as they are stored, read in ranges that are fetched ahead."""
+        return cast("BinaryIO", io.BufferedReader(_Ranges(self._bucket, self._below + file.path, file), 1 << 20))
+
+    def replace(self, file: SourceFile, content: bytes) -> None:
+        """Put other bytes in the place of a file, by a conditional write; its headers stay."""
+        if not self._bucket.replace(self._below + file.path, _tag(file), content):
+            raise ReplacedError(f"{file.path} was replaced")
+
+    def still_there(self, paths: Collection[str]) -> set[str]:
+        """Those of the given files that exist now, asked for one by one: a listing may be behind."""
+        if not paths:
+            return set()
+        ordered = sorted(paths)
+        with ThreadPoolExecutor(min(16, len(ordered)), thread_name_prefix="shoplake-s3") as pool:
+            there = pool.map(lambda path: self._bucket.look(self._below + path), ordered)
+            return {path for path, found in zip(ordered, there, strict=True) if found is not None}
+
+
+class _Ranges(io.RawIOBase):
+    """One object from its first byte to its last; a few ranges of it are fetched at once, and no more are held."""
+
+    def __init__(self, bucket: Bucket, key: str, file: SourceFile) -> None:
+        super().__init__()
+        self._bucket, self._key, self._path = bucket, key, file.path
+        self._tag = _tag(file)
+        self._starts = iter(range(0, file.bytes, RANGE_BYTES))
+        self._end = file.bytes
+        self._pool = ThreadPoolExecutor(_RANGES_AHEAD, thread_name_prefix="shoplake-s3")
+        self._coming: deque[Future[bytes]] = deque()
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._rest:
+            self._rest = memoryview(self._next())
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        super().close()
+
+    def _next(self) -> bytes:
+        while len(self._coming) < _RANGES_AHEAD and (start := next(self._starts, None)) is not None:
+            self._coming.append(self._pool.submit(self._fetch, start))
+        return self._coming.popleft().result() if self._coming else b""
+
+    def _fetch(self, start: int) -> bytes:
+        from shoplake.storage.bucket import ChangedError
+
+        try:
+            return self._bucket.get_range(self._key, start, min(start + RANGE_BYTES, self._end), self._tag)
+        except ChangedError as error:
+            raise ReplacedError(f"{self._path} was replaced") from error
+
+
+def _tag(file: SourceFile) -> str:
+    """The ETag of a file on S3, empty where the server gives none."""
+    tag = file.version.rpartition("-")[0]
+    return f'"{tag}"' if ":" not in tag else ""  # a time is no ETag

@@ -1,0 +1,141 @@
+"""A lake below a prefix of a bucket."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from shoplake.errors import FatalError
+from shoplake.storage.base import StoredFile
+from shoplake.storage.uris import SCHEME, split
+
+if TYPE_CHECKING:
+    from shoplake.storage.bucket import Bucket
+
+_READERS = 16
+
+
+class S3Storage:
+    """A prefix of a bucket, on S3 or a server that speaks its protocol and heeds conditions on writes.
+
+    Every failure is a ShoplakeError that says what to do.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Name the prefix; nothing is read or made yet.
+
+        Raises:
+            UsageError: It is no such URI, or the package or the settings for S3 are missing.
+        """
+        from shoplake.storage.bucket import bucket
+
+        name, prefix = split(root)
+        self._bucket = bucket(name)
+        self._base = f"{SCHEME}{name}/"
+        self.root = f"{self._base}{prefix}".rstrip("/")
+
+    def __reduce__(self) -> tuple[type[S3Storage], tuple[str]]:
+        """Another process, such as one of Spark's, opens it anew, with its own credentials."""
+        return S3Storage, (self.root,)
+
+    def read(self, location: str) -> bytes:
+        """The bytes of an object."""
+        content = self.read_if_there(location)
+        if content is None:
+            raise FatalError(f"{location} is missing", remedy="Was the lake moved or partly deleted?")
+        return content
+
+    def read_if_there(self, location: str) -> bytes | None:
+        """The bytes of an object, None if there is none."""
+        found = self._bucket.get(self._key(location))
+        return None if found is None else found[0]
+
+    def read_all(self, locations: Sequence[str]) -> list[bytes]:
+        """The bytes of several objects, asked for at once."""
+        if len(locations) < 2:
+            return [self.read(location) for location in locations]
+        with ThreadPoolExecutor(min(_READERS, len(locations)), thread_name_prefix="shoplake-s3") as pool:
+            return list(pool.map(self.read, locations))
+
+    def open(self, location: str) -> BinaryIO:
+        """An object to seek and read in."""
+        key = self._key(location)
+        found = self._bucket.look(key)
+        if found is None:
+            raise FileNotFoundError(f"{location} is missing")
+        return cast("BinaryIO", io.BufferedReader(_Object(self._bucket, key, found.bytes), 1 << 16))
+
+    def write(self, location: str, content: bytes | memoryview) -> None:
+        """Make a new object, in several parts at once if it is large."""
+        self._bucket.put(self._key(location), content)
+
+    def swap(self, location: str, old: bytes | None, new: bytes) -> bool:
+        """Replace an object, only if it still has the old content: by a conditional write.
+
+        Before an object's first one the server must refuse writes that it has to refuse: one that does not look at the
+        conditions would lose batches.
+        """
+        key = self._key(location)
+        if old is None and not self._bucket.heeds_conditions(f"{key}.{uuid.uuid4()}"):
+            raise FatalError(
+                f"the S3 server of {self.root} does not heed conditions on writes (If-Match, If-None-Match)",
+                remedy="A lake there would lose batches when two runs meet. Use a server that does, such as AWS S3.",
+            )
+        return self._bucket.swap(key, old, new)
+
+    def delete(self, locations: Iterable[str]) -> None:
+        """Remove objects, as far as they are there."""
+        self._bucket.delete(self._key(location) for location in locations)
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every object below a prefix, or the object of that name."""
+        key = self._key(prefix)
+        one = self._bucket.look(key) if key else None
+        for found in [*([one] if one else []), *self._bucket.list(key)]:
+            yield StoredFile(self._base + found.key, found.bytes, found.modified)
+
+    def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:  # noqa: ARG002 - nobody to wait for
+        """Nobody is kept out: of several runs at once, the swap lets one win and the others plan anew."""
+        return nullcontext()
+
+    def _key(self, location: str) -> str:
+        if not location.startswith(self._base):
+            raise FatalError(
+                f"{location} is not in {self.root}", remedy="The lake was copied from another place; ingest it anew."
+            )
+        return location.removeprefix(self._base)
+
+
+class _Object(io.RawIOBase):
+    """One object that does not change, read in ranges."""
+
+    def __init__(self, bucket: Bucket, key: str, size: int) -> None:
+        super().__init__()
+        self._bucket, self._key, self._size, self._position = bucket, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        end = min(self._position + len(buffer), self._size)
+        if end <= self._position:
+            return 0
+        content = self._bucket.get_range(self._key, self._position, end)
+        buffer[: len(content)] = content
+        self._position = end
+        return len(content)
