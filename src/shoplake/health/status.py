@@ -118,7 +118,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         settings: The freshness objective and the size of batches.
         now: The time, UTC with a zone.
     """
-    view = lake.need().view()
+    view = lake.need_view()
     entries = ledger.read(view["ledger"])
     listing = source.list() if source else []
     todo = _todo(listing, entries, settings) if source else None

@@ -51,10 +51,28 @@ class Lake:
             UsageError: There is no lake at the place.
         """
         if self.storage.read_if_there(self.catalog_location) is None:
-            raise UsageError(
-                f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
-            )
+            raise self._missing()
         return self
+
+    def need_view(self) -> View:
+        """The view of a lake that exists.
+
+        Raises:
+            UsageError: There is no lake at the place.
+            FatalError: The catalog or a table's metadata is damaged or missing.
+        """
+        view = self.view()
+        if view.catalog is None:
+            raise self._missing()
+        return view
+
+    def changed_since(self, view: View) -> bool:
+        """Whether the lake is no longer as a view shows it; reads the catalog alone.
+
+        Raises:
+            ShoplakeError: The catalog cannot be read.
+        """
+        return self.storage.read_if_there(self.catalog_location) != view.catalog
 
     def view(self) -> View:
         """Every table as the last batch left it; all empty where there is no lake yet.
@@ -169,6 +187,11 @@ class Lake:
     def catalog_location(self) -> str:
         """The location of the catalog, the one file that is ever replaced."""
         return f"{self.root}/{CATALOG_FILE}"
+
+    def _missing(self) -> UsageError:
+        return UsageError(
+            f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
+        )
 
     def _metadata(self, location: str, content: bytes) -> dict[str, Any]:
         try:

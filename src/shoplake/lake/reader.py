@@ -60,7 +60,7 @@ class OpenLake:
 
     def refresh(self) -> None:
         """Move on to the newest consistent set of snapshots."""
-        self._view = self._lake.need().view()
+        self._view = self._lake.need_view()
         self._viewed: set[str] = set()
 
     def sql(self, text: str) -> DuckDBPyRelation:

@@ -120,7 +120,7 @@ def replay(run: pipeline.Run, choice: Choice) -> RunReport:
 
 
 def _look(run: pipeline.Run) -> tuple[dict[str, SourceFile], dict[str, Entry]]:
-    return {file.path: file for file in run.source.list()}, ledger.read(run.lake.need().view()["ledger"])
+    return {file.path: file for file in run.source.list()}, ledger.read(run.lake.need_view()["ledger"])
 
 
 def _meets(path: str, entry: Entry | None, low: datetime, high: datetime) -> bool:

@@ -134,7 +134,7 @@ def preview(request: Request) -> Receipt:
         UsageError: There is no lake, or the id is none.
     """
     _check(request)
-    view = request.lake.need().view()
+    view = request.lake.need_view()
     found = _find(view, request)
     erased = erasures.read(view["erasures"])
     receipt = _receipt(request, view, found, erased, dry_run=True)

@@ -115,7 +115,7 @@ class Report:
 def preview(request: Request) -> Report:
     """What :func:`maintain` would do now; changes nothing."""
     now = request.now()
-    garbage = sweep.find(request.lake.need(), now, request.older_than)
+    garbage = sweep.find(request.lake, now, request.older_than)
     report = Report(removed=garbage.all, spared=garbage.spared, dry_run=True)
     for groups in _plan(request).values():
         for group in groups:
@@ -133,7 +133,7 @@ def maintain(request: Request) -> Report:
     report = Report()
     try:
         # First, so that nothing goes at once that this very run makes superfluous.
-        garbage = sweep.find(request.lake.need(), request.now(), request.older_than)
+        garbage = sweep.find(request.lake, request.now(), request.older_than)
         sweep.remove(request.lake, garbage)
         report.removed, report.spared = garbage.all, garbage.spared
         _merge_all(request, report)

@@ -48,7 +48,7 @@ def find(lake: Lake, now: datetime, grace: timedelta, known: Collection[str] = (
     """The files that can be removed now.
 
     Args:
-        lake: The lake; it exists.
+        lake: The lake.
         now: The time, UTC with a zone.
         grace: Files that were written later than this ago stay. Less than an hour, or none, only after a commit that
             forgot the history: runs that merge files beside this one then know that theirs may be gone.
@@ -56,12 +56,13 @@ def find(lake: Lake, now: datetime, grace: timedelta, known: Collection[str] = (
             storages count whole seconds.
 
     Raises:
+        UsageError: There is no lake.
         FatalError: A file that the newest snapshots need is missing; nothing should be removed from such a lake.
     """
     catalog = next(
         lake.storage.list(lake.catalog_location), None
     )  # before the view: never younger than what the view shows
-    view = lake.view()
+    view = lake.need_view()
     if catalog is None:
         return Garbage({}, ())
     before = min(catalog.modified, now - grace)

@@ -99,7 +99,7 @@ class Replayed:
 
 def preview(run: Run, choice: Choice) -> Replayed:
     """What a replay would do now, but for duplicates: they count as accepted. Changes nothing."""
-    view, report = run.lake.need().view(), Replayed()
+    view, report = run.lake.need_view(), Replayed()
     held.check(view, choice)
     engine, files = run.engine(), held.files_of(view, choice)
     run.planned(sum(files.values()))
@@ -119,7 +119,7 @@ def replay(run: Run, choice: Choice) -> Replayed:
         FatalError: The lake cannot be read or written, or its tables do not agree with its ledger.
     """
     started = time.perf_counter()
-    held.check(run.lake.need().view(), choice)
+    held.check(run.lake.need_view(), choice)
     report = Replayed()
     with writing(run.lake, run.note):
         _replay(run, choice, report)

@@ -73,7 +73,6 @@ def verify(request: Request) -> Report:
         TransientError: Other runs changed the lake faster than the repair could.
     """
     started = time.perf_counter()
-    request.lake.need()
     look = _look(request, request.source, request.seed)
     report = look.report
     if request.repair:
@@ -99,7 +98,7 @@ def _look(request: Request, source: Source | None, seed: int | None) -> _Look:
     """Look at the lake as it is. Files may go meanwhile, if others change the lake: then look again."""
     for left in reversed(range(MAX_LOOKS)):
         try:
-            view = request.lake.view()
+            view = request.lake.need_view()
         except FatalError as error:
             return _unreadable(request, source, error)
         look = _Look(request, source, view, seed)

@@ -1,0 +1,53 @@
+"""A lake's catalog: what reading it costs, and how to tell whether it changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shoplake.errors import UsageError
+from shoplake.lake import Lake
+from shoplake.tables import TABLES
+
+
+class Reads:
+    """A lake that counts the files it reads."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lake = Lake(root)
+        self.names: list[str] = []
+        real = self.lake.storage.read_if_there
+
+        def read_if_there(location: str) -> Any:
+            self.names.append(Path(location).name)
+            return real(location)
+
+        monkeypatch.setattr(self.lake.storage, "read_if_there", read_if_there)
+
+
+def test_a_view_that_must_exist_reads_the_catalog_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Lake(tmp_path).create()
+    reads = Reads(tmp_path, monkeypatch)
+    reads.lake.need_view()
+    assert reads.names.count("catalog.json") == 1
+    assert len(reads.names) == 1 + len(TABLES)
+
+
+def test_a_view_that_must_exist_is_a_usage_error_where_there_is_no_lake(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no lake at"):
+        Lake(tmp_path / "none").need_view()
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_catalog_alone_says_whether_a_lake_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = Lake(tmp_path).view()
+    reads = Reads(tmp_path, monkeypatch)
+    assert not reads.lake.changed_since(empty)
+    made = Lake(tmp_path).create()
+    assert reads.lake.changed_since(empty)
+    assert not reads.lake.changed_since(made)
+    Lake(tmp_path).swap(made, {})
+    assert reads.lake.changed_since(made)
+    assert reads.names == ["catalog.json"] * 4
