@@ -115,7 +115,7 @@ def no_aws(monkeypatch):
 @pytest.fixture
 def unlocked(monkeypatch):
     """No run waits for another: as on storages that have no lock."""
-    monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
+    monkeypatch.setattr(Lake, "lock", lambda *_: nullcontext())
 
 
 @pytest.fixture

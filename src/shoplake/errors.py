@@ -38,4 +38,16 @@ class UnknownOutcomeError(TransientError):
 
 
 class FatalError(ShoplakeError):
-    """Something is broken that no retry will mend: a damaged lake, no disk space, no permission."""
+    """Something is broken that no retry will fix: a damaged lake, no disk space, no permission."""
+
+
+class MissingFileError(FatalError):
+    """A file that the lake names is not there: the lake is damaged, unless another run has removed it since.
+
+    An erasure removes old files at once. :func:`shoplake.lake.transact.transact` tells the two apart.
+    """
+
+    def __init__(self, location: str, detail: str = "") -> None:
+        """Name the file; the detail is what the engine that wanted to read it said."""
+        what = f"{location} is missing: {detail}" if detail else f"{location} is missing"
+        super().__init__(what, remedy="Was the lake moved or partly deleted? Find out what is lost: shoplake verify")

@@ -58,7 +58,7 @@ def kill_at(point, engine="duckdb"):
     if when == "gold":
         setattr(class_of(engine), when, lambda *_: die())
     elif when == "unlocked":
-        setattr(Lake, Lake.writing.__name__, lambda *_: nullcontext())
+        setattr(Lake, Lake.lock.__name__, lambda *_: nullcontext())
     elif what in ("swap", "write"):
         for storage in (LocalStorage, S3Storage):
             setattr(storage, what, dying(getattr(storage, what), lambda _: True))

@@ -129,14 +129,14 @@ def full_ledger(lake):
 @pytest.mark.usefixtures("unlocked")
 @pytest.mark.parametrize(("cls", "method"), [(Commit, "replace"), (DuckDBEngine, "gold"), (Commit, "publish")])
 def test_an_ingest_overtakes_the_erasure(source, lake, truth, monkeypatch, cls, method):
-    """An erasure that an ingest overtakes plans anew, and erases from what the ingest brought, too."""
+    """An erasure that an ingest overtakes plans again, and erases from what the ingest brought, too."""
     put(source, 3, [mine(60), event(61)])
 
     once_before(monkeypatch, cls, method, lambda: ingest(source, lake))
     told = command("erase", "--user", PERSON, "--lake", lake, "--source", source, "--yes", "--format", "json")
     monkeypatch.undo()
     assert told.code == 0
-    assert "planning anew" in told.err
+    assert "planning again" in told.err
     assert key(3) in {one["file"] for one in told.json["raw"]}
     assert PERSON not in repr(dump(lake))
     agrees(lake, source)
@@ -147,7 +147,7 @@ def test_an_ingest_overtakes_the_erasure(source, lake, truth, monkeypatch, cls, 
     ("cls", "method"), [(DuckDBEngine, "check"), (DuckDBEngine, "dedupe"), (DuckDBEngine, "gold"), (Commit, "publish")]
 )
 def test_an_erasure_overtakes_an_ingest(source, lake, monkeypatch, cls, method):
-    """An ingest that an erasure overtakes plans anew and drops the person; nothing of what it had written stays."""
+    """An ingest that an erasure overtakes plans again and drops the person; nothing of what it had written stays."""
     put(source, 3, [mine(60), event(61)])
 
     def other():
@@ -163,7 +163,7 @@ def test_an_erasure_overtakes_an_ingest(source, lake, monkeypatch, cls, method):
 @pytest.mark.usefixtures("unlocked")
 @pytest.mark.parametrize(("cls", "method"), [(LocalStorage, "open"), (DuckDBEngine, "gold"), (Commit, "publish")])
 def test_two_erasures_at_once(source, lake, monkeypatch, cls, method):
-    """An erasure that another one overtakes, whose files it was reading, plans anew; both people are gone."""
+    """An erasure that another one overtakes, whose files it was reading, plans again; both people are gone."""
 
     def other():
         assert command("erase", "--user", "u_3", "--lake", lake, "--yes").code == 0
@@ -172,7 +172,7 @@ def test_two_erasures_at_once(source, lake, monkeypatch, cls, method):
     told = command("erase", "--user", PERSON, "--lake", lake, "--yes")
     monkeypatch.undo()
     assert told.code == 0
-    assert "planning anew" in told.err
+    assert "planning again" in told.err
     assert not {row["user_id"] for row in dump(lake)["events"]} & {PERSON, "u_3"}
     assert len({row["salt"] for row in dump(lake)["erasures"]}) == 1
     agrees(lake, source)

@@ -1,13 +1,18 @@
-"""Runs that change one lake at the same time without waiting for each other: one wins, the other plans anew."""
+"""Runs that change one lake at the same time without waiting for each other: one wins, the other plans again."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import shoplake
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.errors import TransientError
+from shoplake.errors import MissingFileError, TransientError
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import Commit
+from shoplake.lake.commits import Commit, LostRaceError
 from tests.support import (
     accepted,
     answers,
@@ -18,11 +23,18 @@ from tests.support import (
     five_answers,
     ingest,
     judge_files,
+    key,
     once_before,
     oracle,
     prepare,
     put,
 )
+
+
+def cut(source, slot):
+    """Take the end off a source file."""
+    path = source / key(slot)
+    path.write_bytes(path.read_bytes()[:-20])
 
 
 def noted(source, lake):
@@ -57,12 +69,12 @@ def test_the_older_view_never_wins(place, monkeypatch, cls, method):
         put(raw, 2, [*events(9, first=30), event(500, "purchase", price=3.5)])
         put(raw, 0, events(19))
         assert ingest(raw, lake).batches >= 1
-        put(raw, 3, events(5, first=60))  # only the overtaken run, planning anew, can take this one
+        put(raw, 3, events(5, first=60))  # only the overtaken run, planning again, can take this one
 
     once_before(monkeypatch, cls, method, other)
     _, notes = noted(raw, lake)
     monkeypatch.undo()
-    assert len([note for note in notes if "planning anew" in note]) == 1
+    assert len([note for note in notes if "planning again" in note]) == 1
     ingest(raw, place / "fresh")
     assert dump(lake) == dump(place / "fresh")
     assert answers(lake) == oracle(lake) == five_answers(accepted(judge_files(raw)))
@@ -135,7 +147,79 @@ def test_always_overtaken(place, monkeypatch):
     put(raw, 1, events(5, first=100))
     before = dump(lake)
     monkeypatch.setattr(Lake, "swap", lambda *_: None)
-    monkeypatch.setattr(pipeline, "MAX_PASSES", 3)
-    with pytest.raises(TransientError, match="still something to do"):
+    monkeypatch.setattr("shoplake.lake.transact.ATTEMPTS", 3)
+    with pytest.raises(TransientError, match="during each of 3 attempts") as given_up:
         ingest(raw, lake)
+    assert isinstance(given_up.value.__cause__, LostRaceError)
     assert dump(lake) == before
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_the_report_after_lost_races(tmp_path, monkeypatch):
+    """Only what was published counts: a run that lost two races reports what an undisturbed one does, failures once."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    for slot in range(3):
+        put(raw, slot, events(10, first=10 * slot))
+    ingest(raw, lake)
+    cut(raw, 1)
+    put(raw, 3, [*events(5, first=100), b"broken"])
+    put(raw, 4, events(5, first=200))
+    cut(raw, 4)
+    shutil.copytree(lake, tmp_path / "copy")
+    run = prepare(raw, lake)
+    due = {file.path for file in run.source.list()} - {key(0)}
+    moved = json.loads((lake / "catalog.json").read_text())
+    losses = iter(range(2))
+    real = Lake.swap
+
+    def swap(self, base, metadata):
+        if next(losses, None) is not None:
+            return None
+        return real(self, base, metadata)
+
+    undisturbed = pipeline.ingest(prepare(raw, lake), due)
+    shutil.rmtree(lake)
+    (tmp_path / "copy").rename(lake)
+    assert json.loads((lake / "catalog.json").read_text())["version"] == moved["version"]
+    monkeypatch.setattr(Lake, "swap", swap)
+    report = pipeline.ingest(prepare(raw, lake), due)
+    assert next(losses, None) is None, "both races were lost"
+    assert {failure["file"] for failure in report.failures} == {key(1), key(4)}
+    report.seconds = undisturbed.seconds
+    assert report == undisturbed
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_a_programming_error_surfaces_as_itself(tmp_path, monkeypatch):
+    """Also when another run commits at that moment: it is no lost race, so nothing is tried again."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(20))
+    ingest(raw, lake)
+    put(raw, 1, events(5, first=100))
+    calls = []
+
+    def broken(*_):
+        calls.append(1)
+        monkeypatch.undo()
+        ingest(raw, lake)
+        raise TypeError("a fault of ours")
+
+    monkeypatch.setattr(DuckDBEngine, "gold", broken)
+    with pytest.raises(TypeError, match="a fault of ours"):
+        ingest(raw, lake)
+    assert calls == [1]
+
+
+def test_a_missing_file_is_no_race(tmp_path):
+    """A data file that is gone although nobody changed the lake is damage, said at once."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(20))
+    ingest(raw, lake)
+    for file in Lake(lake).view()["events"].files:
+        Path(file.path).unlink()
+    put(raw, 1, events(5, first=10))
+    run = prepare(raw, lake)
+    notes: list[str] = []
+    with pytest.raises(MissingFileError, match="is missing"):
+        pipeline.ingest(replace(run, watchers=pipeline.Watchers(note=notes.append)))
+    assert notes == []

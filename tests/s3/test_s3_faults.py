@@ -213,7 +213,7 @@ def test_stale_listing(s3_place, proxy, truth, monkeypatch, hidden):
 
 
 def test_answer_to_the_swap_lost(s3_place, proxy, truth):
-    """A swap that was done, but whose answer got lost, is seen to have been done: nothing is planned anew or doubled."""
+    """A swap that was done, but whose answer got lost, is seen to have been done: nothing is planned again or doubled."""
     begin(s3_place)
     change(s3_place)
     version = Lake(str(s3_place / "lake")).view().version
@@ -252,7 +252,7 @@ def test_answer_to_the_swap_lost_and_overtaken(s3_place, proxy, truth, monkeypat
 
 
 def test_overtaken_at_the_swap(s3_place, proxy, truth, monkeypatch):
-    """Another run commits while this one's swap is on its way: it is refused, and this run plans anew, tidy or not."""
+    """Another run commits while this one's swap is on its way: it is refused, and this run plans again, tidy or not."""
     patient(monkeypatch)
     begin(s3_place)
     change(s3_place)

@@ -78,7 +78,7 @@ def test_quarantined_lines_travel_packed(tmp_path):
 
 
 def test_lost_race(session, tmp_path, monkeypatch):
-    """A run that comes second in a race plans anew; what it wrote before is removed."""
+    """A run that comes second in a race plans again; what it wrote before is removed."""
     fill(tmp_path / "raw")
     real = Lake.swap
     lost: list[object] = []

@@ -79,6 +79,6 @@ def test_chosen_files_and_no_others() -> None:
     made = plan.make(listing, known, LIMIT, {listing[0].path, listing[4].path})
     assert shapes(made) == [["14:10"], ["14:00", "14:20"]]
     assert made.batches[1].known == {listing[0].path, listing[4].path}
-    assert made.batches[1].again == {listing[0].path}
+    assert made.batches[1].reingested == {listing[0].path}
     assert not made.batches[1].replaced
     assert plan.make(listing, known, LIMIT, ()).files == 1

@@ -85,7 +85,7 @@ def destroy(student_id: str | None, stack_name: str | None, region: str | None, 
 @click.option("--days", default=30, show_default=True, help="Days of events that the lake holds.")
 @click.option("--queries", default=100, show_default=True, help="Queries on Athena a day.")
 @options.style
-def cost(  # noqa: PLR0917 - one parameter an option
+def cost(
     every: tuple[int, ...],
     run_seconds: float,
     run_file_seconds: float,

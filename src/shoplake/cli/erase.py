@@ -38,9 +38,7 @@ _SHOWN = 20
     show_default=True,
     help="How to print the receipt.",
 )
-def erase(  # noqa: PLR0917 - one parameter an option
-    user: str, lake: str | None, source: str | None, raw: bool, dry_run: bool, yes: bool, style: str
-) -> None:
+def erase(user: str, lake: str | None, source: str | None, raw: bool, dry_run: bool, yes: bool, style: str) -> None:
     """Remove a person from the tables and from their history, and print a receipt.
 
     The person's rows leave events and quarantine, gold is recomputed, earlier snapshots of all tables go, and with them every

@@ -168,7 +168,7 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
 @click.option("--raw", is_flag=True, help="The bytes of each line as they came, instead of JSON with its reasons.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @options.style
-def export(  # noqa: PLR0917 - one parameter an option
+def export(
     lake: str | None, out: str, reason: str | None, files: tuple[str, ...], raw: bool, force: bool, style: str
 ) -> None:
     """Write quarantined lines to a file; they stay in quarantine.

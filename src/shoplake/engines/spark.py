@@ -28,7 +28,7 @@ from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
 from shoplake.engines.spark_session import cause
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
@@ -45,6 +45,7 @@ _SETTINGS = {
     "spark.sql.files.ignoreMissingFiles": "false",
 }
 _IN_PATTERNS = re.compile(r"[][{}*?\\]")  # what stands for other characters where Spark takes a path
+_FILE_NOT_FOUND = ("FileNotFoundException", "PATH_NOT_FOUND", "FileNotFoundError")
 _TOO_MUCH = "The quarantined lines pass through the driver: raise that setting or lower SHOPLAKE_BATCH_BYTES, and"
 _TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "list<string>": "array<string>"}
 
@@ -249,6 +250,8 @@ class SparkEngine:
             yield
         except (PySparkException, Py4JError) as error:
             why = cause(error)
+            if any(sign in why for sign in _FILE_NOT_FOUND):
+                raise MissingFileError("a data file of the lake", why) from error
             what = (
                 _TOO_MUCH
                 if "spark.driver.maxResultSize" in why

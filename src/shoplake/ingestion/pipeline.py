@@ -1,7 +1,7 @@
 """One run, top to bottom: discover, plan, check, dedupe, aggregate, write, publish.
 
 All tables of a batch, the ledger among them, become visible by one atomic swap of the lake's catalog. A kill anywhere before
-it leaves the lake as it was, and the same files to be done again; whoever comes second in a race plans anew.
+it leaves the lake as it was, with the same files still to be ingested. A run that loses a race plans again.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from shoplake.engines.base import Checked, Engine, Progress
-from shoplake.errors import ContractError, TransientError
-from shoplake.ingestion import plan
+from shoplake.errors import TransientError
+from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
-from shoplake.ingestion.publish import Outcome, ledger_entry, publish, writing
-from shoplake.ingestion.report import RunReport
+from shoplake.ingestion.publish import Outcome, ledger_entry, publish
+from shoplake.ingestion.report import BatchReport, RunReport
 from shoplake.lake import erasures, ledger
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import LostRaceError
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
+from shoplake.lake.transact import transact, writing
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
 
-BREAKER_LINES = 1000
 MAX_PASSES = 20
 
 
@@ -85,18 +85,26 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
 
     Args:
         run: What it stands on.
-        only: Take on these source files instead, known or not; what the lake holds of them is replaced.
+        only: Ingest these source files instead, whether the lake has them or not; what it holds of them is replaced.
 
     Raises:
-        ContractError: The breaker stopped a batch; earlier batches of the run are done, this one changed nothing.
+        ContractError: The breaker stopped a batch; earlier batches of the run are published, this one changed nothing.
         TransientError: Other runs changed the lake faster than this one could.
         FatalError: The lake cannot be read or written.
     """
     started = time.perf_counter()
     report = RunReport()
-    if run.lake.view().catalog or run.source.list():
+    if run.lake.exists() or run.source.list():
         with writing(run.lake, run.watchers.note):
-            _ingest(run, report, None if only is None else set(only))
+            queue, view = _Queue(run, only), run.lake.create()
+            while done := transact(
+                run.lake, queue.ingest_next, doing="publish a batch", note=run.watchers.note, start=view
+            ):
+                view = done.view
+                queue.remove(done)
+                report.add(done.report)
+                if done.report.published:
+                    run.watchers.committed(report, view)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -105,69 +113,128 @@ def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
     return plan.make(run.source.list(), ledger.known(view["ledger"]), run.settings.batch_bytes, only)
 
 
-def _ingest(run: Run, report: RunReport, left: set[str] | None) -> None:
-    engine: Engine | None = None
-    for _ in range(MAX_PASSES):
-        view = run.lake.create()
-        todo = _plan(run, view, left)
-        run.watchers.planned(todo)
-        engine = engine or (run.engine() if todo.batches else None)
-        if engine is None:
-            return
-        reopened = False
-        try:
-            for batch in todo.batches:
-                view, again = _do(run, engine, view, batch, report)
-                reopened |= again
-                if left:
-                    left.difference_update(file.path for file in batch.files)
-        except LostRaceError as error:
-            run.watchers.note(f"{error}; planning anew")
-            continue
-        except (ContractError, TransientError):
-            raise
-        except Exception as error:
-            if run.lake.view().catalog == view.catalog:
-                raise
-            # An erasure removes at once what this run may have been reading, and an engine has errors of its own for that.
-            run.watchers.note(f"the lake changed meanwhile ({error}); planning anew")
-            continue
-        if not reopened:
-            return
-    raise TransientError(
-        f"after {MAX_PASSES} plans there was still something to do",
-        remedy="Other runs change the lake all the time, or files are replaced all the time. Run it again later.",
-    )
+class _Queue:
+    """The batches of a run that are still to be published. It is planned from one view of the lake, again from another."""
+
+    def __init__(self, run: Run, only: Collection[str] | None) -> None:
+        self._run = run
+        self._only = None if only is None else set(only)
+        self._engine: Engine | None = None
+        self._batches: list[Batch] = []
+        self._planned_from: View | None = None
+        self._reopened = False
+        self._passes = 0
+
+    def ingest_next(self, view: View) -> Done | None:
+        """Take the next batch from raw files to published; None when nothing is left."""
+        if view is not self._planned_from or (self._reopened and not self._batches):
+            self._plan(view)
+        if not self._batches:
+            return None
+        self._engine = self._engine or self._run.engine()
+        return ingest_batch(self._run, self._engine, view, self._batches[0])
+
+    def remove(self, done: Done) -> None:
+        """Drop the batch that is done; the others stay planned, from the view that it left behind."""
+        batch = self._batches.pop(0)
+        self._planned_from = done.view
+        self._reopened |= done.reopened
+        if self._only:
+            self._only.difference_update(file.path for file in batch.files)
+
+    def _plan(self, view: View) -> None:
+        if self._passes == MAX_PASSES:
+            raise TransientError(
+                f"after {MAX_PASSES} plans there was still something to do",
+                remedy="Other runs keep changing the lake, or source files keep being replaced. Run it again later.",
+            )
+        todo = _plan(self._run, view, self._only)
+        self._run.watchers.planned(todo)
+        self._batches, self._planned_from, self._reopened = list(todo.batches), view, False
+        self._passes += 1
 
 
-def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -> tuple[View, bool]:
-    """Take one batch from raw files to published; returns the lake after it, and whether files were reopened."""
-    now = run.now().replace(tzinfo=None)
-    latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
-    checked = engine.check(run.source, batch.files, latest, erased, run.watchers.progress)
-    checked = [result for result in checked if not _left_alone(run, batch, result, report)]
+class Done(NamedTuple):
+    """What a batch did.
+
+    Attributes:
+        view: The lake after it.
+        report: Its figures.
+        reopened: Whether files of other batches have to be ingested again because of it.
+    """
+
+    view: View
+    report: BatchReport
+    reopened: bool
+
+
+def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
+    """Take one batch from raw files to published.
+
+    Args:
+        run: What it stands on.
+        engine: What computes.
+        base: The lake as it was when the batch was planned.
+        batch: The files.
+
+    Raises:
+        LostRaceError: Another run changed the lake since the base was read; this one changed nothing.
+        ContractError: The breaker stopped the batch; it changed nothing.
+    """
+    now, batch_id = run.now().replace(tzinfo=None), run.new_id()
+    checked, failures = _check(run, engine, base, batch, now)
     if not checked:
-        return base, False
+        return Done(base, BatchReport(failures=failures), reopened=False)
     batch = batch.only(result.file for result in checked)
+    conflicts, earlier = _dedupe(run, engine, base, batch, checked)
+    entries = {
+        result.file.path: ledger_entry(
+            result,
+            earlier[result.file.path].arrived_at if result.file.path in batch.reingested else now,
+            batch_id,
+            engine.name,
+        )
+        for result in checked
+    }
+    reopened = _reopened(run, batch, conflicts, earlier, entries)
+    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, checked, batch.known, entries | reopened))
+    return Done(view, _report(checked, batch, hours, failures), bool(reopened))
+
+
+def _check(run: Run, engine: Engine, base: View, batch: Batch, now: datetime) -> tuple[list[Checked], dict[str, str]]:
+    """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure."""
+    latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
+    checked, failures = [], {}
+    for result in engine.check(run.source, batch.files, latest, erased, run.watchers.progress):
+        path = result.file.path
+        before = path in batch.reingested
+        if result.gone:
+            why = f"{result.error} before it could be read"
+        elif result.error and before:
+            why = f"could be read before and cannot be read now ({result.error})"
+        else:
+            checked.append(result)
+            continue
+        run.watchers.note(f"{path} {why}; left as it is")
+        if before:
+            failures[path] = why
+    return checked, failures
+
+
+def _dedupe(
+    run: Run, engine: Engine, base: View, batch: Batch, checked: Sequence[Checked]
+) -> tuple[frozenset[tuple[str, str]], dict[str, Entry]]:
+    """Drop duplicates, unless the batch is absurd; also gives the ledger's entries where they matter.
+
+    The rows at hand are discarded if any of this fails.
+    """
     try:
-        _breaker(checked, run.settings)
+        breaker.stop_if_absurd(checked, run.settings.max_quarantine_rate)
         conflicts = engine.dedupe(checked, base["events"].within)
-        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+        return conflicts, ledger.read(base["ledger"]) if batch.known or conflicts else {}
     except BaseException:
         engine.discard(checked)
         raise
-    batch_id = run.new_id()
-    entries = {}
-    for result in checked:
-        path = result.file.path
-        arrived = earlier[path].arrived_at if path in batch.again else now
-        entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
-    reopened = _reopened(run, batch, conflicts, earlier, entries)
-    outcome = Outcome(batch_id, now, checked, batch.known, entries | reopened)
-    view, hours = publish(run.lake, engine, base, outcome)
-    _add(report, checked, batch, hours)
-    run.watchers.committed(report, view)
-    return view, bool(reopened)
 
 
 def latest_event(settings: Settings, now: datetime) -> datetime:
@@ -178,40 +245,6 @@ def latest_event(settings: Settings, now: datetime) -> datetime:
         return datetime.max  # noqa: DTZ901 - times of the lake are UTC without a zone
 
 
-def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> bool:
-    """Whether a file stays as it is: its object is gone, or could be read before and cannot now."""
-    path = result.file.path
-    if not result.gone and not (result.error and path in batch.again):
-        return False
-    why = (
-        f"{result.error} before it could be read"
-        if result.gone
-        else f"could be read before and cannot now ({result.error})"
-    )
-    run.watchers.note(f"{path} {why}; left as it is")
-    if path in batch.again:
-        report.failures.append({"file": path, "error": why})
-    return True
-
-
-def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
-    lines = sum(result.lines for result in checked)
-    quarantined = sum(len(result.quarantined) for result in checked)
-    if lines < BREAKER_LINES or quarantined <= settings.max_quarantine_rate * lines:
-        return
-    top = ", ".join(f"{code} {number:,}" for code, number in _reasons(checked).most_common(5))
-    raise ContractError(
-        f"{quarantined:,} of {lines:,} lines ({quarantined / lines:.0%}) break the contract; the batch was stopped before"
-        f" it changed anything. Reasons: {top}",
-        remedy="A producer is broken or its format has changed. To quarantine the lines and go on, give"
-        " --max-quarantine-rate 1.",
-    )
-
-
-def _reasons(checked: Sequence[Checked]) -> Counter[str]:
-    return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
-
-
 def _reopened(
     run: Run,
     batch: Batch,
@@ -219,13 +252,13 @@ def _reopened(
     earlier: dict[str, Entry],
     fresh: dict[str, Entry],
 ) -> dict[str, Entry]:
-    """Files that another batch must do again, so that the result does not depend on the order of arrival.
+    """Files that another batch must ingest again, so that the result does not depend on the order of arrival.
 
     These are files whose duplicates point at a file that changed now, and pairs of files of which the later one by name
     holds an event of the earlier one. A file changed when its object was replaced, or when the same object ends otherwise
     than before: also one that had been reopened, since further files may have come that point at it.
     """
-    changed = batch.replaced | {path for path in batch.again if _ends(earlier[path]) != _ends(fresh[path])}
+    changed = batch.replaced | {path for path in batch.reingested if _ends(earlier[path]) != _ends(fresh[path])}
     if not changed and not conflicts:
         return {}
     entries = earlier | fresh
@@ -244,21 +277,22 @@ def _ends(entry: Entry) -> tuple[object, ...]:
     return (*entry.figures, *entry.duplicates_of)
 
 
-def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:
-    report.batches += 1
-    report.files += sum(1 for result in checked if not result.error)
-    report.replaced += len(batch.replaced)
-    report.bytes += batch.bytes
-    report.hours += hours
+def _report(checked: Sequence[Checked], batch: Batch, hours: int, failures: dict[str, str]) -> BatchReport:
+    unknown: Counter[str] = Counter()
     for result in checked:
-        report.lines += result.lines
-        report.accepted += result.accepted
-        report.duplicates += result.duplicates
-        report.quarantined += len(result.quarantined)
-        report.erased += result.erased
-        if result.error:
-            report.failures.append({"file": result.file.path, "error": result.error})
-        for key, number in result.unknown_keys.items():
-            report.unknown_keys[key] = report.unknown_keys.get(key, 0) + number
-    for code, number in _reasons(checked).items():
-        report.reasons[code] = report.reasons.get(code, 0) + number
+        unknown.update(result.unknown_keys)
+    return BatchReport(
+        published=1,
+        files=sum(1 for result in checked if not result.error),
+        replaced=len(batch.replaced),
+        failures=failures | {result.file.path: result.error for result in checked if result.error},
+        lines=sum(result.lines for result in checked),
+        accepted=sum(result.accepted for result in checked),
+        duplicates=sum(result.duplicates for result in checked),
+        quarantined=sum(len(result.quarantined) for result in checked),
+        erased=sum(result.erased for result in checked),
+        reasons=breaker.reasons(checked),
+        unknown_keys=unknown,
+        bytes=batch.bytes,
+        hours=hours,
+    )

@@ -18,13 +18,13 @@ class Batch:
         files: Sorted by path: of equal events, the first file's is kept.
         known: Paths among them that the ledger knows: what the lake holds of them goes.
         replaced: Paths among those whose object was replaced since an earlier batch ingested it.
-        again: Paths among those that were ingested in this very version, but for erased lines, and are to be done again.
+        reingested: Paths among those that were ingested in this very version (but for erased lines) and are to be again.
     """
 
     files: tuple[SourceFile, ...]
     known: frozenset[str]
     replaced: frozenset[str]
-    again: frozenset[str]
+    reingested: frozenset[str]
 
     @property
     def bytes(self) -> int:
@@ -35,7 +35,7 @@ class Batch:
         """The batch with these of its files alone."""
         kept = tuple(files)
         paths = frozenset(file.path for file in kept)
-        return Batch(kept, self.known & paths, self.replaced & paths, self.again & paths)
+        return Batch(kept, self.known & paths, self.replaced & paths, self.reingested & paths)
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,20 @@ def make(
         only: Paths to take on instead of all that is new, known or not; what an earlier run left to be done again comes
             with them.
     """
-    news = [file for file in listing if _is_due(file, entries.get(file.path), only)]
-    again = [file for file in news if file.path in entries and entries[file.path].status == ledger.REOPENED]
-    rest = sorted(set(news) - set(again))
-    groups = [*([tuple(sorted(again))] if again else []), *_groups(rest, batch_bytes)]
+    due = [file for file in listing if _is_due(file, entries.get(file.path), only)]
+    reopened = [file for file in due if file.path in entries and entries[file.path].status == ledger.REOPENED]
+    rest = sorted(set(due) - set(reopened))
+    groups = [*([tuple(sorted(reopened))] if reopened else []), *_groups(rest, batch_bytes)]
     batches = tuple(
         Batch(
             group,
             frozenset(file.path for file in group if file.path in entries),
             frozenset(file.path for file in group if _is_replaced(file, entries.get(file.path))),
-            frozenset(file.path for file in group if _is_there(file, entries.get(file.path))),
+            frozenset(file.path for file in group if _is_reingested(file, entries.get(file.path))),
         )
         for group in groups
     )
-    return Plan(batches, len(listing) - len(news), tuple(sorted(file.path for file in again)))
+    return Plan(batches, len(listing) - len(due), tuple(sorted(file.path for file in reopened)))
 
 
 def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None) -> bool:
@@ -116,7 +116,7 @@ def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
     )
 
 
-def _is_there(file: SourceFile, entry: Known | None) -> bool:
+def _is_reingested(file: SourceFile, entry: Known | None) -> bool:
     if entry is None or entry.status == ledger.UNREADABLE:
         return False
     return entry.version == file.version or entry.status == ledger.REWRITTEN

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from shoplake.engines.base import Checked, Engine, Gold
-from shoplake.errors import FatalError
 from shoplake.lake import ledger
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
@@ -40,27 +38,6 @@ class Outcome:
     checked: Sequence[Checked]
     known: frozenset[str]
     entries: dict[str, Entry]
-
-
-@contextmanager
-def writing(lake: Lake, note: Callable[[str], None]) -> Iterator[None]:
-    """Be the only run of this machine that changes the lake.
-
-    Args:
-        lake: The lake.
-        note: Is told who is being waited for.
-
-    Raises:
-        FatalError: There is no room or no permission.
-    """
-    try:
-        with lake.writing(note):
-            yield
-    except OSError as error:
-        raise FatalError(
-            f"the lake {lake.root} cannot be written to: {error.strerror or error}",
-            remedy="Check disk space and permissions, then run the same command: it takes up where this run stopped.",
-        ) from error
 
 
 def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[View, int]:

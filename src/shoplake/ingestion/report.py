@@ -1,9 +1,34 @@
-"""What a run tells: typed figures."""
+"""What a run did: typed figures, batch by batch and in all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """The figures of one batch that was published, and of the files that were set aside on the way to it.
+
+    Attributes:
+        published: 1, or 0 if every file of the batch was set aside, so that nothing had to be published.
+        files: As in :class:`RunReport`, and so are the others.
+    """
+
+    published: int = 0
+    files: int = 0
+    replaced: int = 0
+    failures: Mapping[str, str] = field(default_factory=dict)
+    lines: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    erased: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    unknown_keys: Mapping[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    hours: int = 0
 
 
 @dataclass
@@ -13,7 +38,7 @@ class RunReport:
     Attributes:
         files: Source files ingested, replaced ones included.
         replaced: Those among them whose earlier version was replaced.
-        failures: Files that could not be read whole, with the reason.
+        failures: Files that could not be read whole, with the reason; each once.
         lines: Lines that are not blank.
         accepted: Lines that became events.
         duplicates: Lines equal to an event counted already.
@@ -23,7 +48,7 @@ class RunReport:
         unknown_keys: Lines by key that the contract does not know; the values are in ``events.extra``.
         batches: Batches committed.
         bytes: Compressed bytes read.
-        hours: Hours of the gold tables that were published anew.
+        hours: Hours of the gold tables that were published again.
         seconds: Wall time of the run.
     """
 
@@ -41,6 +66,17 @@ class RunReport:
     bytes: int = 0
     hours: int = 0
     seconds: float = 0.0
+
+    def add(self, batch: BatchReport) -> None:
+        """Count a batch. A file that was set aside before is named once, with its latest reason."""
+        self.batches += batch.published
+        for name in ("files", "replaced", "lines", "accepted", "duplicates", "quarantined", "erased", "bytes", "hours"):
+            setattr(self, name, getattr(self, name) + getattr(batch, name))
+        for total, more in ((self.reasons, batch.reasons), (self.unknown_keys, batch.unknown_keys)):
+            for key, number in more.items():
+                total[key] = total.get(key, 0) + number
+        failures = {failure["file"]: failure["error"] for failure in self.failures} | dict(batch.failures)
+        self.failures = [{"file": file, "error": error} for file, error in failures.items()]
 
     @property
     def events_per_second(self) -> float:

@@ -50,7 +50,7 @@ class Lake:
         Raises:
             UsageError: There is no lake at the place.
         """
-        if self.storage.read_if_there(self.catalog_location) is None:
+        if not self.exists():
             raise self._missing()
         return self
 
@@ -73,6 +73,10 @@ class Lake:
             ShoplakeError: The catalog cannot be read.
         """
         return self.storage.read_if_there(self.catalog_location) != view.catalog
+
+    def exists(self) -> bool:
+        """Whether there is a lake at the place."""
+        return self.storage.read_if_there(self.catalog_location) is not None
 
     def view(self) -> View:
         """Every table as the last batch left it; all empty where there is no lake yet.
@@ -169,11 +173,11 @@ class Lake:
         except (ValueError, AttributeError):
             return False  # damaged; whoever reads it next says so
 
-    def writing(self, waiting: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
+    def lock(self, waiting: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
         """Be the only run that writes to this lake, where that can be arranged; wait for another one to end.
 
-        It saves the work that the loser of a race would do for nothing; what keeps the tables right is the swap. On S3
-        there is no lock.
+        It saves the work that the loser of a race would do for nothing: two runs at once cost 1.1 times the CPU
+        of one with it, 2.1 times without (docs/adr/0018). What keeps the tables right is the swap. On S3 there is no lock.
 
         Args:
             waiting: Is told, once, who is being waited for.
@@ -181,7 +185,7 @@ class Lake:
         Raises:
             FatalError: The folder cannot be written to.
         """
-        return self.storage.alone(waiting)
+        return self.storage.lock(waiting)
 
     @property
     def catalog_location(self) -> str:

@@ -136,16 +136,17 @@ class Commit:
             if file.path not in besides and file.may_hold(column, wanted) and self._holds(table, file, wanted)
         ]
 
-    def rebase(self, view: View) -> None:
-        """Go on from a newer view of the lake: nothing is staged any more, files that were written can still be used.
+    def rebase(self, view: View) -> bool:
+        """Continue from a newer view of the lake: nothing is staged, and files that were written can still be used.
 
-        Raises:
-            LostRaceError: The lake's history was forgotten meanwhile: the files may have been removed.
+        Returns:
+            Whether that is possible. It is not when the lake's history was expired since: the files may have been removed.
         """
         if any(_history(base) != _history(view[name]) for name, base in self.base.tables.items()):
-            raise _lost()
+            return False
         self.base = view
         self._staged.clear()
+        return True
 
     def staged(self) -> View:
         """The lake as it will be with what is staged so far; to read from, not to change."""
@@ -409,8 +410,8 @@ def _history(table: TableSnapshot) -> str | None:
 
 def _lost() -> LostRaceError:
     return LostRaceError(
-        "another run changed the lake meanwhile; nothing of this one was kept",
-        remedy="Run the same command again: it plans anew from what is there now.",
+        "another run changed the lake during this one, of which nothing was kept",
+        remedy="Run the same command again: it plans from what the lake holds now.",
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import duckdb
 
+from shoplake.errors import MissingFileError, ShoplakeError
 from shoplake.lake.snapshots import DataFile
 from shoplake.storage.uris import is_s3
 
@@ -30,26 +32,32 @@ class Scans:
         """
         self._database = database
         self._s3: S3Files | None = None
+        self._local: set[str] = set()
 
     def parquet(self, files: Iterable[DataFile]) -> str:
         """A table function that gives the rows of data files, each once; at least one file."""
         sizes = {file.path: file.bytes for file in files}
         if any(is_s3(path) for path in sizes):
             self._files().expect(sizes)
+        self._local.update(path for path in sizes if not is_s3(path))
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(sizes))
         return f"read_parquet([{paths}], hive_partitioning = false)"
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Queries in this block that fail because S3 fails say so in our own words.
+        """Queries in this block that fail because a file is gone or S3 fails say so in our own words.
 
         Raises:
+            MissingFileError: A data file is not there.
             ShoplakeError: What went wrong on S3.
         """
         try:
             yield
         except duckdb.Error as error:
-            failure = self._s3.failure() if self._s3 else None
+            failure: ShoplakeError | None = self._s3.failure() if self._s3 else None
+            if failure is None and isinstance(error, duckdb.IOException):
+                gone = min((path for path in self._local if not Path(path).exists()), default=None)
+                failure = MissingFileError(gone) if gone else None
             if failure is None:
                 raise
             raise failure from error

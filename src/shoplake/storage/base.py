@@ -36,7 +36,8 @@ class Storage(Protocol):
         """The bytes of an object.
 
         Raises:
-            FatalError: It is not there or cannot be read.
+            MissingFileError: It is not there.
+            FatalError: It cannot be read.
         """
         ...
 
@@ -52,7 +53,8 @@ class Storage(Protocol):
         """The bytes of several objects, in their order; at once where each has to be waited for.
 
         Raises:
-            FatalError: One is not there or cannot be read.
+            MissingFileError: One is not there.
+            FatalError: One cannot be read.
         """
         ...
 
@@ -60,7 +62,8 @@ class Storage(Protocol):
         """An object to seek and read in, for those who need only parts of it.
 
         Raises:
-            OSError: It is not there or cannot be read; also while it is being read, or a ShoplakeError then.
+            MissingFileError: It is not there.
+            OSError: It cannot be read; also while it is being read, or a ShoplakeError then.
         """
         ...
 
@@ -100,7 +103,7 @@ class Storage(Protocol):
         """
         ...
 
-    def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:
+    def lock(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:
         """Be the only run that writes here, where that can be arranged; nothing may rest on it.
 
         Args:

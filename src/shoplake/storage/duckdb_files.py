@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shoplake.errors import FatalError, ShoplakeError, UsageError
+from shoplake.errors import MissingFileError, ShoplakeError, UsageError
 from shoplake.storage.bucket import bucket
 from shoplake.storage.uris import split
 
@@ -51,7 +51,7 @@ class S3Files(fsspec.AbstractFileSystem):  # type: ignore[misc]
             try:
                 return bucket(name).get_range(key, start, end)
             except FileNotFoundError as error:
-                raise FatalError(f"{path} is missing", remedy="Was the lake moved or partly deleted?") from error
+                raise MissingFileError(path) from error
         except ShoplakeError as error:
             self._failures.append(error)
             raise

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from shoplake.errors import FatalError, UsageError
+from shoplake.errors import FatalError, MissingFileError, UsageError
 from shoplake.storage.atomic import replacing
 from shoplake.storage.base import StoredFile
 from shoplake.storage.uris import is_uri, local_path
@@ -47,7 +47,7 @@ class LocalStorage:
         """The bytes of a file."""
         content = self.read_if_there(location)
         if content is None:
-            raise FatalError(f"{location} is missing", remedy="Was the lake moved or partly deleted?")
+            raise MissingFileError(location)
         return content
 
     def read_if_there(self, location: str) -> bytes | None:
@@ -67,7 +67,10 @@ class LocalStorage:
 
     def open(self, location: str) -> BinaryIO:
         """A file to seek and read in."""
-        return local_path(location).open("rb")
+        try:
+            return local_path(location).open("rb")
+        except FileNotFoundError as error:
+            raise MissingFileError(location) from error
 
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new file; a failed attempt leaves none."""
@@ -113,7 +116,7 @@ class LocalStorage:
             raise FatalError(f"{prefix} cannot be listed: {error.strerror}", remedy="Check its permissions.") from error
 
     @contextmanager
-    def alone(self, waiting: Callable[[str], None] | None) -> Iterator[None]:
+    def lock(self, waiting: Callable[[str], None] | None) -> Iterator[None]:
         """Be the only run of this machine that writes here.
 
         The lock is the operating system's: it ends with the process that holds it, however that ends.

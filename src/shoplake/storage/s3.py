@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, MissingFileError
 from shoplake.storage.base import StoredFile
 from shoplake.storage.uris import SCHEME, split
 
@@ -47,7 +47,7 @@ class S3Storage:
         """The bytes of an object."""
         content = self.read_if_there(location)
         if content is None:
-            raise FatalError(f"{location} is missing", remedy="Was the lake moved or partly deleted?")
+            raise MissingFileError(location)
         return content
 
     def read_if_there(self, location: str) -> bytes | None:
@@ -67,7 +67,7 @@ class S3Storage:
         key = self._key(location)
         found = self._bucket.look(key)
         if found is None:
-            raise FileNotFoundError(f"{location} is missing")
+            raise MissingFileError(location)
         return cast("BinaryIO", io.BufferedReader(_Object(self._bucket, key, found.bytes), 1 << 16))
 
     def write(self, location: str, content: bytes | memoryview) -> None:
@@ -99,7 +99,7 @@ class S3Storage:
         for found in [*([one] if one else []), *self._bucket.list(key)]:
             yield StoredFile(self._base + found.key, found.bytes, found.modified)
 
-    def alone(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:  # noqa: ARG002 - nobody to wait for
+    def lock(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:  # noqa: ARG002 - nobody to wait for
         """Nobody is kept out: of several runs at once, the swap lets one win and the others plan anew."""
         return nullcontext()
 

@@ -20,7 +20,7 @@ from tests.support import ingest, put
 def test_ingest_in_between(shop, monkeypatch, locks):
     """A batch that comes while files are merged is kept, and the merged files are not written again."""
     if not locks:
-        monkeypatch.setattr(Lake, "writing", lambda *_: nullcontext())
+        monkeypatch.setattr(Lake, "lock", lambda *_: nullcontext())
 
     def other():
         put(shop / "raw", 2 * NEXT_DAY, some(2 * NEXT_DAY))
@@ -44,7 +44,7 @@ def test_replaced_in_between(shop, monkeypatch):
     between(monkeypatch, other)
     notes: list[str] = []
     tidy(shop / "lake", note=notes.append)
-    assert [note for note in notes if "planning anew" in note]
+    assert [note for note in notes if "planning again" in note]
     assert hours(shop / "lake") == [1, 1, 1]
     assert right(shop)
     assert not leftovers(shop / "lake")
@@ -76,9 +76,9 @@ def test_overtaken_at_the_swap(shop, monkeypatch):
 def test_always_overtaken(shop, monkeypatch):
     """When others change the lake all the time, maintenance gives up, says so, and leaves no files."""
     monkeypatch.setattr(Lake, "swap", lambda *_: None)
-    monkeypatch.setattr("shoplake.operations.maintain.run.MAX_PASSES", 2)
+    monkeypatch.setattr("shoplake.lake.transact.ATTEMPTS", 2)
     before = stored(shop / "lake")
-    with pytest.raises(TransientError, match="still something to merge"):
+    with pytest.raises(TransientError, match="could not publish merged files"):
         tidy(shop / "lake")
     assert stored(shop / "lake") == before
 

@@ -20,16 +20,17 @@ import pyarrow.compute as pc
 
 from shoplake.contract import BOM, parse_line
 from shoplake.engines.base import Engine, Gold, Progress
-from shoplake.errors import FatalError, TransientError, UsageError
+from shoplake.errors import FatalError, UsageError
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.publish import publish_gold, raw_bytes
 from shoplake.lake import erasures, ledger, parquet
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import Commit, LostRaceError
+from shoplake.lake.commits import Commit
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, View
+from shoplake.lake.transact import transact
 from shoplake.operations.erase import raw_files as rawfiles
 from shoplake.operations.erase.raw_files import RawFile
 from shoplake.operations.maintain import vacuum as sweep
@@ -39,7 +40,6 @@ from shoplake.storage.base import Storage
 from shoplake.tables import ACTIVITY_DAILY, ERASURES, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, TABLES, Table
 from shoplake.text import json_value
 
-MAX_TRIES = 20
 ERASE = "erase"
 _HOUR = {"minute": 0, "second": 0, "microsecond": 0}
 
@@ -152,7 +152,7 @@ def erase(request: Request) -> Receipt:
     """
     _check(request)
     try:
-        with request.lake.need().writing(request.note):
+        with request.lake.need().lock(request.note):
             receipt, found, before = _erase_tables(request)
             garbage = sweep.find(request.lake, request.now(), timedelta(0), before)
             sweep.remove(request.lake, garbage)
@@ -252,24 +252,16 @@ def _raw(row: dict[str, Any]) -> bytes:
 
 def _erase_tables(request: Request) -> tuple[Receipt, _Found, set[str]]:
     """Erase by one commit; also returns the files that the lake and its history named before."""
-    for _ in range(MAX_TRIES):
-        view = request.lake.view()
-        try:
-            found = _find(view, request)
-            erased = erasures.read(view["erasures"])
-            receipt = _receipt(request, view, found, erased, dry_run=False)
-            before = {location for table in view.tables.values() for location in sweep.named(table)}
-            _commit(request, view, found, erased, receipt)
-        except Exception:
-            if request.lake.view().catalog == view.catalog:
-                raise
-            request.note("another run changed the lake meanwhile; planning anew")
-            continue
+
+    def erase_from(view: View) -> tuple[Receipt, _Found, set[str]]:
+        found = _find(view, request)
+        erased = erasures.read(view["erasures"])
+        receipt = _receipt(request, view, found, erased, dry_run=False)
+        before = {location for table in view.tables.values() for location in sweep.named(table)}
+        _commit(request, view, found, erased, receipt)
         return receipt, found, before
-    raise TransientError(
-        f"after {MAX_TRIES} tries nobody was erased",
-        remedy="Other runs change the lake all the time. Run it again later.",
-    )
+
+    return transact(request.lake, erase_from, doing="erase the person", note=request.note)
 
 
 def _receipt(request: Request, view: View, found: _Found, erased: Erased, *, dry_run: bool) -> Receipt:
@@ -420,7 +412,7 @@ def _rewrite_raw(request: Request, receipt: Receipt) -> None:
     files = [file for file in source.list() if file.path in held]
     for path in held.keys() - {file.path for file in files}:
         held[path].gone = True
-    with request.lake.writing(request.note):
+    with request.lake.lock(request.note):
         _announce(request, {file.path: file.version for file in files})
         for file in files:
             rawfiles.rewrite(source, file, request.user, held[file.path])
@@ -428,28 +420,21 @@ def _rewrite_raw(request: Request, receipt: Receipt) -> None:
 
 
 def _announce(request: Request, versions: dict[str, str]) -> None:
-    """Mark files in the ledger as rewritten; those of which it has another version are news already."""
-    for _ in range(MAX_TRIES):
-        view = request.lake.view()
+    """Mark files in the ledger as rewritten; those of which it has another version are due anyway."""
+
+    def mark(view: View) -> None:
         now = request.now().replace(tzinfo=None)
         entries = {
             path: replace(entry, status=ledger.REWRITTEN)
             for path, entry in ledger.read(view["ledger"]).items()
             if versions.get(path) == entry.version and entry.status == ledger.INGESTED
         }
-        if not entries:
-            return
-        with Commit(request.lake, view, now, {"shoplake.operation": ERASE}) as commit:
-            ledger.write(commit, entries.keys(), entries, now)
-            try:
+        if entries:
+            with Commit(request.lake, view, now, {"shoplake.operation": ERASE}) as commit:
+                ledger.write(commit, entries.keys(), entries, now)
                 commit.publish()
-            except LostRaceError:
-                continue
-            return
-    raise TransientError(
-        f"after {MAX_TRIES} tries the raw files were still not rewritten",
-        remedy="Other runs change the lake all the time. Run the same command again later.",
-    )
+
+    transact(request.lake, mark, doing="note in the ledger which raw files are rewritten", note=request.note)
 
 
 def _settle(request: Request) -> None:

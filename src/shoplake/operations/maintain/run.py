@@ -13,8 +13,10 @@ from typing import Any
 
 from shoplake.errors import FatalError, TransientError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import SAME_ROWS, Commit, LostRaceError
+from shoplake.lake.commits import SAME_ROWS, Commit
 from shoplake.lake.parquet import NewFile
+from shoplake.lake.snapshots import View
+from shoplake.lake.transact import transact, unwritable
 from shoplake.operations.maintain import compact as merging
 from shoplake.operations.maintain import vacuum as sweep
 from shoplake.operations.maintain.compact import Group
@@ -22,7 +24,6 @@ from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
 
 MAX_PASSES = 5
-_PUBLISH_TRIES = 5
 # Half of the shortest time after which another maintenance removes files that no table names yet.
 _LONGEST = timedelta(minutes=30)
 
@@ -138,10 +139,7 @@ def maintain(request: Request) -> Report:
         report.removed, report.spared = garbage.all, garbage.spared
         _merge_all(request, report)
     except OSError as error:
-        raise FatalError(
-            f"the lake {request.lake.root} cannot be written to: {error.strerror or error}",
-            remedy="Check disk space and permissions. Whatever was published is right; run the same command again.",
-        ) from error
+        raise unwritable(request.lake, error) from error
     return report
 
 
@@ -161,7 +159,7 @@ def _merge_all(request: Request, report: Report) -> None:
             lost += _merge(request, groups, report)
         if not lost:
             return
-        request.note(f"{lost} groups of files were changed by other runs meanwhile; planning anew")
+        request.note(f"{lost} groups of files were changed by other runs; planning again")
     raise TransientError(
         f"after {MAX_PASSES} plans there was still something to merge",
         remedy="Other runs change old hours all the time. What was merged so far stays; run it again later.",
@@ -169,28 +167,26 @@ def _merge_all(request: Request, report: Report) -> None:
 
 
 def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
-    """Merge the groups of one day in one commit; returns how many of them were changed by others meanwhile."""
+    """Merge the groups of one day in one commit; returns how many of them were changed by others during it."""
     lake, started = request.lake, request.now()
     with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:
         new = _write(request, groups, commit)
-        for _ in range(_PUBLISH_TRIES):
-            with lake.writing(request.note):
-                if request.now() - started > _LONGEST:
-                    break
-                try:
-                    commit.rebase(lake.view())
-                    kept = _stage(commit, new)
-                    if not kept:
-                        break
-                    commit.publish()
-                except LostRaceError:  # where there is no lock between runs, or after an erasure
-                    continue
-            lake.storage.delete(file.path for group, file in new.items() if group not in kept)
-            for group in kept:
-                report.add(group, new[group])
-            report.commits += 1
-            return len(groups) - len(kept)
-    return len(groups)
+
+        def publish(view: View) -> list[Group]:
+            kept = _stage(commit, new) if commit.rebase(view) else []
+            if kept:
+                commit.publish()
+            return kept
+
+        if request.now() - started > _LONGEST:
+            return len(groups)
+        with lake.lock(request.note):
+            kept = transact(lake, publish, doing="publish merged files", note=request.note)
+        lake.storage.delete(file.path for group, file in new.items() if group not in kept)
+        for group in kept:
+            report.add(group, new[group])
+        report.commits += bool(kept)
+        return len(groups) - len(kept)
 
 
 def _write(request: Request, groups: Sequence[Group], commit: Commit) -> dict[Group, NewFile]:

@@ -23,15 +23,15 @@ from shoplake.contract import parse_line, without_bom
 from shoplake.engines.base import Checked, Progress, Quarantined
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.engines.reading import ROW_COLUMNS, no_events
-from shoplake.errors import FatalError, TransientError
+from shoplake.errors import FatalError
 from shoplake.ingestion import pipeline, plan
 from shoplake.ingestion.plan import Batch
-from shoplake.ingestion.publish import Outcome, ledger_entry, publish, writing
+from shoplake.ingestion.publish import Outcome, ledger_entry, publish
 from shoplake.lake import ledger, parquet
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import LostRaceError
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
+from shoplake.lake.transact import transact, writing
 from shoplake.operations.quarantine import held
 from shoplake.operations.quarantine.held import Choice, Line
 from shoplake.settings import Settings
@@ -130,31 +130,23 @@ def replay(run: Run, choice: Choice) -> Replayed:
 def _replay(run: Run, choice: Choice, report: Replayed) -> None:
     done: set[str] = set()
     engine: DuckDBEngine | None = None
-    for _ in range(pipeline.MAX_PASSES):
-        view = run.lake.view()
+
+    def replay_next(view: View) -> View | None:
+        """Judge the lines of the next batch of files and publish what changed; None when there are no more."""
+        nonlocal engine
         files = {path: number for path, number in held.files_of(view, choice).items() if path not in done}
-        run.planned(sum(files.values()))
-        if not files:
-            return
+        run.planned(report.lines + sum(files.values()))
+        batch = next(iter(_batches(run, view, files)), None)
+        if batch is None:
+            return None
         engine = engine or run.engine()
-        try:
-            for batch in _batches(run, view, files):
-                view = _do(run, engine, view, batch, choice, report)
-                done.update(file.path for file in batch.files)
-        except LostRaceError as error:
-            run.note(f"{error}; planning anew")
-            continue
-        except Exception as error:
-            if run.lake.view().catalog == view.catalog:
-                raise
-            # An erasure removes at once what this replay may have been reading.
-            run.note(f"the lake changed meanwhile ({error}); planning anew")
-            continue
-        return
-    raise TransientError(
-        f"after {pipeline.MAX_PASSES} plans there were still lines to judge",
-        remedy="Other runs change the lake all the time. Run it again later.",
-    )
+        view = _replay_batch(run, engine, view, batch, choice, report)
+        done.update(file.path for file in batch.files)
+        return view
+
+    view: View | None = None
+    while view := transact(run.lake, replay_next, doing="publish replayed lines", note=run.note, start=view):
+        pass
 
 
 def _batches(run: Run, view: View, files: Collection[str]) -> Iterable[Batch]:
@@ -221,7 +213,7 @@ def _unknown_keys(entry: Entry | None, lines: Sequence[Line], rows: pa.Table) ->
     return dict(sorted(Counter(key for line in parsed for key in line.unknown).items()))
 
 
-def _do(run: Run, engine: DuckDBEngine, base: View, batch: Batch, choice: Choice, report: Replayed) -> View:
+def _replay_batch(run: Run, engine: DuckDBEngine, base: View, batch: Batch, choice: Choice, report: Replayed) -> View:
     """Judge the lines of a batch and publish what changed; returns the lake after it."""
     judged = _judge(run, engine, base, [file.path for file in batch.files], choice.takes)
     done = list(judged.values())

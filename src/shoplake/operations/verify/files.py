@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import iceberg, parquet
 from shoplake.lake.catalog import CATALOG_FILE
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
@@ -325,7 +325,7 @@ def _footer(storage: Storage, table: Table, file: DataFile) -> _Footer:
             if missing:
                 return _Footer(error=f"it has no column {', '.join(sorted(missing))}")
             return _Footer(footer.num_rows, _bounds(table, footer, stream) if footer.num_rows else {})
-    except FileNotFoundError:
+    except MissingFileError:
         return _Footer(error="it is missing")
     except (pa.ArrowException, *_DAMAGED) as error:
         return _Footer(error=str(error))

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
 from shoplake.engines.base import Engine
-from shoplake.errors import FatalError, TransientError
+from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import Commit, LostRaceError
+from shoplake.lake.commits import Commit
+from shoplake.lake.snapshots import View
+from shoplake.lake.transact import transact
 from shoplake.operations.verify.files import GOLD, Inventory, hours_of
 from shoplake.operations.verify.findings import Check
 from shoplake.operations.verify.gold import days_of
 from shoplake.operations.verify.reader import Hours, iso
 from shoplake.tables import ACTIVITY_DAILY, GOLD_HOURLY
 
-MAX_TRIES = 20
 REPAIR = "repair"
 
 
@@ -54,6 +55,7 @@ def rebuild(
     inventory: Inventory,
     hours: Hours,
     now: Callable[[], datetime],
+    note: Callable[[str], None],
 ) -> Repaired:
     """Rebuild what the checks found to differ, a day at a time.
 
@@ -64,6 +66,7 @@ def rebuild(
         inventory: Which gold files cannot be read: all that they hold is rebuilt.
         hours: Which hours hold events, and of which the events cannot be read.
         now: The time, UTC with a zone.
+        note: Receives a sentence for each lost race.
 
     Raises:
         TransientError: Other runs changed the lake faster than this could.
@@ -77,7 +80,7 @@ def rebuild(
         repaired.left += [_left(hour) for hour in lost]
         group.hours -= set(lost)
         try:
-            _publish(lake, engine, group, now)
+            _publish(lake, engine, group, now, note)
         except FatalError as error:
             days = ", ".join(str(day) for day in sorted({hour.date() for hour in group.hours}))
             repaired.left.append({"where": days, "why": str(error)})
@@ -126,25 +129,21 @@ def _wanted(
         yield [an_hour_of(day) for day in days_of(file)], [file.path]
 
 
-def _publish(lake: Lake, engine: Engine, group: _Group, now: Callable[[], datetime]) -> None:
+def _publish(
+    lake: Lake, engine: Engine, group: _Group, now: Callable[[], datetime], note: Callable[[str], None]
+) -> None:
     hours = frozenset(group.hours)
-    for _ in range(MAX_TRIES):
-        base = lake.view()
-        properties = {"shoplake.operation": REPAIR, "shoplake.engine": engine.name}
+    properties = {"shoplake.operation": REPAIR, "shoplake.engine": engine.name}
+
+    def rebuild_from(base: View) -> None:
+        computed_from = {"shoplake.events-snapshot": str(base["events"].snapshot_id)}
         with Commit(lake, base, now().replace(tzinfo=None), properties) as commit:
             gold = engine.gold([], hours, base, commit)
-            computed_from = {"shoplake.events-snapshot": str(base["events"].snapshot_id)}
             for table in GOLD:
                 keys = gold.days if table is ACTIVITY_DAILY else hours
                 new = gold.daily if table is ACTIVITY_DAILY else gold.hourly[table.name]
                 broken = {file.path for file in base[table.name].files} & group.broken
                 commit.replace(table, keys, new, merge=broken, properties=computed_from)
-            try:
-                commit.publish()
-            except LostRaceError:
-                continue
-            return
-    raise TransientError(
-        f"after {MAX_TRIES} tries gold was still not rebuilt",
-        remedy="Other runs change the lake all the time. Repair it again later.",
-    )
+            commit.publish()
+
+    transact(lake, rebuild_from, doing="rebuild gold", note=note)

@@ -12,6 +12,7 @@ from shoplake.engines.base import Engine
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import CATALOG_FILE, Lake
 from shoplake.lake.snapshots import DataFile, View
+from shoplake.lake.transact import writing
 from shoplake.operations.verify.files import Files, Inventory
 from shoplake.operations.verify.findings import Check, Note, Report
 from shoplake.operations.verify.gold import Gold
@@ -78,9 +79,15 @@ def verify(request: Request) -> Report:
     if request.repair:
         report.repaired = {"hours": [], "days": [], "left": []}
         if look.gold_differs:
-            with request.lake.writing(request.note):
+            with writing(request.lake, request.note):
                 done = rebuild(
-                    request.lake, request.engine(), look.gold_checks, look.inventory, look.hours, request.now
+                    request.lake,
+                    request.engine(),
+                    look.gold_checks,
+                    look.inventory,
+                    look.hours,
+                    request.now,
+                    request.note,
                 )
             again = _look(request, None, report.seed).report
             again.checks += [check for check in report.checks if check.name in {"source", "lines"}]
@@ -103,7 +110,7 @@ def _look(request: Request, source: Source | None, seed: int | None) -> _Look:
             return _unreadable(request, source, error)
         look = _Look(request, source, view, seed)
         look.run()
-        if not left or not look.lost or request.lake.view().catalog == view.catalog:
+        if not left or not look.lost or not request.lake.changed_since(view):
             break
     return look
 

@@ -1,0 +1,39 @@
+"""Stops a batch in which so many lines break the contract that the producer must be at fault."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from shoplake.engines.base import Checked
+from shoplake.errors import ContractError
+
+BREAKER_LINES = 1000
+
+
+def stop_if_absurd(checked: Sequence[Checked], max_quarantine_rate: float) -> None:
+    """Let a batch pass, or stop it before it changes anything.
+
+    Args:
+        checked: Its files. Fewer than ``BREAKER_LINES`` lines in all always pass.
+        max_quarantine_rate: The share of quarantined lines, 0 to 1, above which it is stopped.
+
+    Raises:
+        ContractError: More lines than that are quarantined.
+    """
+    lines = sum(result.lines for result in checked)
+    quarantined = sum(len(result.quarantined) for result in checked)
+    if lines < BREAKER_LINES or quarantined <= max_quarantine_rate * lines:
+        return
+    top = ", ".join(f"{code} {number:,}" for code, number in reasons(checked).most_common(5))
+    raise ContractError(
+        f"{quarantined:,} of {lines:,} lines ({quarantined / lines:.0%}) break the contract; the batch was stopped before"
+        f" it changed anything. Reasons: {top}",
+        remedy="A producer is broken or its format has changed. To quarantine the lines and go on, give"
+        " --max-quarantine-rate 1.",
+    )
+
+
+def reasons(checked: Sequence[Checked]) -> Counter[str]:
+    """Quarantined lines by reason code; a line may have several."""
+    return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
