@@ -17,7 +17,7 @@ from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.operations.verify.reader import Reader
-from shoplake.sources import base as discover
+from shoplake.sources import s3 as s3_source
 from shoplake.storage import bucket as s3
 from shoplake.tables import EVENTS
 from tests.s3.fault_proxy import FAULTS, proxied
@@ -46,7 +46,7 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(s3, "RETRY_SECONDS", 4)
     monkeypatch.setattr(s3, "RETRIES", 3)
     monkeypatch.setattr(s3, "PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(discover, "RANGE_BYTES", 400)
+    monkeypatch.setattr(s3_source, "RANGE_BYTES", 400)
 
 
 def patient(monkeypatch):
