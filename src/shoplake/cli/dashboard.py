@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from shoplake import settings
-from shoplake import text as words
 from shoplake.cli import options, output
 from shoplake.errors import FatalError, UsageError
+from shoplake.text import size
 
 if TYPE_CHECKING:
     from shoplake.web.data import Shop
@@ -61,7 +61,7 @@ def _export(shop: Shop, path: Path) -> None:
         path.write_text(page, "utf-8")
     except OSError as error:
         raise FatalError(f"{path} cannot be written: {error.strerror}", remedy="Name another file.") from error
-    output.say(f"Wrote {path} ({words.size(path.stat().st_size)}): one page, to be opened without a server.")
+    output.say(f"Wrote {path} ({size(path.stat().st_size)}): one page, to be opened without a server.")
 
 
 def _serve(shop: Shop, host: str, port: int, show: bool) -> None:

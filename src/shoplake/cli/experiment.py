@@ -10,6 +10,7 @@ import click
 from shoplake import settings
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
+from shoplake.text import count
 
 if TYPE_CHECKING:
     from shoplake.experiments import Comparison, Experiment
@@ -118,7 +119,7 @@ def _row(one: Comparison) -> tuple[Any, ...]:
 
 
 def _show(result: Experiment) -> None:
-    units = ", ".join(f"{output.count(number, result.unit)} in {variant}" for variant, number in result.units.items())
+    units = ", ".join(f"{count(number, result.unit)} in {variant}" for variant, number in result.units.items())
     output.say(f"Experiment {result.name}, {result.start} to {result.end} UTC: {units}")
     if result.sample_ratio_mismatch:
         output.say(

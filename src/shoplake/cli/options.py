@@ -29,6 +29,8 @@ engine = click.option(
 master = click.option(
     "--master", metavar="URL", help="Spark's master, such as local[4] or yarn.  [default: Spark's own, or this machine]"
 )
+events_per_file = click.option("--events-per-file", default="500000-750000", show_default=True, metavar="N|MIN-MAX")
+region = click.option("--region", metavar="NAME", help="AWS region.  [default: as the AWS settings say]")
 
 
 class Group(click.Group):
@@ -60,3 +62,19 @@ def moment(text: str, option: str) -> datetime:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError as error:
         raise UsageError(f"{option} {text!r} is out of range", remedy="For instance 2025-11-18T14:00:00Z.") from error
+
+
+def span(text: str) -> tuple[int, int]:
+    """The least and the most events of a file.
+
+    Raises:
+        UsageError: It is neither N nor MIN-MAX.
+    """
+    parts = text.split("-")
+    try:
+        low, high = int(parts[0]), int(parts[-1])
+    except ValueError:
+        low, high = 0, 0
+    if len(parts) > 2 or not 1 <= low <= high:
+        raise UsageError(f"--events-per-file {text!r} is no number", remedy="Give N, or MIN-MAX such as 500000-750000.")
+    return low, high

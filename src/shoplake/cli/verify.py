@@ -10,6 +10,7 @@ import click
 from shoplake import settings
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
+from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
     from shoplake.operations.verify import Report
@@ -103,7 +104,7 @@ def _share(text: str) -> float:
 
 def _show(report: Report) -> None:
     source = f" and its source {report.source}" if report.source else ""
-    output.say(f"Verified {report.lake}{source} (version {report.version}) in {output.seconds(report.seconds)}")
+    output.say(f"Verified {report.lake}{source} (version {report.version}) in {seconds(report.seconds)}")
     if report.share < 1:
         output.say(f"A random {report.share:.4g} of its hours, days and files was looked at (seed {report.seed}).")
     skipped = any(check.skipped for check in report.checks)
@@ -129,12 +130,12 @@ def _show(report: Report) -> None:
         hours, days = report.repaired["hours"], report.repaired["days"]
         if hours:
             output.say(
-                f"Rebuilt gold of {output.count(len(hours), 'hour')} ({hours[0]} to {hours[-1]}) and"
-                f" {output.count(len(days), 'day')}, then verified again."
+                f"Rebuilt gold of {count(len(hours), 'hour')} ({hours[0]} to {hours[-1]}) and"
+                f" {count(len(days), 'day')}, then verified again."
             )
         for left in report.repaired["left"]:
             output.say(f"Not rebuilt: {left['where']}: {left['why']}")
-    output.say("Everything agrees." if report.ok else f"{output.count(len(report.differences), 'difference')}.")
+    output.say("Everything agrees." if report.ok else f"{count(len(report.differences), 'difference')}.")
 
 
 def _differences(name: str, found: list[tuple[str, str]]) -> None:
