@@ -82,8 +82,10 @@ def verify(
     from shoplake.operations import verify as operation
     from shoplake.sources.open import open_source
 
-    if not 0 < sample <= 1:
-        raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
+    try:
+        configuration.SHARE.read(sample)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"sample must be {configuration.SHARE}, not {sample!r}", remedy="1 looks at all.") from error
     cores = threads or os.cpu_count() or 1
     place = None if source is None else open_source(source)
     request = operation.Request(Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair)

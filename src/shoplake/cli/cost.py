@@ -5,17 +5,32 @@ from __future__ import annotations
 import click
 
 from shoplake.cli import options, output
+from shoplake.settings import Range
 
 
 @click.command(epilog=options.examples("shoplake cost", "shoplake cost --every 15 --queries 500 --format json"))
 @click.option(
-    "--every", type=click.IntRange(1, 1440), multiple=True, help="Minutes between runs; repeatable.  [5, 15, 60]"
+    "--every", type=options.whole(1, 1440), multiple=True, help="Minutes between runs; repeatable.  [5, 15, 60]"
 )
-@click.option("--run-seconds", default=60.0, show_default=True, help="Billed seconds of a Glue run without files.")
-@click.option("--run-file-seconds", default=15.0, show_default=True, help="Billed seconds more for each file.")
-@click.option("--dpus", default=2, show_default=True, help="DPUs of the Glue job.")
-@click.option("--days", default=30, show_default=True, help="Days of events that the lake holds.")
-@click.option("--queries", default=100, show_default=True, help="Queries on Athena a day.")
+@click.option(
+    "--run-seconds",
+    type=options.Within(Range(0, 1e6)),
+    default=60.0,
+    show_default=True,
+    help="Billed seconds of a Glue run without files.",
+)
+@click.option(
+    "--run-file-seconds",
+    type=options.Within(Range(0, 1e6)),
+    default=15.0,
+    show_default=True,
+    help="Billed seconds more for each file.",
+)
+@click.option("--dpus", type=options.whole(1, 1000), default=2, show_default=True, help="DPUs of the Glue job.")
+@click.option(
+    "--days", type=options.whole(0, 100_000), default=30, show_default=True, help="Days of events that the lake holds."
+)
+@click.option("--queries", type=options.whole(0), default=100, show_default=True, help="Queries on Athena a day.")
 @options.style
 def cost(  # noqa: PLR0917 - one parameter an option
     every: tuple[int, ...],

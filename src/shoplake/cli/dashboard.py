@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--host", default="127.0.0.1", show_default=True, help="The address to listen on; this machine only by default."
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port; 0 takes a free one."
+    "--port", type=options.whole(0, 65_535), default=8080, show_default=True, help="Its port; 0 takes a free one."
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
 @click.option("--export", "path", metavar="FILE.html", help="Write the page with all it shows into one file and end.")

@@ -29,7 +29,7 @@ _START = datetime(2025, 11, 18, 14, tzinfo=UTC)
     epilog=options.examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000")
 )
 @click.option("--dir", "folder", default="shoplake-demo", show_default=True, help="Where the files and the lake go.")
-@click.option("--files", type=click.IntRange(2), default=12, show_default=True, help="Source files to make.")
+@click.option("--files", type=options.whole(2), default=12, show_default=True, help="Source files to make.")
 @options.events_per_file
 @click.option("--seed", default=42, show_default=True, help="Seed of the events.")
 def demo(folder: str, files: int, events_per_file: str, seed: int) -> None:

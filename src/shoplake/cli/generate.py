@@ -20,7 +20,7 @@ from shoplake.text import count, seconds, size
     )
 )
 @click.option("--out", "folder", required=True, metavar="DIR", help="Where the files go, in the Hive layout.")
-@click.option("--files", type=click.IntRange(1), default=12, show_default=True, help="One for every five minutes.")
+@click.option("--files", type=options.whole(1), default=12, show_default=True, help="One for every five minutes.")
 @options.events_per_file
 @click.option(
     "--start", default="2025-11-18T14:00:00Z", show_default=True, metavar="ISO", help="Time of the first file."

@@ -10,6 +10,7 @@ import click
 
 from shoplake import settings
 from shoplake.cli import options, output
+from shoplake.settings import Range
 
 
 @click.command(
@@ -25,10 +26,11 @@ from shoplake.cli import options, output
 @options.source
 @options.lake
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
-@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Go on, looking for news this often.")
+@click.option(
+    "--watch", type=options.Within(Range(0.1, 86_400)), metavar="SECONDS", help="Go on, looking for news this often."
+)
 @click.option(
     "--max-quarantine-rate",
-    type=click.FloatRange(0, 1),
     metavar="SHARE",
     help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
 )
@@ -43,7 +45,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     lake: str | None,
     dry_run: bool,
     watch: float | None,
-    max_quarantine_rate: float | None,
+    max_quarantine_rate: str | None,
     engine: str | None,
     master: str | None,
     metrics: str | None,

@@ -11,6 +11,7 @@ import click
 
 from shoplake import settings
 from shoplake.cli import options, output
+from shoplake.settings import Range
 from shoplake.text import count, size
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any], Any]:
-    span = click.FloatRange(least)
+    span = options.Within(Range(least, 876_000))
     return click.option(name, type=span, default=default, show_default=True, metavar="HOURS", help=about)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from shoplake.cli import output
 from shoplake.errors import UsageError
-from shoplake.settings import ENGINES
+from shoplake.settings import ENGINES, Range
 
 lake = click.option(
     "--lake",
@@ -31,6 +32,27 @@ master = click.option(
 )
 events_per_file = click.option("--events-per-file", default="500000-750000", show_default=True, metavar="N|MIN-MAX")
 region = click.option("--region", metavar="NAME", help="AWS region.  [default: as the AWS settings say]")
+
+
+class Within(click.ParamType[int | float]):
+    """A number of a range; NaN and the infinities are in none."""
+
+    name = "number"
+
+    def __init__(self, allowed: Range) -> None:
+        self.allowed = allowed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        """The number, or click's own error of usage."""
+        try:
+            return self.allowed.read(value)
+        except (TypeError, ValueError, OverflowError):
+            self.fail(f"it must be {self.allowed}, not {value!r}.", param, ctx)
+
+
+def whole(least: int, most: int = 10**9) -> Within:
+    """A whole number of a range."""
+    return Within(Range(least, most, whole=True))
 
 
 class Group(click.Group):

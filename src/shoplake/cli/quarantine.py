@@ -79,7 +79,7 @@ def list_(lake: str | None, by: str | None, style: str) -> None:
 @options.lake
 @_reason
 @_files
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show so many lines at most.")
+@click.option("--limit", type=options.whole(1), default=20, show_default=True, help="Show so many lines at most.")
 @options.style
 def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: int, style: str) -> None:
     """Show quarantined lines, as they came.

@@ -10,6 +10,7 @@ import click
 from shoplake import settings
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
+from shoplake.settings import SHARE
 from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _SHOWN = 20
 @click.option("--seed", type=int, help="What chooses that share.  [default: the lake's version]")
 @click.option(
     "--lines",
-    type=click.IntRange(0),
+    type=options.whole(0),
     default=1000,
     show_default=True,
     help="Judge so many lines of each raw object anew and look for them in the tables.",
@@ -94,12 +95,11 @@ def verify(  # noqa: PLR0917 - one parameter an option
 
 def _share(text: str) -> float:
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--sample {text!r} is no share", remedy="Give a number above 0 up to 1, or a percentage: 5%.")
-    return share
+        return SHARE.read(float(text.removesuffix("%")) / (100 if text.endswith("%") else 1))
+    except ValueError as error:
+        raise UsageError(
+            f"--sample must be {SHARE}, not {text!r}", remedy="Give a share such as 0.05, or a percentage: 5%."
+        ) from error
 
 
 def _show(report: Report) -> None:
