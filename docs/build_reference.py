@@ -77,12 +77,13 @@ def settings_page() -> str:
         "An option of a command comes first, then the environment, then `shoplake.toml` in the working directory, then the",
         "default.",
         "",
-        "| `shoplake.toml` | environment | default | meaning |",
-        "| --- | --- | --- | --- |",
+        "| `shoplake.toml` | environment | default | values | meaning |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for setting in settings.SETTINGS:
         default = "-" if setting.default is None else f"`{setting.default}`"
-        lines.append(f"| `{setting.name}` | `{setting.variable}` | {default} | {setting.help} |")
+        values = " or ".join(setting.allowed) if isinstance(setting.allowed, tuple) else setting.allowed or "text"
+        lines.append(f"| `{setting.name}` | `{setting.variable}` | {default} | {values} | {setting.help} |")
     return "\n".join(lines)
 
 

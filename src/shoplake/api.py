@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from shoplake import settings as configuration
 from shoplake.errors import UsageError
-from shoplake.lake.catalog import Lake
 
 if TYPE_CHECKING:  # what a call does not need, it does not wait for
     from shoplake.ingestion import pipeline
@@ -44,6 +43,7 @@ def open(  # noqa: A001 - read as shoplake.open(lake)
         >>> lake.query("conversion_funnel").df()
         >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
     """
+    from shoplake.lake.catalog import Lake
     from shoplake.lake.reader import OpenLake
 
     return OpenLake(Lake(lake), threads, since, until)
@@ -78,11 +78,14 @@ def verify(
         True
     """
     from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.lake.catalog import Lake
     from shoplake.operations import verify as operation
     from shoplake.sources.open import open_source
 
-    if not 0 < sample <= 1:
-        raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
+    try:
+        configuration.SHARE.read(sample)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"sample must be {configuration.SHARE}, not {sample!r}", remedy="1 looks at all.") from error
     cores = threads or os.cpu_count() or 1
     place = None if source is None else open_source(source)
     request = operation.Request(Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair)
@@ -140,6 +143,7 @@ def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> main
     Returns:
         ``.merged`` by table, ``.removed``, ``.as_json()``.
     """
+    from shoplake.lake.catalog import Lake
     from shoplake.operations import maintain as operation
 
     request = operation.Request(Lake(lake))
@@ -151,6 +155,7 @@ def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> main
 def _run(source: str | Path, lake: str | Path, given: dict[str, Any]) -> pipeline.Run:
     from shoplake.engines import choose
     from shoplake.ingestion import pipeline
+    from shoplake.lake.catalog import Lake
     from shoplake.sources.open import open_source
 
     chosen = configuration.load({"source": str(source), "lake": str(lake)} | given)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.reader import OpenLake
+from shoplake.settings import CONFIDENCE, DAYS, WEIGHT, Range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -412,14 +413,22 @@ def _hour(moment: datetime, what: str) -> datetime:
 def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: timedelta | None) -> None:
     if unit not in METRICS:
         raise UsageError(f"there is no unit {unit!r}", remedy=f"Known: {', '.join(METRICS)}.")
-    if len(variants) < 2 or min(variants.values()) <= 0:
-        raise UsageError("an experiment has two or more variants, with shares above 0", remedy="Name them all.")
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence={confidence} is none", remedy="Give one between 0 and 1, such as 0.95.")
-    if cuped is not None and (cuped <= timedelta(0) or cuped % timedelta(hours=1)):
-        raise UsageError(
-            f"cuped={cuped} is not a number of whole hours", remedy="Give some, such as timedelta(days=7)."
-        )
+    if len(variants) < 2:
+        raise UsageError("an experiment has at least two variants", remedy="Name them all, with their shares.")
+    for share in variants.values():
+        _in_range(share, WEIGHT, "the share of a variant")
+    _in_range(confidence, CONFIDENCE, "confidence")
+    if cuped is not None:
+        _in_range(cuped / timedelta(days=1), DAYS, "cuped, in days,")
+        if cuped % timedelta(hours=1):
+            raise UsageError(f"cuped={cuped} must be a whole number of hours", remedy="For instance timedelta(days=7).")
+
+
+def _in_range(value: float, allowed: Range, what: str) -> None:
+    try:
+        allowed.read(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"{what} must be {allowed}, not {value!r}", remedy="See help(shoplake.experiment).") from error
 
 
 def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:

@@ -1,10 +1,11 @@
-"""The one reader of configuration: options first, then the environment, then ``shoplake.toml``, then the default."""
+"""The settings, each declared once; options come first, then the environment, then ``shoplake.toml``, then the default."""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,71 @@ ENGINES = ("duckdb", "spark")
 
 
 @dataclass(frozen=True)
+class Range:
+    """The numbers that a setting or an option takes; never NaN or an infinity.
+
+    Attributes:
+        least: The smallest.
+        most: The largest.
+        whole: Whether only whole numbers are taken.
+        above: Whether ``least`` itself is left out.
+    """
+
+    least: float
+    most: float
+    whole: bool = False
+    above: bool = False
+
+    def __str__(self) -> str:
+        """The range in words: ``a number from 0 to 1``."""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} {'above' if self.above else 'from'} {_number(self.least)} {'up ' * self.above}to {_number(self.most)}"
+
+    def read(self, value: Any) -> int | float:
+        """The number that a value or its text stands for.
+
+        Raises:
+            ValueError: It is not a number, or not one of these.
+        """
+        if isinstance(value, bool):
+            raise ValueError(value)  # noqa: TRY004 - int and float raise ValueError for a text that is not a number, too
+        number: int | float = float(value)
+        if self.whole:
+            if isinstance(value, float) and not value.is_integer():
+                raise ValueError(value)
+            number = int(value)
+        if not self.least <= number <= self.most or (  # which NaN is not, either
+            self.above and number == self.least
+        ):
+            raise ValueError(value)
+        return number
+
+
+# What options and arguments take that are not settings.
+SHARE = Range(0, 1, above=True)
+WEIGHT = Range(0, 1e9, above=True)
+CONFIDENCE = Range(0.01, 0.9999)
+DAYS = Range(0, 36_500, above=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+
+@dataclass(frozen=True)
 class Setting:
-    """One setting: its key in ``shoplake.toml``, its environment variable is ``SHOPLAKE_`` and the key in capitals."""
+    """One setting: its key in ``shoplake.toml``, its environment variable is ``SHOPLAKE_`` and the key in capitals.
+
+    Attributes:
+        name: The key.
+        default: Its value where nothing gives one.
+        allowed: The numbers or the texts that it takes; any text if None.
+        help: What it means.
+    """
 
     name: str
     default: Any
-    kind: type
+    allowed: Range | tuple[str, ...] | None
     help: str
 
     @property
@@ -28,78 +88,95 @@ class Setting:
         """The environment variable that sets it."""
         return f"SHOPLAKE_{self.name.upper()}"
 
+    def read(self, value: Any, where: str) -> Any:
+        """A value of the right type and range.
 
-SETTINGS = (
-    Setting("lake", None, str, "Folder of the lake: its catalog and every table."),
-    Setting("source", None, str, "Folder with the raw .jsonl.gz files, searched to any depth."),
-    Setting("engine", "duckdb", str, "What computes a run: duckdb (this process) or spark."),
-    Setting(
-        "master",
-        None,
-        str,
-        "Master of the Spark engine, such as local[4] or yarn; by default spark-submit's, or this machine.",
-    ),
-    Setting("threads", 0, int, "Worker threads of the engine; 0 means one per core."),
-    Setting("batch_bytes", 192 * 1024 * 1024, int, "Compressed bytes of source files that one batch takes on at most."),
-    Setting(
-        "max_quarantine_rate",
-        0.5,
-        float,
-        "Share of quarantined lines (0-1) over which a batch stops before it commits.",
-    ),
-    Setting(
-        "max_future_hours", 24.0, float, "How far after the clock an event's time may lie; later ones are quarantined."
-    ),
-    Setting("freshness_minutes", 10.0, float, "How old the newest arrival may be before status calls the lake stale."),
-)
+        Args:
+            value: What was given: a text or a value of the right type.
+            where: Who gave it, for the message.
+
+        Raises:
+            UsageError: The setting does not take it.
+        """
+        if isinstance(self.allowed, Range):
+            try:
+                return self.allowed.read(value)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise self._refused(value, where, str(self.allowed)) from error
+        if not isinstance(value, str | Path):
+            raise self._refused(value, where, "text")
+        if self.allowed and value not in self.allowed:
+            raise self._refused(value, where, " or ".join(self.allowed))
+        return str(value)
+
+    def _refused(self, value: Any, where: str, wanted: str) -> UsageError:
+        return UsageError(f"{where}: {self.name} must be {wanted}, not {value!r}", remedy=self.help)
+
+
+def _setting(default: Any, meaning: str, allowed: Range | tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": meaning, "allowed": allowed})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings in force for one call.
+    """The settings in force for one call; its fields are the declaration of every setting.
 
-    Attributes:
-        lake: Path of the lake, or None when nothing names one.
-        source: Path of the raw files, or None.
-        engine: What computes a run, duckdb or spark.
-        master: Spark's master, or None.
-        threads: Worker threads, at least 1.
-        batch_bytes: Upper bound on the compressed bytes of a batch (one larger file is a batch of its own).
-        max_quarantine_rate: The breaker's threshold, 0-1.
-        max_future_hours: How far in the future an event may lie.
-        freshness_minutes: The freshness objective in minutes.
+    Raises:
+        UsageError: A value is not in its setting's range.
     """
 
-    lake: str | None = None
-    source: str | None = None
-    engine: str = "duckdb"
-    master: str | None = None
-    threads: int = 2
-    batch_bytes: int = 192 * 1024 * 1024
-    max_quarantine_rate: float = 0.5
-    max_future_hours: float = 24.0
-    freshness_minutes: float = 10.0
+    lake: str | None = _setting(None, "The lake: a folder, or s3://BUCKET/PREFIX.")
+    source: str | None = _setting(
+        None, "The raw .jsonl.gz files: a folder or s3://BUCKET/PREFIX, searched to any depth."
+    )
+    engine: str = _setting("duckdb", "What computes a run: duckdb (this process) or spark.", ENGINES)
+    master: str | None = _setting(
+        None, "Master of the Spark engine, such as local[4] or yarn; by default spark-submit's, or this machine."
+    )
+    threads: int = _setting(0, "Worker threads of the engine; 0 means one per core.", Range(0, 1024, whole=True))
+    batch_bytes: int = _setting(
+        192 * 1024 * 1024,
+        "Most compressed bytes of source files in one batch; a larger file is a batch of its own.",
+        Range(1, 2**50, whole=True),
+    )
+    max_quarantine_rate: float = _setting(
+        0.5, "Share of quarantined lines above which a batch stops before it commits; 1 never stops.", Range(0, 1)
+    )
+    max_future_hours: float = _setting(
+        24.0, "How far ahead of the clock an event's time may be; later events are quarantined.", Range(0, 1e9)
+    )
+    freshness_minutes: float = _setting(
+        10.0, "How old the newest arrival may be before status calls the lake stale.", Range(0, 1e9)
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value, and count the cores where nobody names a number of threads."""
+        for setting in SETTINGS:
+            value = getattr(self, setting.name)
+            if value is not None or setting.default is not None:
+                object.__setattr__(self, setting.name, setting.read(value, "settings"))
+        if not self.threads:
+            object.__setattr__(self, "threads", os.cpu_count() or 1)
 
     def need_lake(self) -> str:
         """The lake, or a usage error that says how to name one."""
-        if not self.lake:
-            raise UsageError(
-                "no lake is named",
-                remedy=f'Give --lake DIR, set SHOPLAKE_LAKE, or write lake = "DIR" into {CONFIG_FILE}.',
-            )
-        return self.lake
+        return _needed(self.lake, "lake")
 
     def need_source(self) -> str:
         """The source, or a usage error that says how to name one."""
-        if not self.source:
-            raise UsageError(
-                "no source is named",
-                remedy=f'Give --source DIR, set SHOPLAKE_SOURCE, or write source = "DIR" into {CONFIG_FILE}.',
-            )
-        return self.source
+        return _needed(self.source, "source")
 
 
-def load(overrides: dict[str, Any] | None = None, *, cwd: Path | None = None) -> Settings:
+def _declared(declared: Field[Any]) -> Setting:
+    if declared.default is MISSING:
+        raise TypeError(f"setting {declared.name} has no default")
+    return Setting(declared.name, declared.default, declared.metadata["allowed"], declared.metadata["help"])
+
+
+SETTINGS = tuple(map(_declared, fields(Settings)))
+
+
+def load(overrides: Mapping[str, Any] | None = None, *, cwd: Path | None = None) -> Settings:
     """Settle every setting once.
 
     Args:
@@ -107,48 +184,54 @@ def load(overrides: dict[str, Any] | None = None, *, cwd: Path | None = None) ->
         cwd: Where ``shoplake.toml`` is looked for; the working directory by default.
 
     Raises:
-        UsageError: The file is not TOML, has an unknown key, or a value is of the wrong type.
+        UsageError: The file is not TOML, has an unknown key, or a value is of the wrong type or out of its range; or the
+            caller names a setting that does not exist.
     """
-    path = (cwd or Path.cwd()) / CONFIG_FILE
+    overrides = overrides or {}
+    _refuse_unknown(overrides, "the call")
+    path = (cwd or _working_directory()) / CONFIG_FILE
     from_file = _read_file(path) if path.is_file() else {}
     values: dict[str, Any] = {}
     for setting in SETTINGS:
-        given = (overrides or {}).get(setting.name)
         for value, where in (
-            (given, f"option --{setting.name.replace('_', '-')}"),
+            (overrides.get(setting.name), f"option --{setting.name.replace('_', '-')}"),
             (os.environ.get(setting.variable), setting.variable),
             (from_file.get(setting.name), str(path)),
         ):
             if value is not None and value != "":
-                values[setting.name] = _convert(setting, value, where)
+                values[setting.name] = setting.read(value, where)
                 break
-        else:
-            values[setting.name] = setting.default
-    if values["engine"] not in ENGINES:
-        raise UsageError(f"there is no engine {values['engine']!r}", remedy=f"Known: {', '.join(ENGINES)}.")
-    if values["threads"] < 1:
-        values["threads"] = os.cpu_count() or 1
     return Settings(**values)
+
+
+def _needed(place: str | None, name: str) -> str:
+    if not place:
+        raise UsageError(
+            f"no {name} is named",
+            remedy=f'Give --{name} DIR, set SHOPLAKE_{name.upper()}, or write {name} = "DIR" in {CONFIG_FILE}.',
+        )
+    return place
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working directory no longer exists", remedy="Change to one that does: cd") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", remedy="Mend the file or move it away.") from error
-    unknown = sorted(set(content) - {setting.name for setting in SETTINGS})
-    if unknown:
-        raise UsageError(
-            f"{path} has an unknown setting: {', '.join(unknown)}",
-            remedy="Known settings: " + ", ".join(setting.name for setting in SETTINGS) + ".",
-        )
+        raise UsageError(f"{path} cannot be read: {error}", remedy="Fix the file or move it away.") from error
+    _refuse_unknown(content, str(path))
     return content
 
 
-def _convert(setting: Setting, value: Any, where: str) -> Any:
-    try:
-        return setting.kind(value)
-    except (TypeError, ValueError) as error:
+def _refuse_unknown(given: Mapping[str, Any], where: str) -> None:
+    known = [setting.name for setting in SETTINGS]
+    if unknown := sorted(set(given) - set(known)):
         raise UsageError(
-            f"{setting.name} = {value!r} from {where} is not a {setting.kind.__name__}", remedy=setting.help
-        ) from error
+            f"{where} has an unknown setting: {', '.join(unknown)}", remedy=f"Known settings: {', '.join(known)}."
+        )

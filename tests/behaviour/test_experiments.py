@@ -281,10 +281,10 @@ def test_assignments_of_ones_own(planted, units):
     ("wrong", "said"),
     [
         ({"unit": "shop"}, "no unit 'shop'"),
-        ({"variants": {"only": 1}}, "two or more variants"),
+        ({"variants": {"only": 1}}, "at least two variants"),
         ({"variants": {"a": 1, "b": 0}}, "above 0"),
-        ({"confidence": 95}, "confidence=95"),
-        ({"cuped": timedelta(minutes=5)}, "whole hours"),
+        ({"confidence": 95}, "confidence must be a number from 0.01 to 0.9999, not 95"),
+        ({"cuped": timedelta(minutes=5)}, "whole number of hours"),
         ({"start": dt.datetime(2025, 11, 18, 12, 30)}, "not a whole hour"),
         ({"start": dt.datetime(2025, 11, 19)}, "not before the end"),
         ({"variants": {"a": 1, "b": 1e-9}}, "variant 'b' has 0 active units"),

@@ -11,8 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.health import metrics
-from shoplake.health import reporting as telling
+from shoplake.health import metrics, reporting
 from shoplake.ingestion.report import RunReport
 from tests.support import command, data_files, dump, event, events, ingest, prepare, put, put_bytes
 
@@ -283,10 +282,10 @@ def test_interrupted(source, lineage, monkeypatch):
 
 def test_watching(source, lineage, tmp_path):
     """Of many runs, those that find nothing new only refresh the gauges."""
-    targets = telling.Targets(str(tmp_path / "run.prom"), str(tmp_path / "runs.jsonl"), lineage=True)
+    targets = reporting.Targets(str(tmp_path / "run.prom"), str(tmp_path / "runs.jsonl"), lineage=True)
     ready = prepare(source, tmp_path / "lake")
     for _ in range(3):
-        telling.ingest(ready, targets, watching=True)
+        reporting.ingest(ready, targets, watching=True)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 1
     assert [told["eventType"] for told in lineage()] == ["START", "COMPLETE"]
     assert values((tmp_path / "run.prom").read_text())["shoplake_last_run_files",] == 0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from shoplake import settings
-from shoplake import text as words
 from shoplake.cli import options, output
 from shoplake.errors import FatalError, UsageError
+from shoplake.text import size
 
 if TYPE_CHECKING:
     from shoplake.web.data import Shop
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--host", default="127.0.0.1", show_default=True, help="The address to listen on; this machine only by default."
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port; 0 takes a free one."
+    "--port", type=options.whole(0, 65_535), default=8080, show_default=True, help="Its port; 0 takes a free one."
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
 @click.option("--export", "path", metavar="FILE.html", help="Write the page with all it shows into one file and end.")
@@ -61,7 +61,7 @@ def _export(shop: Shop, path: Path) -> None:
         path.write_text(page, "utf-8")
     except OSError as error:
         raise FatalError(f"{path} cannot be written: {error.strerror}", remedy="Name another file.") from error
-    output.say(f"Wrote {path} ({words.size(path.stat().st_size)}): one page, to be opened without a server.")
+    output.say(f"Wrote {path} ({size(path.stat().st_size)}): one page, to be opened without a server.")
 
 
 def _serve(shop: Shop, host: str, port: int, show: bool) -> None:

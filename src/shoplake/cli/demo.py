@@ -6,32 +6,46 @@ import resource
 import shutil
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from shoplake import api, queries, settings
-from shoplake.cli import output
-from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.cli import options, output
 from shoplake.errors import FatalError, UsageError
-from shoplake.generator.files import generate_files
-from shoplake.ingestion import pipeline
-from shoplake.ingestion.report import RunReport
-from shoplake.lake.catalog import Lake
-from shoplake.lake.reader import OpenLake
-from shoplake.sources.local import LocalSource
+from shoplake.text import seconds, size
+
+if TYPE_CHECKING:
+    from shoplake.ingestion.report import RunReport
+    from shoplake.lake.reader import OpenLake
 
 _MARK = ".shoplake-demo"
 _START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 
 
-def run(folder: Path, files: int, events_per_file: tuple[int, int], seed: int) -> None:
+@click.command(
+    epilog=options.examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000")
+)
+@click.option("--dir", "folder", default="shoplake-demo", show_default=True, help="Where the files and the lake go.")
+@click.option("--files", type=options.whole(2), default=12, show_default=True, help="Source files to make.")
+@options.events_per_file
+@click.option("--seed", default=42, show_default=True, help="Seed of the events.")
+def demo(folder: str, files: int, events_per_file: str, seed: int) -> None:
+    """Make an hour of events, ingest it in two steps, answer the five questions, check the sums."""
+    _play(Path(folder), files, options.span(events_per_file), seed)
+
+
+def _play(folder: Path, files: int, events_per_file: tuple[int, int], seed: int) -> None:
     """Play the demo in a folder, which is made anew.
 
     Raises:
         UsageError: The folder exists and is not an earlier demo's.
         FatalError: The sums do not agree, which must never happen.
     """
+    from shoplake.generator.files import generate_files
+
     started = time.perf_counter()
     _prepare(folder)
     raw, held_back = folder / "raw", folder / "arriving"
@@ -42,8 +56,8 @@ def run(folder: Path, files: int, events_per_file: tuple[int, int], seed: int) -
     held_back.parent.mkdir(exist_ok=True)
     shutil.move(last.path, held_back)
     output.say(
-        f"   {sum(file.events for file in made):,} events, {output.size(sum(file.bytes for file in made))} gzipped,"
-        f" made in {output.seconds(time.perf_counter() - started)}"
+        f"   {sum(file.events for file in made):,} events, {size(sum(file.bytes for file in made))} gzipped,"
+        f" made in {seconds(time.perf_counter() - started)}"
     )
     output.say()
     output.say(f"2. The first {files - 1} files are there: shoplake ingest")
@@ -67,15 +81,15 @@ def run(folder: Path, files: int, events_per_file: tuple[int, int], seed: int) -
             output.as_table(columns, shown, f"{query.number}. {query.name}: {query.question}")
             if len(found) > len(shown):
                 output.say(f"   ... and {len(found) - len(shown):,} more rows")
-        output.say(f"   answered in {output.seconds(took)}")
+        output.say(f"   answered in {seconds(took)}")
         output.say()
         _reconcile(lake, first, second, sum(file.events for file in made))
     output.say()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    lines, seconds = first.lines + second.lines, first.seconds + second.seconds
+    lines, spent = first.lines + second.lines, first.seconds + second.seconds
     output.say(
-        f"Ingested {lines:,} events in {output.seconds(seconds)} ({lines / seconds:,.0f} a second), peak memory"
-        f" {output.size(peak)}; everything took {output.seconds(time.perf_counter() - started)}."
+        f"Ingested {lines:,} events in {seconds(spent)} ({lines / spent:,.0f} a second), peak memory"
+        f" {size(peak)}; everything took {seconds(time.perf_counter() - started)}."
     )
     output.say(f"Look around: shoplake dashboard --lake {folder / 'lake'} --source {raw} --open")
 
@@ -93,6 +107,13 @@ def _prepare(folder: Path) -> None:
 
 
 def _ingest(folder: Path, raw: Path) -> RunReport:
+    from dataclasses import replace
+
+    from shoplake.engines.duckdb import DuckDBEngine
+    from shoplake.ingestion import pipeline
+    from shoplake.lake.catalog import Lake
+    from shoplake.sources.local import LocalSource
+
     chosen = settings.load({"lake": str(folder / "lake"), "source": str(raw)})
     run = pipeline.Run(Lake(folder / "lake"), LocalSource(raw), lambda: DuckDBEngine(chosen.threads), chosen)
     with output.progress("ingesting", "lines", shown=True) as (begin, advance):

@@ -33,15 +33,3 @@ def doctor(lake: str | None, source: str | None, style: str) -> None:
                 output.say(f"{'':>21} -> {one.remedy}")
     if examination.failed(found):
         sys.exit(1)
-
-
-@click.command(epilog=options.examples("shoplake completion bash >> ~/.bashrc", "shoplake completion zsh >> ~/.zshrc"))
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete shoplake's commands and options."""
-    from click.shell_completion import get_completion_class
-
-    script = get_completion_class(shell)
-    if script is not None:
-        click.echo(script(context.find_root().command, {}, "shoplake", "_SHOPLAKE_COMPLETE").source())

@@ -9,7 +9,7 @@ import click
 
 from shoplake import settings
 from shoplake.cli import options, output
-from shoplake.text import json_value
+from shoplake.text import count, json_value, size
 
 if TYPE_CHECKING:
     from shoplake.operations.erase.run import Receipt
@@ -90,11 +90,9 @@ def _show(receipt: Receipt) -> None:
         hours = receipt.hours
         first, last = (f"{hour:%Y-%m-%d %H:%M}" for hour in (hours[0], hours[-1])) if hours else ("", "")
         span = f" ({first} to {last})" if hours else ""
-        output.say(f"Gold recomputed: {output.count(len(hours), 'hour')}{span}")
-    files = (
-        "" if receipt.files is None else f", {output.count(receipt.files, 'file')} ({output.size(receipt.bytes or 0)})"
-    )
-    output.say(f"{done} from the history: {output.count(receipt.snapshots, 'snapshot')}{files}")
+        output.say(f"Gold recomputed: {count(len(hours), 'hour')}{span}")
+    files = "" if receipt.files is None else f", {count(receipt.files, 'file')} ({size(receipt.bytes or 0)})"
+    output.say(f"{done} from the history: {count(receipt.snapshots, 'snapshot')}{files}")
     _show_raw(receipt)
     if receipt.dry_run:
         output.say("Nothing was changed.")
@@ -110,7 +108,7 @@ def _show_raw(receipt: Receipt) -> None:
         [(file.file, file.lines, _fate(file.rewritten, file.gone, file.error)) for file in receipt.raw[:_SHOWN]],
     )
     if len(receipt.raw) > _SHOWN:
-        output.say(f"  and {output.count(len(receipt.raw) - _SHOWN, 'more raw file')}: all of them with --format json")
+        output.say(f"  and {count(len(receipt.raw) - _SHOWN, 'more raw file')}: all of them with --format json")
     if not receipt.source:
         output.say("These are named by the tables; give --source DIR to look through the raw files themselves.")
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake import settings
+from shoplake import api, settings
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
+from shoplake.settings import CONFIDENCE, DAYS, WEIGHT
+from shoplake.text import count
 
 if TYPE_CHECKING:
     from shoplake.experiments import Comparison, Experiment
@@ -41,10 +43,14 @@ _COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high"
 @click.option(
     "--to", "end", metavar="ISO", help="Hour that is not included any more.  [default: after the lake's last]"
 )
+@click.option("--cuped-days", type=options.Within(DAYS), help="Take out what units did so many days before.")
 @click.option(
-    "--cuped-days", type=click.FloatRange(0, min_open=True), help="Take out what units did so many days before."
+    "--confidence",
+    type=options.Within(CONFIDENCE),
+    default=0.95,
+    show_default=True,
+    help="Confidence level of the intervals.",
 )
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option(
     "--assignments", metavar="FILE", help="CSV or Parquet with unit and variant, where shoplake did not assign."
 )
@@ -62,7 +68,7 @@ def experiment(  # noqa: PLR0917 - one parameter an option
     style: str,
 ) -> None:
     """Compare the variants of an experiment over the units that were active meanwhile."""
-    from shoplake import api, experiments
+    from shoplake import experiments
 
     chosen = settings.load({"lake": lake})
     with api.open(chosen.need_lake()) as opened:
@@ -88,10 +94,13 @@ def experiment(  # noqa: PLR0917 - one parameter an option
 def _variants(text: str) -> dict[str, float]:
     try:
         found = {
-            name.strip(): float(share or 1) for name, _, share in (part.partition("=") for part in text.split(","))
+            name.strip(): WEIGHT.read(share or 1)
+            for name, _, share in (part.partition("=") for part in text.split(","))
         }
     except ValueError as error:
-        raise UsageError(f"--variants {text!r} has a share that is no number", remedy="control=1,blue=1") from error
+        raise UsageError(
+            f"--variants {text!r}: a share must be {WEIGHT}", remedy="For instance control=1,blue=1."
+        ) from error
     if len(found) <= text.count(","):
         raise UsageError(f"--variants {text!r} names a variant twice", remedy="control=1,blue=1")
     return found
@@ -118,7 +127,7 @@ def _row(one: Comparison) -> tuple[Any, ...]:
 
 
 def _show(result: Experiment) -> None:
-    units = ", ".join(f"{output.count(number, result.unit)} in {variant}" for variant, number in result.units.items())
+    units = ", ".join(f"{count(number, result.unit)} in {variant}" for variant, number in result.units.items())
     output.say(f"Experiment {result.name}, {result.start} to {result.end} UTC: {units}")
     if result.sample_ratio_mismatch:
         output.say(

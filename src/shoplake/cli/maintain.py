@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoplake import settings
-from shoplake import text as words
 from shoplake.cli import options, output
+from shoplake.settings import Range
+from shoplake.text import count, size
 
 if TYPE_CHECKING:
     from shoplake.operations.maintain.run import Report
 
 
 def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any], Any]:
-    span = click.FloatRange(least)
+    span = options.Within(Range(least, 876_000))
     return click.option(name, type=span, default=default, show_default=True, metavar="HOURS", help=about)
 
 
@@ -73,7 +74,7 @@ def _show(done: Report, style: str) -> None:
     if rows:
         output.as_table(columns, rows)
     if done.removed:
-        amount = f"{words.count(len(done.removed), 'file')} that nothing needs ({words.size(done.removed_bytes)})"
+        amount = f"{count(len(done.removed), 'file')} that nothing needs ({size(done.removed_bytes)})"
         output.say(f"Would remove {amount}." if done.dry_run else f"Removed {amount}.")
     for name in done.spared:
         output.say(f"Left for a later run: old files of {name}, which saw 100 batches within the last hour.")

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake import text as words
-from shoplake.text import json_value
+from shoplake.text import count, json_value, seconds, size
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
     from shoplake.ingestion.plan import Plan
@@ -23,8 +22,6 @@ if TYPE_CHECKING:  # every command imports this module, few need what these stan
 
 _AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
 FORMATS = ("table", "json", "csv")
-
-count, size, seconds, ago = words.count, words.size, words.seconds, words.ago
 
 
 def as_json(value: Any) -> None:

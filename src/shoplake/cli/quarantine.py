@@ -11,6 +11,7 @@ import click
 
 from shoplake import settings
 from shoplake.cli import options, output
+from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
     from shoplake.lake.snapshots import View
@@ -78,7 +79,7 @@ def list_(lake: str | None, by: str | None, style: str) -> None:
 @options.lake
 @_reason
 @_files
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show so many lines at most.")
+@click.option("--limit", type=options.whole(1), default=20, show_default=True, help="Show so many lines at most.")
 @options.style
 def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: int, style: str) -> None:
     """Show quarantined lines, as they came.
@@ -190,7 +191,7 @@ def export(
     elif style == "csv":
         output.as_csv(("lines", "file"), [(number, written)])
     elif number:
-        output.say(f"Wrote {output.count(number, 'quarantined line')} to {target}")
+        output.say(f"Wrote {count(number, 'quarantined line')} to {target}")
     else:
         output.say("No such line is quarantined; nothing was written.")
 
@@ -198,7 +199,7 @@ def export(
 def _view(lake: str | None) -> View:
     from shoplake.lake.catalog import Lake
 
-    return Lake(settings.load({"lake": lake}).need_lake()).need().view()
+    return Lake(settings.load({"lake": lake}).need_lake()).need_view()
 
 
 def _as_json(value: Any) -> None:
@@ -233,13 +234,13 @@ def _counts_as_csv(counts: Counts, by: str) -> None:
 
 def _show_counts(counts: Counts, by: str | None) -> None:
     output.say(
-        f"{output.count(counts.lines, 'quarantined line')} of {output.count(len(counts.by_file), 'file')},"
-        f" {output.count(len(counts.unreadable), 'unreadable file')}"
+        f"{count(counts.lines, 'quarantined line')} of {count(len(counts.by_file), 'file')},"
+        f" {count(len(counts.unreadable), 'unreadable file')}"
     )
     for reason in counts.by_reason if by != "file" else ():
         arrived = f"{reason.first_arrival:%Y-%m-%d %H:%M} to {reason.last_arrival:%Y-%m-%d %H:%M}"
         output.say(
-            f"{reason.reason}: {output.count(reason.lines, 'line')} of {output.count(reason.files, 'file')}, arrived {arrived}"
+            f"{reason.reason}: {count(reason.lines, 'line')} of {count(reason.files, 'file')}, arrived {arrived}"
         )
         output.say(f"    for instance line {reason.line_number:,} of {output.visible(reason.source_file)}")
     if by is None and counts.lines:
@@ -249,7 +250,7 @@ def _show_counts(counts: Counts, by: str | None) -> None:
         ranked = [f"{code} {number:,}" for code, number in file.reasons.most_common()]
         more = f" and {len(ranked) - _REASONS_SHOWN} more reasons" if len(ranked) > _REASONS_SHOWN else ""
         output.say(
-            f"    {output.count(file.lines, 'line')}, the first is {file.line_number:,};"
+            f"    {count(file.lines, 'line')}, the first is {file.line_number:,};"
             f" arrived {file.arrived_at:%Y-%m-%d %H:%M}; {', '.join(ranked[:_REASONS_SHOWN])}{more}"
         )
     if by != "reason" and len(counts.by_file) > _FILES_SHOWN:
@@ -277,12 +278,10 @@ def _show_replayed(done: Replayed, *, dry_run: bool) -> None:
     if not done.lines:
         output.say("Nothing to replay: no such line is quarantined.")
         return
-    verb, more = (
-        ("Would replay", ". Nothing was changed") if dry_run else ("Replayed", f" in {output.seconds(done.seconds)}")
-    )
-    output.say(f"{verb} {output.count(done.lines, 'line')} of {output.count(done.files, 'file')}{more}.")
+    verb, more = ("Would replay", ". Nothing was changed") if dry_run else ("Replayed", f" in {seconds(done.seconds)}")
+    output.say(f"{verb} {count(done.lines, 'line')} of {count(done.files, 'file')}{more}.")
     moved = "meet the contract now" if dry_run else "moved to events"
-    duplicates = "" if dry_run else f" + {output.count(done.duplicates, 'duplicate')}"
+    duplicates = "" if dry_run else f" + {count(done.duplicates, 'duplicate')}"
     output.say(
         f"  {done.lines:,} lines = {done.accepted:,} {moved}{duplicates} + {done.quarantined:,} still quarantined"
     )

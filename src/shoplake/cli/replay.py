@@ -10,6 +10,7 @@ import click
 from shoplake import settings
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
+from shoplake.text import count, size
 
 if TYPE_CHECKING:
     from shoplake.ingestion.pipeline import Run
@@ -116,8 +117,8 @@ def _show_plan(choice: Choice, todo: Plan, style: str) -> None:
         if rows:
             output.as_table(("batch", "source file", "bytes", ""), rows)
         output.say(
-            f"Would replay {output.count(todo.files, 'file')} ({output.size(todo.bytes)}) in"
-            f" {output.count(len(todo.batches), 'batch', 'batches')}. Nothing was changed."
+            f"Would replay {count(todo.files, 'file')} ({size(todo.bytes)}) in"
+            f" {count(len(todo.batches), 'batch', 'batches')}. Nothing was changed."
         )
 
 

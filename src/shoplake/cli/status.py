@@ -10,7 +10,7 @@ import click
 
 from shoplake import settings
 from shoplake.cli import options, output
-from shoplake.text import json_value
+from shoplake.text import count, json_value, size
 
 if TYPE_CHECKING:
     from shoplake.health.status import Status
@@ -89,20 +89,17 @@ def _show(state: Status) -> None:
     for failure in state.unreadable:
         output.say(f"Set aside: {failure['file']}: {failure['error']}")
     for gap in state.gaps[-_SHOWN_GAPS:]:
-        output.say(f"Gap: {json_value(gap.start)} to {json_value(gap.end)}, {output.count(gap.slots, 'slot')}")
+        output.say(f"Gap: {json_value(gap.start)} to {json_value(gap.end)}, {count(gap.slots, 'slot')}")
     if len(state.gaps) > _SHOWN_GAPS:
-        output.say(f"  and {output.count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}: see --format json")
+        output.say(f"  and {count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}: see --format json")
     output.as_table(
         ("table", "rows", "files", "size", "snapshots"),
-        [
-            (name, many, files, output.size(amount), snapshots)
-            for name, many, files, amount, snapshots in _tables(state)
-        ],
+        [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in _tables(state)],
     )
     total = state.ledger
     output.say(
-        f"Ledger: {output.count(total['files'], 'source file')}, {total['lines']:,} lines ="
-        f" {total['accepted']:,} accepted + {output.count(total['duplicates'], 'duplicate')}"
+        f"Ledger: {count(total['files'], 'source file')}, {total['lines']:,} lines ="
+        f" {total['accepted']:,} accepted + {count(total['duplicates'], 'duplicate')}"
         f" + {total['quarantined']:,} quarantined{output.erased(total['erased'])}"
     )
     if state.newest_event is not None:

@@ -10,6 +10,8 @@ import click
 from shoplake import settings
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
+from shoplake.settings import SHARE
+from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
     from shoplake.operations.verify import Report
@@ -33,7 +35,7 @@ _SHOWN = 20
 @click.option("--seed", type=int, help="What chooses that share.  [default: the lake's version]")
 @click.option(
     "--lines",
-    type=click.IntRange(0),
+    type=options.whole(0),
     default=1000,
     show_default=True,
     help="Judge so many lines of each raw object anew and look for them in the tables.",
@@ -93,17 +95,16 @@ def verify(  # noqa: PLR0917 - one parameter an option
 
 def _share(text: str) -> float:
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--sample {text!r} is no share", remedy="Give a number above 0 up to 1, or a percentage: 5%.")
-    return share
+        return SHARE.read(float(text.removesuffix("%")) / (100 if text.endswith("%") else 1))
+    except ValueError as error:
+        raise UsageError(
+            f"--sample must be {SHARE}, not {text!r}", remedy="Give a share such as 0.05, or a percentage: 5%."
+        ) from error
 
 
 def _show(report: Report) -> None:
     source = f" and its source {report.source}" if report.source else ""
-    output.say(f"Verified {report.lake}{source} (version {report.version}) in {output.seconds(report.seconds)}")
+    output.say(f"Verified {report.lake}{source} (version {report.version}) in {seconds(report.seconds)}")
     if report.share < 1:
         output.say(f"A random {report.share:.4g} of its hours, days and files was looked at (seed {report.seed}).")
     skipped = any(check.skipped for check in report.checks)
@@ -129,12 +130,12 @@ def _show(report: Report) -> None:
         hours, days = report.repaired["hours"], report.repaired["days"]
         if hours:
             output.say(
-                f"Rebuilt gold of {output.count(len(hours), 'hour')} ({hours[0]} to {hours[-1]}) and"
-                f" {output.count(len(days), 'day')}, then verified again."
+                f"Rebuilt gold of {count(len(hours), 'hour')} ({hours[0]} to {hours[-1]}) and"
+                f" {count(len(days), 'day')}, then verified again."
             )
         for left in report.repaired["left"]:
             output.say(f"Not rebuilt: {left['where']}: {left['why']}")
-    output.say("Everything agrees." if report.ok else f"{output.count(len(report.differences), 'difference')}.")
+    output.say("Everything agrees." if report.ok else f"{count(len(report.differences), 'difference')}.")
 
 
 def _differences(name: str, found: list[tuple[str, str]]) -> None:

@@ -46,10 +46,10 @@ def ingest(run: pipeline.Run, targets: Targets, *, watching: bool) -> RunReport:
     """
     if not targets.any:
         return pipeline.ingest(run)
-    return _Told(run, targets, watching=watching).ingest()
+    return _ReportedRun(run, targets, watching=watching).ingest()
 
 
-class _Told:
+class _ReportedRun:
     def __init__(self, run: pipeline.Run, targets: Targets, *, watching: bool) -> None:
         self._run, self._targets, self._watching = run, targets, watching
         self._report = RunReport()
@@ -68,11 +68,11 @@ class _Told:
             self._report = pipeline.ingest(replace(self._run, watchers=watchers))
         except BaseException as error:
             try:
-                self._tell(error)
+                self._report_to_targets(error)
             except ShoplakeError as unwritable:
                 self._run.watchers.note(str(unwritable))  # the run's own error says more
             raise
-        self._tell(None)
+        self._report_to_targets(None)
         return self._report
 
     def _on_planned(self, todo: Plan) -> None:
@@ -88,7 +88,7 @@ class _Told:
             self._events.committed(view)
         self._run.watchers.committed(report, view)
 
-    def _tell(self, error: BaseException | None) -> None:
+    def _report_to_targets(self, error: BaseException | None) -> None:
         idle = self._watching and not self._planned and error is None
         if self._events and not idle:
             self._events.end(self._report, error)

@@ -1,7 +1,12 @@
 """Where the command line finds its settings, and what it says about those that are missing or wrong."""
 
+import os
+
 import pytest
 
+import shoplake
+from shoplake.errors import UsageError
+from shoplake.settings import SETTINGS, Settings, load
 from tests.behaviour.cli.support import tells
 
 
@@ -52,3 +57,100 @@ def test_wrong_environment(call, monkeypatch):
     """A variable with a wrong value is a usage error that names it."""
     monkeypatch.setenv("SHOPLAKE_BATCH_BYTES", "lots")
     tells(call("query", "--lake", "x"), 2, "SHOPLAKE_BATCH_BYTES", "lots")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("BATCH_BYTES", "0", "a whole number from 1"),
+        ("BATCH_BYTES", "2.5", "a whole number from 1"),
+        ("BATCH_BYTES", "1e9", "a whole number from 1"),
+        ("THREADS", "-1", "a whole number from 0 to 1,024"),
+        ("THREADS", "9" * 400, "a whole number from 0 to 1,024"),
+        ("MAX_FUTURE_HOURS", "nan", "a number from 0"),
+        ("MAX_FUTURE_HOURS", "-1", "a number from 0"),
+        ("MAX_QUARANTINE_RATE", "7", "a number from 0 to 1"),
+        ("MAX_QUARANTINE_RATE", "nan", "a number from 0 to 1"),
+        ("FRESHNESS_MINUTES", "inf", "a number from 0"),
+        ("ENGINE", "flink", "duckdb or spark"),
+    ],
+)
+def test_out_of_range(call, monkeypatch, variable, value, wanted):
+    """A value that its setting does not take is a usage error that names the variable, the value and the range."""
+    monkeypatch.setenv(f"SHOPLAKE_{variable}", value)
+    tells(call("status", "--lake", "x"), 2, f"SHOPLAKE_{variable}", f"must be {wanted}", repr(value))
+
+
+@pytest.mark.parametrize("line", ["threads = 2.5", "threads = true", "lake = 5", "max_quarantine_rate = nan"])
+def test_wrong_type_in_the_file(call, line):
+    """TOML has types: a fraction, a truth value or a number where something else is meant is not rounded or guessed at."""
+    with open("shoplake.toml", "w") as file:  # noqa: PTH123 - the working directory is the point
+        file.write(line)
+    tells(call("status"), 2, "shoplake.toml", line.split()[0])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ingest", "--watch", "inf"),
+        ("ingest", "--watch", "nan"),
+        ("maintain", "--closed-after", "nan"),
+        ("maintain", "--closed-after", "1e300"),
+        ("maintain", "--older-than", "0.5"),
+        ("experiment", "x", "--cuped-days", "nan"),
+        ("experiment", "x", "--confidence", "nan"),
+        ("cost", "--run-seconds", "nan"),
+        ("cost", "--days", "-1"),
+        ("dashboard", "--port", "65536"),
+        ("quarantine", "show", "--limit", "0"),
+        ("verify", "--lines", "-1"),
+        ("generate", "--out", "x", "--files", "2.5"),
+    ],
+    ids=" ".join,
+)
+def test_option_out_of_range(call, words):
+    """A number that an option does not take, NaN and the infinities among them, is a usage error with the range."""
+    result = call(*words)
+    assert (result.code, result.out) == (2, "")
+    assert f"'{words[-2]}'" in result.err
+    assert "it must be a" in result.err
+    assert repr(words[-1]) in result.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ingest", "--source", "raw", "--max-quarantine-rate", "nan"),
+        ("ingest", "--source", "raw", "--max-quarantine-rate", "7"),
+        ("verify", "--sample", "nan"),
+        ("verify", "--sample", "0"),
+        ("verify", "--sample", "101%"),
+    ],
+    ids=" ".join,
+)
+def test_share_out_of_range(call, words):
+    """A share is a share."""
+    tells(call(*words, "--lake", "x"), 2, words[-2], "must be a number", repr(words[-1]))
+
+
+@pytest.mark.parametrize("variants", ["control=nan,blue=1", "control=inf,blue=1", "control=-1,blue=1", "control=x,b=1"])
+def test_weight_out_of_range(shop, call, variants):
+    """The weight of a variant is a number above 0."""
+    tells(call("experiment", "x", "--lake", shop / "lake", "--variants", variants), 2, "--variants", "a number above 0")
+
+
+def test_settings_are_checked_in_python(shop):
+    """Python's settings have the same names and ranges; a name that does not exist is refused, not ignored."""
+    with pytest.raises(UsageError, match="batch_bytes must be a whole number from 1"):
+        shoplake.ingest(shop / "raw", shop / "lake", batch_bytes=0)
+    with pytest.raises(UsageError, match="unknown setting: batchbytes"):
+        shoplake.ingest(shop / "raw", shop / "lake", batchbytes=10)
+    with pytest.raises(UsageError, match="max_future_hours must be a number"):
+        Settings(max_future_hours=float("nan"))
+
+
+def test_one_default(call):
+    """What nobody names has the declared default, however the settings are made; 0 threads are one per core."""
+    assert Settings() == load()
+    assert Settings().threads == os.cpu_count()
+    assert {setting.name for setting in SETTINGS} == vars(Settings()).keys()

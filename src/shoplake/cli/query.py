@@ -1,22 +1,74 @@
-"""``shoplake query``: runs statements over an opened lake and prints their rows."""
+"""``shoplake query``: the five questions, or statements of your own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import click
 
-from shoplake import api, queries
-from shoplake.cli import output
+from shoplake import api, queries, settings
+from shoplake.cli import options, output
 from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
-from shoplake.text import json_value
+from shoplake.text import json_value, size
 
 _Result = tuple[NamedQuery, list[str], list[tuple[Any, ...]]]
 
 
-def run(lake: str, which: str | None, sql: str | None, path: str | None, style: str) -> None:
+@click.command(
+    epilog=options.examples(
+        "shoplake query all --lake lake",
+        "shoplake query 1 --lake lake",
+        "shoplake query top_products --lake lake --format csv",
+        "shoplake query --lake lake --sql 'SELECT event_type, count(*) FROM events GROUP BY 1'",
+        "shoplake query --lake lake --file my.sql --format json",
+        "shoplake query all --engine athena --workgroup shoplake-alice",
+    )
+)
+@click.argument("which", required=False, metavar="[1-5|NAME|all]")
+@options.lake
+@click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
+@click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
+@click.option(
+    "--engine",
+    type=click.Choice(("duckdb", "athena")),
+    default="duckdb",
+    show_default=True,
+    help="Who computes: this machine, or Athena on the tables of the Glue Data Catalog.",
+)
+@click.option("--workgroup", metavar="NAME", help="Athena's workgroup.")
+@click.option("--database", metavar="NAME", help="The Glue database.  [default: that of the workgroup's stack]")
+@options.style
+def query(  # noqa: PLR0917 - one parameter an option
+    which: str | None,
+    lake: str | None,
+    sql: str | None,
+    path: str | None,
+    engine: str,
+    workgroup: str | None,
+    database: str | None,
+    style: str,
+) -> None:
+    """Answer the five questions, or your own.
+
+    \b
+    1 conversion_funnel      views, carts and purchases of each product
+    2 hourly_revenue         revenue of each hour
+    3 top_products           the ten most viewed products
+    4 category_performance   events of each category, day by day
+    5 user_activity          unique users and sessions of each day
+    """  # noqa: D301 - click wants the character itself
+    if engine == "athena":
+        if not workgroup:
+            raise UsageError("no workgroup is named", remedy="Give --workgroup shoplake-ID: the stack's output.")
+        _ask_athena(workgroup, database, which, sql, path, style)
+        return
+    chosen = settings.load({"lake": lake})
+    _ask(chosen.need_lake(), which, sql, path, style)
+
+
+def _ask(lake: str, which: str | None, sql: str | None, path: str | None, style: str) -> None:
     """Answer what was asked.
 
     Args:
@@ -26,6 +78,8 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
         path: A file of statements of the user's.
         style: table, json or csv.
     """
+    import duckdb
+
     asked = _asked(which, sql, path)
     results: list[_Result] = []
     with api.open(lake) as opened:
@@ -42,7 +96,7 @@ def run(lake: str, which: str | None, sql: str | None, path: str | None, style: 
     _show(results, style)
 
 
-def run_on_athena(
+def _ask_athena(
     workgroup: str, database: str | None, which: str | None, sql: str | None, path: str | None, style: str
 ) -> None:
     """Answer what was asked on Athena; what it scanned and costs goes to stderr.
@@ -64,7 +118,7 @@ def run_on_athena(
         results.append((question, answer.columns, answer.rows))
         scanned, dollars = scanned + answer.scanned, dollars + answer.dollars
     _show(results, style)
-    output.note(f"Athena scanned {output.size(scanned)}, USD {dollars:.5f}")
+    output.note(f"Athena scanned {size(scanned)}, USD {dollars:.5f}")
 
 
 def _show(results: list[_Result], style: str) -> None:
@@ -104,6 +158,8 @@ def _asked(which: str | None, sql: str | None, path: str | None) -> tuple[NamedQ
     named = queries.parse(text)
     if named:
         return named
+    import duckdb
+
     statements = [statement.query for statement in duckdb.extract_statements(text)]
     if not statements:
         raise UsageError(f"{path} has no statement", remedy="Write SELECTs into it, separated by semicolons.")

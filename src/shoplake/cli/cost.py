@@ -1,0 +1,89 @@
+"""``shoplake cost``: what a day of the stack costs."""
+
+from __future__ import annotations
+
+import click
+
+from shoplake.cli import options, output
+from shoplake.settings import Range
+
+
+@click.command(epilog=options.examples("shoplake cost", "shoplake cost --every 15 --queries 500 --format json"))
+@click.option(
+    "--every", type=options.whole(1, 1440), multiple=True, help="Minutes between runs; repeatable.  [5, 15, 60]"
+)
+@click.option(
+    "--run-seconds",
+    type=options.Within(Range(0, 1e6)),
+    default=60.0,
+    show_default=True,
+    help="Billed seconds of a Glue run without files.",
+)
+@click.option(
+    "--run-file-seconds",
+    type=options.Within(Range(0, 1e6)),
+    default=15.0,
+    show_default=True,
+    help="Billed seconds more for each file.",
+)
+@click.option("--dpus", type=options.whole(1, 1000), default=2, show_default=True, help="DPUs of the Glue job.")
+@click.option(
+    "--days", type=options.whole(0, 100_000), default=30, show_default=True, help="Days of events that the lake holds."
+)
+@click.option("--queries", type=options.whole(0), default=100, show_default=True, help="Queries on Athena a day.")
+@options.style
+def cost(  # noqa: PLR0917 - one parameter an option
+    every: tuple[int, ...],
+    run_seconds: float,
+    run_file_seconds: float,
+    dpus: int,
+    days: int,
+    queries: int,
+    style: str,
+) -> None:
+    """What a day of the stack costs, from measured sizes and listed prices.
+
+    How long Glue bills for a run is an assumption that only AWS can show: look at a run in the console and give what it says.
+    """
+    from shoplake.aws import costs
+
+    usage = costs.Usage(
+        run_seconds=run_seconds, run_file_seconds=run_file_seconds, dpus=dpus, lake_days=days, queries=queries
+    )
+    listed = costs.price_list()
+    bills = {minutes: costs.daily(minutes, usage) for minutes in every or costs.EVERY}
+    rows = [
+        (minutes, line.what, line.amount, line.unit, line.dollars) for minutes, bill in bills.items() for line in bill
+    ]
+    columns = ("every_minutes", "what", "amount", "unit", "usd_a_day")
+    if style == "json":
+        output.as_json(
+            {
+                "currency": listed["currency"],
+                "region": listed["region"],
+                "prices_checked": listed["checked"],
+                "days": [
+                    {
+                        "every_minutes": minutes,
+                        "usd_a_day": round(sum(line.dollars for line in bill), 4),
+                        "lines": [vars(line) for line in bill],
+                    }
+                    for minutes, bill in bills.items()
+                ],
+            }
+        )
+    elif style == "csv":
+        output.as_csv(columns, rows)
+    else:
+        for minutes, bill in bills.items():
+            total = sum(line.dollars for line in bill)
+            shown = [(line.what, f"{line.amount:,.1f}", line.unit, line.dollars) for line in bill]
+            output.as_table(
+                ("", "a day", "unit", "USD a day"),
+                [*shown, ("together", "", "", total)],
+                f"Glue every {minutes} minutes",
+            )
+        output.say(
+            f"Prices meant for {listed['region']}, looked up on {listed['checked']}, without free tiers. Not every source names"
+            " the region: see docs/aws.md."
+        )

@@ -1,0 +1,91 @@
+"""``shoplake ingest``: what is new in the source is taken in, once or again and again."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+
+import click
+
+from shoplake import settings
+from shoplake.cli import options, output
+from shoplake.settings import Range
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake ingest --source raw --lake lake",
+        "shoplake ingest --source raw --lake lake --dry-run",
+        "shoplake ingest --source raw --lake lake --watch 30",
+        "shoplake ingest --source raw --lake lake --format json",
+        "shoplake ingest --source raw --lake lake --engine spark --master 'local[4]'",
+        "shoplake ingest --source raw --lake lake --metrics /var/lib/node_exporter/shoplake.prom",
+    )
+)
+@options.source
+@options.lake
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option(
+    "--watch", type=options.Within(Range(0.1, 86_400)), metavar="SECONDS", help="Go on, looking for news this often."
+)
+@click.option(
+    "--max-quarantine-rate",
+    metavar="SHARE",
+    help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
+)
+@options.engine
+@options.master
+@click.option("--metrics", metavar="FILE", help="Replace FILE by the figures of this run, as OpenMetrics text.")
+@click.option("--metrics-json", metavar="FILE", help="Add a line of JSON for this run to FILE.")
+@click.option("--lineage", is_flag=True, help="Send OpenLineage events, where OPENLINEAGE_URL or openlineage.yml say.")
+@options.style
+def ingest(  # noqa: PLR0917 - one parameter an option
+    source: str | None,
+    lake: str | None,
+    dry_run: bool,
+    watch: float | None,
+    max_quarantine_rate: str | None,
+    engine: str | None,
+    master: str | None,
+    metrics: str | None,
+    metrics_json: str | None,
+    lineage: bool,
+    style: str,
+) -> None:
+    """Take in what is new in the source, exactly once.
+
+    A second run finds nothing new. A run that was killed is finished by the next one. Lines that break the contract go to
+    the quarantine table with their reasons; files that cannot be read whole are set aside until they are replaced.
+
+    Old months are taken in like anything else that is new: put their files into the source. To take files in again,
+    see shoplake replay.
+    """
+    from shoplake.engines import choose
+    from shoplake.health import reporting
+    from shoplake.ingestion import pipeline
+    from shoplake.lake.catalog import Lake
+    from shoplake.sources.open import open_source
+
+    given = {"source": source, "lake": lake, "engine": engine, "master": master}
+    chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
+    targets = reporting.Targets(metrics, metrics_json, lineage)
+    target = Lake(chosen.need_lake())
+    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
+    if dry_run:
+        output.plan(pipeline.preview(run), style)
+        return
+    while True:
+        with output.progress("ingesting", "lines", shown=style == "table") as (begin, advance):
+            watchers = pipeline.Watchers(
+                planned=lambda todo, begin=begin: begin(todo.bytes),  # type: ignore[misc]
+                progress=advance,
+                note=output.note,
+            )
+            done = reporting.ingest(replace(run, watchers=watchers), targets, watching=watch is not None)
+        if watch is None or done.batches or style != "table":
+            output.report(done, style)
+            sys.stdout.flush()
+        if watch is None:
+            return
+        time.sleep(watch)

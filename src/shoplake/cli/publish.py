@@ -1,0 +1,29 @@
+"""``shoplake publish``: Athena is shown a lake as it is now."""
+
+from __future__ import annotations
+
+import click
+
+from shoplake import settings
+from shoplake.cli import options, output
+
+
+@click.command(
+    epilog=options.examples(
+        "shoplake publish --lake s3://capstone-lake-alice-123456789012/lake --database shoplake_alice"
+    )
+)
+@options.lake
+@click.option("--database", required=True, metavar="NAME", help="The Glue database.")
+@options.region
+def publish(lake: str | None, database: str, region: str | None) -> None:
+    """Show a lake on S3 to Athena as it is now: move the tables' pointers in the Glue Data Catalog.
+
+    The Glue job does so after each batch. Do it after an ingest, a maintenance or an erasure of your own.
+    """
+    from shoplake.aws import clients, glue_catalog
+    from shoplake.lake.catalog import Lake
+
+    view = Lake(settings.load({"lake": lake}).need_lake()).need_view()
+    glue_catalog.publish(view, database, clients.client("glue", region))
+    output.say(f"The tables of {database} are at version {view.version:,} of the lake.")
