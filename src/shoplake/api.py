@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # what a call does not need, it does not wait for
     from shoplake.ingestion.report import RunReport
     from shoplake.lake.reader import OpenLake
     from shoplake.operations import maintain as maintenance
-    from shoplake.operations.verify import Report
+    from shoplake.operations.verify import VerifyReport
 
 
 def open(  # noqa: A001 - read as shoplake.open(lake)
@@ -56,7 +56,7 @@ def verify(
     sample: float = 1.0,
     repair: bool = False,
     threads: int | None = None,
-) -> Report:
+) -> VerifyReport:
     """Recount a lake from its raw objects and from every table, and compare all with the ledger.
 
     Args:
@@ -85,7 +85,9 @@ def verify(
         raise UsageError(f"sample={sample} is no share", remedy="Give a number above 0, and 1 for all.")
     cores = threads or os.cpu_count() or 1
     place = None if source is None else open_source(source)
-    request = operation.Request(Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair)
+    request = operation.VerifyRequest(
+        Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair
+    )
     return operation.verify(request)
 
 

@@ -12,7 +12,7 @@ from shoplake.cli import options, output
 from shoplake.errors import UsageError
 
 if TYPE_CHECKING:
-    from shoplake.operations.verify import Report
+    from shoplake.operations.verify import VerifyReport
 
 _SHOWN = 20
 
@@ -63,7 +63,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
     chosen = settings.load({"lake": lake, "source": source})
     with output.progress("verifying", "rows", shown=style == "table") as (begin, advance):
         report = operation.verify(
-            operation.Request(
+            operation.VerifyRequest(
                 Lake(chosen.need_lake()),
                 open_source(chosen.source) if chosen.source else None,
                 lambda: DuckDBEngine(chosen.threads),
@@ -101,7 +101,7 @@ def _share(text: str) -> float:
     return share
 
 
-def _show(report: Report) -> None:
+def _show(report: VerifyReport) -> None:
     source = f" and its source {report.source}" if report.source else ""
     output.say(f"Verified {report.lake}{source} (version {report.version}) in {output.seconds(report.seconds)}")
     if report.share < 1:
