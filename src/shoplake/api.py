@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what a call does not need, it does not wait for
     from shoplake.ingestion.plan import Plan
     from shoplake.ingestion.report import RunReport
     from shoplake.lake.reader import OpenLake
-    from shoplake.operations import maintain as maintenance
+    from shoplake.operations.maintain import MaintenanceReport
     from shoplake.operations.verify import VerifyReport
 
 
@@ -132,7 +132,7 @@ def ingest(source: str | Path, lake: str | Path, **settings: Any) -> RunReport:
     return pipeline.ingest(_run(source, lake, settings))
 
 
-def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> maintenance.Report:
+def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> MaintenanceReport:
     """Merge the files of closed hours, days and months, and remove what nothing needs; safe beside runs and readers.
 
     Args:
@@ -144,9 +144,9 @@ def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> main
     """
     from shoplake.operations import maintain as operation
 
-    request = operation.Request(Lake(lake))
+    request = operation.MaintenanceRequest(Lake(lake))
     if closed_after is not None:
-        request = operation.Request(Lake(lake), closed_after=closed_after)
+        request = operation.MaintenanceRequest(Lake(lake), closed_after=closed_after)
     return operation.maintain(request)
 
 

@@ -1,5 +1,5 @@
 """Erase a person from a lake and from its raw files."""
 
-from shoplake.operations.erase.run import Receipt, Request, erase, preview
+from shoplake.operations.erase.run import EraseReceipt, EraseRequest, erase, preview
 
-__all__ = ["Receipt", "Request", "erase", "preview"]
+__all__ = ["EraseReceipt", "EraseRequest", "erase", "preview"]

@@ -49,7 +49,7 @@ def _silent(*_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class EraseRequest:
     """Who is to be erased, and where.
 
     Attributes:
@@ -78,7 +78,7 @@ class Request:
 
 
 @dataclass
-class Receipt:
+class EraseReceipt:
     """What was done, or for a dry run: what would be. It does not name the person.
 
     Attributes:
@@ -127,7 +127,7 @@ class Receipt:
         return {name: json_value(value) for name, value in figures.items()}
 
 
-def preview(request: Request) -> Receipt:
+def preview(request: EraseRequest) -> EraseReceipt:
     """What :func:`erase` would do now; changes nothing.
 
     Raises:
@@ -142,7 +142,7 @@ def preview(request: Request) -> Receipt:
     return receipt
 
 
-def erase(request: Request) -> Receipt:
+def erase(request: EraseRequest) -> EraseReceipt:
     """Erase a person; doing it twice changes nothing more.
 
     Raises:
@@ -170,7 +170,7 @@ def erase(request: Request) -> Receipt:
     return receipt
 
 
-def _check(request: Request) -> None:
+def _check(request: EraseRequest) -> None:
     try:
         request.user.encode()
     except UnicodeEncodeError as error:
@@ -209,7 +209,7 @@ class _Found:
         return Counter(row["source_file"] for row in [*self.events, *self.quarantined])
 
 
-def _find(view: View, request: Request) -> _Found:
+def _find(view: View, request: EraseRequest) -> _Found:
     found = _Found(defaultdict(list), [], [])
     with ThreadPoolExecutor(request.settings.threads) as pool:
         for table, rows in ((EVENTS, found.events), (QUARANTINE, found.quarantined)):
@@ -250,7 +250,7 @@ def _raw(row: dict[str, Any]) -> bytes:
     return raw_bytes(row["raw"], row["encoding"]).removeprefix(BOM)
 
 
-def _erase_tables(request: Request) -> tuple[Receipt, _Found, set[str]]:
+def _erase_tables(request: EraseRequest) -> tuple[EraseReceipt, _Found, set[str]]:
     """Erase by one commit; also returns the files that the lake and its history named before."""
     for _ in range(MAX_TRIES):
         view = request.lake.view()
@@ -272,9 +272,9 @@ def _erase_tables(request: Request) -> tuple[Receipt, _Found, set[str]]:
     )
 
 
-def _receipt(request: Request, view: View, found: _Found, erased: Erased, *, dry_run: bool) -> Receipt:
+def _receipt(request: EraseRequest, view: View, found: _Found, erased: Erased, *, dry_run: bool) -> EraseReceipt:
     user_hash = erased.hash(request.user)
-    receipt = Receipt(
+    receipt = EraseReceipt(
         request.new_id(),
         request.now().replace(tzinfo=None),
         None if dry_run and not erased else user_hash,
@@ -296,7 +296,7 @@ def _receipt(request: Request, view: View, found: _Found, erased: Erased, *, dry
     return receipt
 
 
-def _commit(request: Request, view: View, found: _Found, erased: Erased, receipt: Receipt) -> None:
+def _commit(request: EraseRequest, view: View, found: _Found, erased: Erased, receipt: EraseReceipt) -> None:
     now = receipt.at
     with Commit(request.lake, view, now, {"shoplake.operation": ERASE, "shoplake.request": receipt.request}) as commit:
         for table in (EVENTS, QUARANTINE):
@@ -314,7 +314,7 @@ def _commit(request: Request, view: View, found: _Found, erased: Erased, receipt
         commit.publish()
 
 
-def _without(commit: Commit, table: Table, file: DataFile, request: Request) -> NewFile | None:
+def _without(commit: Commit, table: Table, file: DataFile, request: EraseRequest) -> NewFile | None:
     """A data file without the person's rows; None if there are no others."""
     rows = parquet.read_together(table, [request.lake.storage.read(file.path)])
     rest = rows.filter(pc.invert(_of(table, rows, request.user)))
@@ -391,7 +391,7 @@ def _spans_in(file: DataFile, storage: Storage) -> list[tuple[str, datetime, dat
 # ------------------------------------------------------------------------------------------------------------- raw files
 
 
-def _look_at_raw(request: Request, view: View, found: _Found, receipt: Receipt) -> None:
+def _look_at_raw(request: EraseRequest, view: View, found: _Found, receipt: EraseReceipt) -> None:
     """Find the raw files that hold the person; without a source, by what the tables say of them."""
     lines = found.lines
     if request.source is None:
@@ -407,7 +407,7 @@ def _look_at_raw(request: Request, view: View, found: _Found, receipt: Receipt) 
     receipt.raw += [RawFile(path, number, gone=True) for path, number in sorted(lines.items()) if path not in there]
 
 
-def _rewrite_raw(request: Request, receipt: Receipt) -> None:
+def _rewrite_raw(request: EraseRequest, receipt: EraseReceipt) -> None:
     """Rewrite the raw files that hold the person, and take them in again, which is no news.
 
     First the ledger says so: from then on the next batch, whoever's it is, does these files again, whether they were
@@ -427,7 +427,7 @@ def _rewrite_raw(request: Request, receipt: Receipt) -> None:
     _settle(request)
 
 
-def _announce(request: Request, versions: dict[str, str]) -> None:
+def _announce(request: EraseRequest, versions: dict[str, str]) -> None:
     """Mark files in the ledger as rewritten; those of which it has another version are news already."""
     for _ in range(MAX_TRIES):
         view = request.lake.view()
@@ -452,7 +452,7 @@ def _announce(request: Request, versions: dict[str, str]) -> None:
     )
 
 
-def _settle(request: Request) -> None:
+def _settle(request: EraseRequest) -> None:
     """Do the files again that the ledger says are to be done again, and no others."""
     assert request.source is not None  # noqa: S101 - as asked for
     settings = replace(request.settings, max_quarantine_rate=1.0)
