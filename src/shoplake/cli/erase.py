@@ -12,7 +12,7 @@ from shoplake.cli import options, output
 from shoplake.text import json_value
 
 if TYPE_CHECKING:
-    from shoplake.operations.erase.run import EraseReceipt
+    from shoplake.operations.erase import EraseReceipt
 
 _SHOWN = 20
 
