@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # what a call does not need, it does not wait for
     from shoplake.ingestion.plan import Plan
     from shoplake.ingestion.report import RunReport
     from shoplake.lake.reader import OpenLake
-    from shoplake.operations import maintain as maintenance
-    from shoplake.operations.verify import Report
+    from shoplake.operations.maintain import MaintenanceReport
+    from shoplake.operations.verify import VerifyReport
 
 
 def open(  # noqa: A001 - read as shoplake.open(lake)
@@ -56,7 +56,7 @@ def verify(
     sample: float = 1.0,
     repair: bool = False,
     threads: int | None = None,
-) -> Report:
+) -> VerifyReport:
     """Recount a lake from its raw objects and from every table, and compare all with the ledger.
 
     Args:
@@ -88,7 +88,9 @@ def verify(
         raise UsageError(f"sample must be {configuration.SHARE}, not {sample!r}", remedy="1 looks at all.") from error
     cores = threads or os.cpu_count() or 1
     place = None if source is None else open_source(source)
-    request = operation.Request(Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair)
+    request = operation.VerifyRequest(
+        Lake(lake), place, lambda: DuckDBEngine(cores), cores, share=sample, repair=repair
+    )
     return operation.verify(request)
 
 
@@ -133,7 +135,7 @@ def ingest(source: str | Path, lake: str | Path, **settings: Any) -> RunReport:
     return pipeline.ingest(_run(source, lake, settings))
 
 
-def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> maintenance.Report:
+def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> MaintenanceReport:
     """Merge the files of closed hours, days and months, and remove what nothing needs; safe beside runs and readers.
 
     Args:
@@ -146,9 +148,9 @@ def maintain(lake: str | Path, *, closed_after: timedelta | None = None) -> main
     from shoplake.lake.catalog import Lake
     from shoplake.operations import maintain as operation
 
-    request = operation.Request(Lake(lake))
+    request = operation.MaintenanceRequest(Lake(lake))
     if closed_after is not None:
-        request = operation.Request(Lake(lake), closed_after=closed_after)
+        request = operation.MaintenanceRequest(Lake(lake), closed_after=closed_after)
     return operation.maintain(request)
 
 

@@ -11,7 +11,7 @@ import shoplake
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
-from shoplake.operations.maintain.run import Request, maintain
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from shoplake.tables import BY_NAME
 from tests.support import (
     QUESTIONS,
@@ -247,7 +247,7 @@ def four_days(request, tmp_path_factory):
     ingest(folder / "raw", folder / "lake")
     if request.param == "maintained":
         later = dt.datetime.now(dt.UTC) + dt.timedelta(days=40)
-        maintain(Request(Lake(folder / "lake"), now=lambda: later))
+        maintain(MaintenanceRequest(Lake(folder / "lake"), now=lambda: later))
     return folder
 
 

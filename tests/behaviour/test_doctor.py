@@ -69,7 +69,7 @@ def test_an_empty_source_is_a_warning(tmp_path):
 def test_extras_that_are_missing(monkeypatch):
     """Each extra of pyproject.toml that a person may want is looked at; a missing one says how to get it."""
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    found = {one.what: one for one in doctor.examine({})}
+    found = {one.name: one for one in doctor.examine({})}
     for extra in doctor.EXTRAS:
         assert found[extra].remedy == f"pip install 'shoplake[{extra}]'"
 

@@ -35,11 +35,11 @@ def look(lake, source=None, after=timedelta(0), **settings):
 
 
 def verdicts(state):
-    return {check.check: check.verdict for check in state.checks}
+    return {check.name: check.verdict for check in state.checks}
 
 
 def of(state, name):
-    return next(check for check in state.checks if check.check == name)
+    return next(check for check in state.checks if check.name == name)
 
 
 # ---------------------------------------------------------------------------------------------------------- the verdicts
@@ -49,10 +49,10 @@ def of(state, name):
 def test_all_is_well(shop):
     """Of a fresh lake with nothing waiting, every check is ok and nothing is to be done."""
     state = look(shop[1], shop[0])
-    assert [check.check for check in state.checks] == CHECKS
+    assert [check.name for check in state.checks] == CHECKS
     assert set(verdicts(state).values()) == {"ok"}
     assert (state.verdict, state.failed) == ("ok", False)
-    assert all(check.sentence.endswith(".") and not check.remedy for check in state.checks)
+    assert all(check.detail.endswith(".") and not check.remedy for check in state.checks)
 
 
 def test_stale(shop):
@@ -61,7 +61,7 @@ def test_stale(shop):
     assert verdicts(look(lake, source, timedelta(minutes=9)))["fresh"] == "ok"
     late = look(lake, source, timedelta(minutes=11))
     assert (verdicts(late)["fresh"], late.verdict, late.failed, late.fresh) == ("failed", "failed", True, False)
-    assert "11 minutes ago" in of(late, "fresh").sentence
+    assert "11 minutes ago" in of(late, "fresh").detail
     assert "producer" in of(late, "fresh").remedy
     assert verdicts(look(lake, source, timedelta(minutes=11), freshness_minutes=12.0))["fresh"] == "ok"
     put(source, 4, events(5, first=80))
@@ -85,8 +85,8 @@ def test_not_whole(shop, monkeypatch):
     monkeypatch.setattr(TableSnapshot, "rows", shown)
     state = look(lake)
     assert (verdicts(state)["whole"], state.failed) == ("failed", True)
-    assert "events has 79 rows where the ledger counts 80" in of(state, "whole").sentence
-    assert "quarantine has" not in of(state, "whole").sentence
+    assert "events has 79 rows where the ledger counts 80" in of(state, "whole").detail
+    assert "quarantine has" not in of(state, "whole").detail
     assert "shoplake verify" in of(state, "whole").remedy
 
 
@@ -97,7 +97,7 @@ def test_unreadable_files(shop):
     ingest(source, lake)
     state = look(lake, source)
     assert (verdicts(state)["readable"], state.failed) == ("failed", True)
-    assert key(4) in of(state, "readable").sentence
+    assert key(4) in of(state, "readable").detail
     assert state.unreadable[0]["file"] == key(4)
     assert verdicts(look(lake, source, timedelta(hours=23)))["readable"] == "failed"
     assert verdicts(look(lake, source, timedelta(hours=25)))["readable"] == "warning"
@@ -116,7 +116,7 @@ def test_waiting(shop):
     assert (verdicts(state)["waiting"], state.failed) == ("warning", False)
     amount = sum((source / key(slot)).stat().st_size for slot in (3, 4))
     assert state.waiting == {"files": 2, "bytes": amount}
-    assert of(state, "waiting").sentence == f"Waiting: 2 files ({amount} B)."
+    assert of(state, "waiting").detail == f"Waiting: 2 files ({amount} B)."
     assert verdicts(look(lake))["waiting"] == "unknown"
     assert look(lake).verdict == "ok"
 
@@ -134,11 +134,11 @@ def test_files_to_be_done_again(shop, monkeypatch):
         ingest(source, lake)
     state = look(lake, source)
     assert state.reopened == 2
-    assert "2 of them to be done again" in of(state, "waiting").sentence
+    assert "2 of them to be done again" in of(state, "waiting").detail
     assert verdicts(look(lake))["waiting"] == "warning"
     for name in ("events/a.jsonl.gz", key(4)):
         (source / name).unlink()
-    assert "no longer in the source" in of(look(lake, source), "waiting").sentence
+    assert "no longer in the source" in of(look(lake, source), "waiting").detail
 
 
 def test_quarantine_of_recent_files(tmp_path):
@@ -147,7 +147,7 @@ def test_quarantine_of_recent_files(tmp_path):
     put(source, 0, [*events(95), *[b"broken"] * 5])
     ingest(source, lake)
     assert verdicts(look(lake))["quarantine"] == "ok"
-    assert "5 of 100 lines" in of(look(lake), "quarantine").sentence
+    assert "5 of 100 lines" in of(look(lake), "quarantine").detail
     put(source, 1, [*events(19, first=100), *[b"broken"] * 2])
     ingest(source, lake)
     assert verdicts(look(lake))["quarantine"] == "warning"
@@ -168,7 +168,7 @@ def test_old_files_do_not_count_as_recent(tmp_path):
     put(source, 1, events(10, first=100))
     ingest(source, lake)
     assert verdicts(look(lake))["quarantine"] == "ok"
-    assert "0 of 10 lines" in of(look(lake), "quarantine").sentence
+    assert "0 of 10 lines" in of(look(lake), "quarantine").detail
 
 
 # ------------------------------------------------------------------------------------------------------------------ gaps
@@ -194,7 +194,7 @@ def test_gaps_of_the_ledger_and_of_the_source(shop):
     state = look(lake)
     assert ranges(state) == [span(4, 3), span(8, 12)]
     assert (state.gap_slots, verdicts(state)["gaps"], state.failed) == (15, "warning", False)
-    assert "15 five-minute slots without a file in 2 gaps" in of(state, "gaps").sentence
+    assert "15 five-minute slots without a file in 2 gaps" in of(state, "gaps").detail
     put(source, 5, events(5, first=100))
     put(source, 23, events(5, first=110))
     assert ranges(look(lake)) == [span(4, 3), span(8, 12)]

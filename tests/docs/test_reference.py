@@ -40,7 +40,7 @@ def test_page_of_verify_lists_what_it_finds() -> None:
 
     page = (ROOT / "docs/verify.md").read_text("utf-8")
     code = "".join(path.read_text("utf-8") for path in ROOT.glob("src/shoplake/operations/verify/*.py"))
-    found = set(re.findall(r'(?:Check|Note|differs|_note)\(\s*"(\w+)"', code))
+    found = set(re.findall(r'(?:Audit|Note|differs|_note)\(\s*"(\w+)"', code))
     assert {"files", "orphans", "gold", "raw_gone", "waiting"} <= found
     assert {name for name in found if f"`{name}`" not in page} == set()
 

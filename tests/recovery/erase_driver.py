@@ -53,5 +53,7 @@ if __name__ == "__main__":
     die_at(step)
     settings = Settings(threads=2)
     erase.erase(
-        erase.Request(user, Lake(lake), LocalSource(source), lambda: DuckDBEngine(settings.threads), settings, raw=True)
+        erase.EraseRequest(
+            user, Lake(lake), LocalSource(source), lambda: DuckDBEngine(settings.threads), settings, raw=True
+        )
     )

@@ -9,12 +9,12 @@ import sys
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
-from shoplake.operations.quarantine.held import Choice
-from shoplake.operations.quarantine.replay import Run, replay
+from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.replay import QuarantineReplay, replay
 from shoplake.settings import Settings
 from tests.recovery.driver import kill_at
 
 if __name__ == "__main__":
     lake, point, hours = sys.argv[1:]
     kill_at(point)
-    replay(Run(Lake(lake), lambda: DuckDBEngine(2), Settings(max_future_hours=float(hours))), Choice())
+    replay(QuarantineReplay(Lake(lake), lambda: DuckDBEngine(2), Settings(max_future_hours=float(hours))), LineFilter())

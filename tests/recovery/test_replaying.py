@@ -9,8 +9,8 @@ import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
-from shoplake.operations.quarantine.held import Choice
-from shoplake.operations.quarantine.replay import Run, replay
+from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.replay import QuarantineReplay, replay
 from shoplake.settings import Settings
 from tests.support import answers, command, dump, event, events, ingest, key, oracle, put, snapshots
 
@@ -63,12 +63,12 @@ def truth(tmp_path_factory):
 
 def recovered(lake, truth):
     """The next replay brings the tables to the truth, the one after it finds nothing to do."""
-    run = Run(Lake(lake), lambda: DuckDBEngine(2), Settings(max_future_hours=HOURS))
-    replay(run, Choice())
+    run = QuarantineReplay(Lake(lake), lambda: DuckDBEngine(2), Settings(max_future_hours=HOURS))
+    replay(run, LineFilter())
     assert dump(lake) == truth
     assert answers(lake) == oracle(lake)
     before = snapshots(lake)
-    assert replay(run, Choice()).batches == 0
+    assert replay(run, LineFilter()).batches == 0
     assert snapshots(lake) == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shoplake.lake.catalog import Lake
-from shoplake.operations.maintain.run import Request, maintain
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.spark.test_parity import tables
 from tests.support import answers, data_files, events, ingest, oracle, put
 
@@ -40,7 +40,7 @@ def test_second_attempts(session, tmp_path):
     for path in orphans:
         old = (datetime.now(UTC) - timedelta(days=2)).timestamp()
         os.utime(path, (old, old))
-    report = maintain(Request(Lake(lake), closed_after=timedelta(days=10000)))
+    report = maintain(MaintenanceRequest(Lake(lake), closed_after=timedelta(days=10000)))
     assert {file.location for file in report.removed} == orphans
     assert tables(lake) == tables(tmp_path / "duckdb")
     assert answers(lake) == oracle(lake)

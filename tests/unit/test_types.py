@@ -7,7 +7,7 @@ from datetime import date, datetime
 import duckdb
 import pyarrow as pa
 import pytest
-from pyiceberg.conversions import from_bytes, to_bytes
+from pyiceberg.conversions import to_bytes
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.types import DateType, StringType, TimestampType

@@ -32,7 +32,7 @@ from shoplake.settings import Range
 )
 @click.option("--queries", type=options.whole(0), default=100, show_default=True, help="Queries on Athena a day.")
 @options.style
-def cost(  # noqa: PLR0917 - one parameter an option
+def cost(
     every: tuple[int, ...],
     run_seconds: float,
     run_file_seconds: float,

@@ -20,16 +20,18 @@ from shoplake.cli import options, output
 def doctor(lake: str | None, source: str | None, style: str) -> None:
     """Say what is installed, what can be reached and what is configured wrongly; exit with 1 if something stands in the way."""
     from shoplake.health import doctor as examination
+    from shoplake.health.verdicts import Verdict, worst
 
-    found = examination.examine({"lake": lake, "source": source})
+    checks = examination.examine({"lake": lake, "source": source})
     if style == "json":
-        output.as_json([vars(one) for one in found])
+        output.as_json(examination.as_json(checks))
     elif style == "csv":
-        output.as_csv(("what", "verdict", "says", "remedy"), [tuple(vars(one).values()) for one in found])
+        rows = [(check.name, check.verdict, check.detail, check.remedy) for check in checks]
+        output.as_csv(("what", "verdict", "says", "remedy"), rows)
     else:
-        for one in found:
-            output.say(f"{one.verdict:<8} {one.what:<12} {one.says}")
-            if one.remedy:
-                output.say(f"{'':>21} -> {one.remedy}")
-    if examination.failed(found):
+        for check in checks:
+            output.say(f"{check.verdict:<8} {check.name:<12} {check.detail}")
+            if check.remedy:
+                output.say(f"{'':>21} -> {check.remedy}")
+    if worst(checks) == Verdict.FAILED:
         sys.exit(1)

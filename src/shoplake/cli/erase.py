@@ -12,7 +12,7 @@ from shoplake.cli import options, output
 from shoplake.text import count, json_value, size
 
 if TYPE_CHECKING:
-    from shoplake.operations.erase.run import Receipt
+    from shoplake.operations.erase import EraseReceipt
 
 _SHOWN = 20
 
@@ -59,7 +59,7 @@ def erase(user: str, lake: str | None, source: str | None, raw: bool, dry_run: b
         what = "from the lake, its history and the raw files" if raw else "from the lake and its history"
         click.confirm(f"Erase {user!r} {what}? This cannot be undone.", abort=True, err=True)
     with output.progress("looking through raw files", "lines", shown=style == "table") as (_, advance):
-        request = operation.Request(
+        request = operation.EraseRequest(
             user,
             Lake(chosen.need_lake()),
             open_source(chosen.source) if chosen.source else None,
@@ -78,7 +78,7 @@ def erase(user: str, lake: str | None, source: str | None, raw: bool, dry_run: b
         sys.exit(1)
 
 
-def _show(receipt: Receipt) -> None:
+def _show(receipt: EraseReceipt) -> None:
     output.say(f"Request {receipt.request} of {json_value(receipt.at)}, lake {receipt.lake}")
     output.say(f"Person  {receipt.user_hash or '-'}{', erased before' if receipt.repeated else ''}")
     done = "Would be removed" if receipt.dry_run else "Removed"
@@ -98,7 +98,7 @@ def _show(receipt: Receipt) -> None:
         output.say("Nothing was changed.")
 
 
-def _show_raw(receipt: Receipt) -> None:
+def _show_raw(receipt: EraseReceipt) -> None:
     if not receipt.raw:
         if receipt.source:
             output.say("No raw file holds the person.")

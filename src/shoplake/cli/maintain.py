@@ -15,7 +15,7 @@ from shoplake.settings import Range
 from shoplake.text import count, size
 
 if TYPE_CHECKING:
-    from shoplake.operations.maintain.run import Report
+    from shoplake.operations.maintain.run import MaintenanceReport
 
 
 def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any], Any]:
@@ -46,7 +46,7 @@ def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: f
     from shoplake.operations import maintain as operation
 
     chosen = settings.load({"lake": lake})
-    request = operation.Request(
+    request = operation.MaintenanceRequest(
         Lake(chosen.need_lake()), timedelta(hours=closed_after), timedelta(hours=older_than), note=output.note
     )
     if dry_run:
@@ -57,7 +57,7 @@ def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: f
     _show(done, style)
 
 
-def _show(done: Report, style: str) -> None:
+def _show(done: MaintenanceReport, style: str) -> None:
     if style == "json":
         output.as_json(done.as_json())
         return

@@ -16,7 +16,7 @@ from shoplake.text import count, seconds
 if TYPE_CHECKING:
     from shoplake.lake.snapshots import View
     from shoplake.operations.quarantine.held import Counts, Line
-    from shoplake.operations.quarantine.replay import Replayed
+    from shoplake.operations.quarantine.replay import QuarantineReplayReport
 
 _FILES_SHOWN = 20
 _REASONS_SHOWN = 5
@@ -91,7 +91,7 @@ def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: in
 
     from shoplake.operations.quarantine import held
 
-    view, choice = _view(lake), held.Choice(reason, files)
+    view, choice = _view(lake), held.LineFilter(reason, files)
     held.check(view, choice)
     total = sum(held.files_of(view, choice).values())
     lines = list(islice(held.lines(view, choice), limit))
@@ -131,12 +131,12 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake.catalog import Lake
     from shoplake.operations.quarantine import replay as operation
-    from shoplake.operations.quarantine.held import Choice
+    from shoplake.operations.quarantine.held import LineFilter
 
     chosen = settings.load({"lake": lake})
-    choice = Choice(reason, files)
+    choice = LineFilter(reason, files)
     with output.progress("judging", "lines", shown=style == "table") as (begin, advance):
-        run = operation.Run(
+        run = operation.QuarantineReplay(
             Lake(chosen.need_lake()),
             lambda: DuckDBEngine(chosen.threads),
             chosen,
@@ -179,12 +179,12 @@ def export(
     it in.
     """
     from shoplake.operations.quarantine import export as operation
-    from shoplake.operations.quarantine.held import Choice
+    from shoplake.operations.quarantine.held import LineFilter
 
     target = Path(out)
     if target.is_dir():
         target /= "quarantine.raw.jsonl" if raw else "quarantine.jsonl"
-    number = operation.export(_view(lake), Choice(reason, files), target, raw=raw, force=force)
+    number = operation.export(_view(lake), LineFilter(reason, files), target, raw=raw, force=force)
     written = str(target) if number else None
     if style == "json":
         _as_json({"lines": number, "file": written})
@@ -274,7 +274,7 @@ def _show_lines(lines: list[Line], total: int) -> None:
         output.say("No such line is quarantined.")
 
 
-def _show_replayed(done: Replayed, *, dry_run: bool) -> None:
+def _show_replayed(done: QuarantineReplayReport, *, dry_run: bool) -> None:
     if not done.lines:
         output.say("Nothing to replay: no such line is quarantined.")
         return

@@ -83,7 +83,7 @@ def _tables(state: Status) -> list[tuple[str, int, int, int, int]]:
 def _show(state: Status) -> None:
     output.say(f"Lake {state.lake}: {state.verdict}")
     for check in state.checks:
-        output.say(f"  {check.verdict:<8} {check.check:<11} {check.sentence}")
+        output.say(f"  {check.verdict:<8} {check.name:<11} {check.detail}")
         if check.remedy:
             output.say(f"{'':>23}-> {check.remedy}")
     for failure in state.unreadable:

@@ -14,7 +14,7 @@ from shoplake.settings import SHARE
 from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
-    from shoplake.operations.verify import Report
+    from shoplake.operations.verify import VerifyReport
 
 _SHOWN = 20
 
@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
     chosen = settings.load({"lake": lake, "source": source})
     with output.progress("verifying", "rows", shown=style == "table") as (begin, advance):
         report = operation.verify(
-            operation.Request(
+            operation.VerifyRequest(
                 Lake(chosen.need_lake()),
                 open_source(chosen.source) if chosen.source else None,
                 lambda: DuckDBEngine(chosen.threads),
@@ -102,7 +102,7 @@ def _share(text: str) -> float:
         ) from error
 
 
-def _show(report: Report) -> None:
+def _show(report: VerifyReport) -> None:
     source = f" and its source {report.source}" if report.source else ""
     output.say(f"Verified {report.lake}{source} (version {report.version}) in {seconds(report.seconds)}")
     if report.share < 1:

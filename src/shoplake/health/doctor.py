@@ -7,20 +7,15 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from shoplake import settings
 from shoplake import text as words
 from shoplake.errors import ShoplakeError
+from shoplake.health.verdicts import Check, Verdict
 from shoplake.settings import SETTINGS, Settings
-
-OK = "ok"
-WARNING = "warning"
-FAILED = "failed"
-ABSENT = "-"
 
 # What each extra is for, and the modules that it brings.
 EXTRAS = {
@@ -35,48 +30,31 @@ EXTRAS = {
 _LOW_DISK = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        what: What it is.
-        verdict: ok, warning, failed, or - for something that is optional and not there.
-        says: What was found.
-        remedy: What to do, where something is to be done.
-    """
-
-    what: str
-    verdict: str
-    says: str
-    remedy: str = ""
-
-
-def examine(overrides: Mapping[str, str | None], environment: Mapping[str, str] = os.environ) -> list[Finding]:
+def examine(overrides: Mapping[str, str | None], environment: Mapping[str, str] = os.environ) -> list[Check]:
     """Look at everything.
 
     Args:
         overrides: ``lake`` and ``source`` as the command line names them, None where it does not.
         environment: The environment variables.
     """
-    found = [*_installed(), *_variables(environment)]
+    checks = [*_installed(), *_variables(environment)]
     try:
         chosen = settings.load(dict(overrides))
     except ShoplakeError as error:
-        return [*found, Finding("settings", FAILED, str(error), error.remedy)]
-    return [*found, _settings(chosen), *_source(chosen), *_lake(chosen)]
+        return [*checks, Check("settings", Verdict.FAILED, str(error), error.remedy)]
+    return [*checks, _settings(chosen), *_source(chosen), *_lake(chosen)]
 
 
-def _installed() -> Iterator[Finding]:
-    yield Finding("shoplake", OK, f"{importlib.metadata.version('shoplake')} at {Path(__file__).parent}")
-    yield Finding("python", OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+def _installed() -> Iterator[Check]:
+    yield Check("shoplake", Verdict.OK, f"{importlib.metadata.version('shoplake')} at {Path(__file__).parent}")
+    yield Check("python", Verdict.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("duckdb", "pyarrow"))
-    yield Finding("engine", OK, ", ".join(versions))
+    yield Check("engine", Verdict.OK, ", ".join(versions))
     for extra, (purpose, modules) in EXTRAS.items():
         if all(_there(module) for module in modules):
-            yield Finding(extra, OK, f"installed: {purpose}")
+            yield Check(extra, Verdict.OK, f"installed: {purpose}")
         else:
-            yield Finding(extra, ABSENT, f"not installed: {purpose}", f"pip install 'shoplake[{extra}]'")
+            yield Check(extra, Verdict.ABSENT, f"not installed: {purpose}", f"pip install 'shoplake[{extra}]'")
 
 
 def _there(module: str) -> bool:
@@ -86,70 +64,76 @@ def _there(module: str) -> bool:
         return False
 
 
-def _variables(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
     known = [setting.variable for setting in SETTINGS]
     for name in sorted(environment):
         if name.startswith("SHOPLAKE_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)
             meant = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
-            yield Finding(name, WARNING, "is set, and nothing reads it", meant)
+            yield Check(name, Verdict.WARNING, "is set, and nothing reads it", meant)
 
 
-def _settings(chosen: Settings) -> Finding:
+def _settings(chosen: Settings) -> Check:
     path = Path.cwd() / settings.CONFIG_FILE
     file = str(path) if path.is_file() else f"no {settings.CONFIG_FILE} in {Path.cwd()}"
-    return Finding("settings", OK, f"{file}; {words.count(chosen.threads, 'thread')} of {os.cpu_count()} cores")
+    return Check("settings", Verdict.OK, f"{file}; {words.count(chosen.threads, 'thread')} of {os.cpu_count()} cores")
 
 
-def _source(chosen: Settings) -> Iterator[Finding]:
+def _source(chosen: Settings) -> Iterator[Check]:
     from shoplake.sources.open import open_source
 
     if not chosen.source:
-        yield Finding("source", ABSENT, "none is named", "Give --source DIR, or set SHOPLAKE_SOURCE.")
+        yield Check("source", Verdict.ABSENT, "none is named", "Give --source DIR, or set SHOPLAKE_SOURCE.")
         return
     try:
         source = open_source(chosen.source)
         files = source.list()
     except ShoplakeError as error:
-        yield Finding("source", FAILED, str(error), error.remedy)
+        yield Check("source", Verdict.FAILED, str(error), error.remedy)
         return
     size = words.size(sum(file.bytes for file in files))
     if files:
-        yield Finding("source", OK, f"{source.name}: {words.count(len(files), 'file')}, {size}; last: {files[-1].path}")
+        yield Check(
+            "source", Verdict.OK, f"{source.name}: {words.count(len(files), 'file')}, {size}; last: {files[-1].path}"
+        )
     else:
-        yield Finding("source", WARNING, f"{source.name} holds no .jsonl.gz file", "Is it the right place?")
+        yield Check("source", Verdict.WARNING, f"{source.name} holds no .jsonl.gz file", "Is it the right place?")
 
 
-def _lake(chosen: Settings) -> Iterator[Finding]:
+def _lake(chosen: Settings) -> Iterator[Check]:
     from shoplake.lake.catalog import Lake
 
     if not chosen.lake:
-        yield Finding("lake", ABSENT, "none is named", "Give --lake DIR, or set SHOPLAKE_LAKE.")
+        yield Check("lake", Verdict.ABSENT, "none is named", "Give --lake DIR, or set SHOPLAKE_LAKE.")
         return
     try:
         lake = Lake(chosen.lake)
         view = lake.view()
     except ShoplakeError as error:
-        yield Finding("lake", FAILED, str(error), error.remedy)
+        yield Check("lake", Verdict.FAILED, str(error), error.remedy)
         return
     if view.catalog is None:
-        yield Finding("lake", OK, f"{lake.root}: nothing there yet; the first ingest makes it")
+        yield Check("lake", Verdict.OK, f"{lake.root}: nothing there yet; the first ingest makes it")
     else:
         rows = words.count(view["events"].rows, "event")
-        yield Finding("lake", OK, f"{lake.root}: version {view.version}, {rows}")
+        yield Check("lake", Verdict.OK, f"{lake.root}: version {view.version}, {rows}")
     if "://" not in lake.root:
         yield from _folder(Path(lake.root))
 
 
-def _folder(folder: Path) -> Iterator[Finding]:
+def _folder(folder: Path) -> Iterator[Check]:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("permission", FAILED, f"{there} cannot be written to", "Ingesting needs it; reading does not.")
+        yield Check(
+            "permission", Verdict.FAILED, f"{there} cannot be written to", "Ingesting needs it; reading does not."
+        )
     free = shutil.disk_usage(there).free
     said = f"{words.size(free)} free at {there}"
-    yield Finding("disk", OK, said) if free >= _LOW_DISK else Finding("disk", WARNING, said, "Make room.")
+    yield Check("disk", Verdict.OK, said) if free >= _LOW_DISK else Check("disk", Verdict.WARNING, said, "Make room.")
 
 
-def failed(found: list[Finding]) -> bool:
-    """Whether anything stands in the way."""
-    return any(one.verdict == FAILED for one in found)
+def as_json(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """The checks as the fixed JSON interface names them."""
+    return [
+        {"what": check.name, "verdict": check.verdict, "says": check.detail, "remedy": check.remedy} for check in checks
+    ]

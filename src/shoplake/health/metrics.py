@@ -15,13 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shoplake.errors import FatalError
-from shoplake.health import checks
 from shoplake.health.status import Status
+from shoplake.health.verdicts import Verdict
 from shoplake.ingestion.report import RunReport
 from shoplake.storage.atomic import replacing
 from shoplake.text import json_value
-
-CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -141,16 +139,16 @@ def of_status(state: Status) -> list[Gauge]:
             "1 if the check of this name is ok, 0 on a warning or a failure; absent where nobody can tell.",
             "check",
             {
-                check.check: int(check.verdict == checks.OK)
+                check.name: int(check.verdict == Verdict.OK)
                 for check in state.checks
-                if check.verdict != checks.UNKNOWN
+                if check.verdict != Verdict.UNKNOWN
             },
         ),
         many(
             "check_failed",
             "1 if the check of this name failed: what makes status --check exit with 1.",
             "check",
-            {check.check: int(check.verdict == checks.FAILED) for check in state.checks},
+            {check.name: int(check.verdict == Verdict.FAILED) for check in state.checks},
         ),
         one("newest_arrival_timestamp_seconds", "When the newest file was ingested, in Unix time.",
             _unix(state.newest_arrival), "seconds"),

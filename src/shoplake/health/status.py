@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.health import checks
-from shoplake.health.checks import Check
+from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger
@@ -72,7 +72,7 @@ class Status:
     """
 
     lake: str
-    verdict: str
+    verdict: Verdict
     checks: list[Check]
     tables: dict[str, dict[str, int]]
     ledger: dict[str, int]
@@ -90,7 +90,7 @@ class Status:
     @property
     def failed(self) -> bool:
         """Whether a check failed: what a monitor wakes somebody up for."""
-        return self.verdict == checks.FAILED
+        return self.verdict == Verdict.FAILED
 
     @property
     def gap_slots(self) -> int:
@@ -102,7 +102,10 @@ class Status:
         ranges = [{"from": gap.start, "to": gap.end, "slots": gap.slots} for gap in self.gaps]
         plain = {
             **vars(self),
-            "checks": [vars(check) for check in self.checks],
+            "checks": [
+                {"check": check.name, "verdict": check.verdict, "sentence": check.detail, "remedy": check.remedy}
+                for check in self.checks
+            ],
             "gaps": {"slots": self.gap_slots, "ranges": ranges},
             "batches": [vars(batch) for batch in self.batches],
         }
@@ -124,14 +127,12 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     todo = _todo(listing, entries, settings) if source else None
     gaps = slots.gaps([*entries, *(file.path for file in listing)])
     rows = list(entries.values())
-    verdicts = checks.all_of(
-        checks.Findings(rows, view, todo, gaps, settings, now.astimezone(UTC).replace(tzinfo=None))
-    )
+    verdicts = checks.all_of(checks.Facts(rows, view, todo, gaps, settings, now.astimezone(UTC).replace(tzinfo=None)))
     arrival = max((entry.arrived_at for entry in rows), default=None)
     age = (now.astimezone(UTC).replace(tzinfo=None) - arrival).total_seconds() if arrival else None
     return Status(
         lake=lake.root,
-        verdict=checks.worst(verdicts),
+        verdict=worst(verdicts),
         checks=verdicts,
         tables=_tables(view),
         ledger=_totals(rows),

@@ -8,7 +8,7 @@ from pathlib import Path
 import shoplake
 from shoplake.lake.catalog import Lake
 from shoplake.operations.maintain import compact as merging
-from shoplake.operations.maintain.run import Request, maintain
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.support import START, accepted, answers, data_files, dump, event, five_answers, ingest, judge_files, oracle
 
 LATER = datetime.now(UTC) + timedelta(days=40)
@@ -18,7 +18,7 @@ NEXT_DAY = 12 * 24
 
 def tidy(lake, now=LATER, **options):
     """Maintain the lake forty days from now, when every hour, day and month of it is closed."""
-    return maintain(Request(Lake(str(lake)), now=lambda: now, **options))
+    return maintain(MaintenanceRequest(Lake(str(lake)), now=lambda: now, **options))
 
 
 def at(slot, number, event_type="page_view", **changes):

@@ -11,7 +11,7 @@ from shoplake.errors import TransientError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.operations.maintain import vacuum as sweep
-from shoplake.operations.maintain.run import Request, maintain
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.behaviour.maintain.support import LATER, NEXT_DAY, at, between, hours, right, some, stored, tidy
 from tests.support import ingest, put
 
@@ -89,7 +89,7 @@ def test_slow_merge(shop, monkeypatch):
     times = iter(LATER + number * timedelta(minutes=31) for number in range(1000))
     before = stored(shop / "lake")
     with pytest.raises(TransientError, match="still something to merge"):
-        maintain(Request(Lake(shop / "lake"), now=lambda: next(times)))
+        maintain(MaintenanceRequest(Lake(shop / "lake"), now=lambda: next(times)))
     assert stored(shop / "lake") == before
 
 

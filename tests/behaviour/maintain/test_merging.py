@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import shoplake
 from shoplake.lake.catalog import Lake
 from shoplake.operations import replay
-from shoplake.operations.maintain.run import Request, maintain, preview
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain, preview
 from tests.behaviour.maintain.support import DAY, LATER, at, hours, put_orphan, right, some, stored, tidy
 from tests.support import (
     START,
@@ -71,11 +71,11 @@ def test_what_is_open_stays(shop):
     """The files of an hour, a day or a month that may still get others are left alone, up to two hours after its end."""
     lake = shop / "lake"
     now = START + DAY + timedelta(hours=2, minutes=59)
-    report = maintain(Request(Lake(lake), now=lambda: now))
+    report = maintain(MaintenanceRequest(Lake(lake), now=lambda: now))
     assert hours(lake) == [1, 1, 2]
     assert report.merged.keys() == {"events", "product_hourly", "user_hourly", "session_hourly"}
     assert report.merged["user_hourly"].partitions == ["event_hour_day=2025-11-18"]
-    later = maintain(Request(Lake(lake), now=lambda: now + timedelta(minutes=1)))
+    later = maintain(MaintenanceRequest(Lake(lake), now=lambda: now + timedelta(minutes=1)))
     assert hours(lake) == [1, 1, 1]
     assert later.merged.keys() == {"events"}
 
@@ -102,7 +102,7 @@ def test_dry_run_tells_and_changes_nothing(shop):
     lake = shop / "lake"
     put_orphan(lake)
     state = snapshots(lake), stored(lake)
-    would = preview(Request(Lake(lake), now=lambda: LATER)).as_json()
+    would = preview(MaintenanceRequest(Lake(lake), now=lambda: LATER)).as_json()
     assert (snapshots(lake), stored(lake)) == state
     done = tidy(lake).as_json()
     for report in (would, done):

@@ -11,7 +11,7 @@ from shoplake.lake import commits
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.operations.maintain import vacuum as sweep
-from shoplake.operations.maintain.run import Request, maintain
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.behaviour.maintain.support import DAY, LATER, between, hours, named, put_orphan, right, some, stored, tidy
 from tests.support import START, data_files, dump, ingest, put
 
@@ -22,10 +22,10 @@ def test_orphans_go_after_a_while(shop):
     old, young = put_orphan(lake), put_orphan(lake, timedelta(hours=20)).rename(lake / "events" / "young.parquet")
     old = put_orphan(lake)
     before = stored(lake)
-    report = maintain(Request(Lake(lake), closed_after=10000 * DAY))
+    report = maintain(MaintenanceRequest(Lake(lake), closed_after=10000 * DAY))
     assert [file.location for file in report.removed] == [str(old)]
     assert stored(lake) == before - {str(old)}
-    report = maintain(Request(Lake(lake), closed_after=10000 * DAY, older_than=timedelta(hours=19)))
+    report = maintain(MaintenanceRequest(Lake(lake), closed_after=10000 * DAY, older_than=timedelta(hours=19)))
     assert [file.location for file in report.removed] == [str(young)]
     assert right(shop)
 
@@ -84,7 +84,7 @@ def test_busy_tables_are_spared(shop, monkeypatch):
         put(shop / "raw", slot, some(slot))
         ingest(shop / "raw", shop / "lake")
     orphan = put_orphan(shop / "lake")
-    report = maintain(Request(Lake(shop / "lake"), closed_after=10000 * DAY))
+    report = maintain(MaintenanceRequest(Lake(shop / "lake"), closed_after=10000 * DAY))
     assert "events" in report.spared
     assert report.removed == []
     assert orphan.exists()

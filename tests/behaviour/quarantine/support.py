@@ -7,7 +7,7 @@ from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.operations.quarantine import replay as operation
-from shoplake.operations.quarantine.held import Choice
+from shoplake.operations.quarantine.held import LineFilter
 from shoplake.settings import Settings
 from tests.support import (
     START,
@@ -40,8 +40,8 @@ def ingest_at(now, source, lake, **settings):
 
 
 def replay_at(now, lake, choice=None, **settings):
-    run = operation.Run(Lake(lake), lambda: DuckDBEngine(2), Settings(**settings), now=lambda: now)
-    return operation.replay(run, choice or Choice())
+    run = operation.QuarantineReplay(Lake(lake), lambda: DuckDBEngine(2), Settings(**settings), now=lambda: now)
+    return operation.replay(run, choice or LineFilter())
 
 
 def truth(source, lake, *, more_links=False):

@@ -12,7 +12,7 @@ from shoplake import contract
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
-from shoplake.operations.quarantine.held import Choice
+from shoplake.operations.quarantine.held import LineFilter
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import (
     answers,
@@ -57,7 +57,7 @@ def test_twice_is_once(shop):
     before, tables = snapshots(lake), dump(lake)
     done = replay_at(LATE, lake)
     assert (done.lines, done.accepted, done.duplicates, done.quarantined, done.batches) == (4, 0, 0, 4, 0)
-    assert replay_at(LATE, lake, Choice("future_timestamp")).lines == 0
+    assert replay_at(LATE, lake, LineFilter("future_timestamp")).lines == 0
     assert (snapshots(lake), dump(lake)) == (before, tables)
     assert ingest(source, lake).batches == 0
 
@@ -107,11 +107,11 @@ def test_merged_data_files(shop):
 @pytest.mark.parametrize(
     ("choice", "moved", "judged"),
     [
-        (Choice(reason="future_timestamp"), 7, 11),
-        (Choice(reason="missing_user_id"), 0, 1),
-        (Choice(files=(key(1),)), 2, 2),
-        (Choice("future_timestamp", (key(1), key(3))), 3, 4),
-        (Choice("malformed_json", (key(1),)), 0, 0),
+        (LineFilter(reason="future_timestamp"), 7, 11),
+        (LineFilter(reason="missing_user_id"), 0, 1),
+        (LineFilter(files=(key(1),)), 2, 2),
+        (LineFilter("future_timestamp", (key(1), key(3))), 3, 4),
+        (LineFilter("malformed_json", (key(1),)), 0, 0),
     ],
     ids=str,
 )
@@ -203,7 +203,7 @@ def test_a_mended_contract(source, lake, monkeypatch):
     told = command("verify", "--lake", lake, "--source", source, "--format", "json")
     (lines,) = [difference for check in told.json["checks"] for difference in check["differences"]]
     assert lines["what"] == "lines"
-    done = replay_at(LATE, lake, Choice("bad_user_id"))
+    done = replay_at(LATE, lake, LineFilter("bad_user_id"))
     assert (done.lines, done.accepted, done.reasons) == (2, 1, {"bad_price": 1})
     verified(source, lake)
     ingest(source, lake.parent / "fresh")

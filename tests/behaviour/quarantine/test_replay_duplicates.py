@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shoplake.ingestion import pipeline
-from shoplake.operations.quarantine.held import Choice
+from shoplake.operations.quarantine.held import LineFilter
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import START, answers, command, dump, event, everywhere, ingest, key, ledger, oracle, prepare, put
 
@@ -47,7 +47,7 @@ def test_who_pointed_at_the_later_one(source, lake, third):
     ingest_at(EARLY, source, lake)
     put(source, 2, [ahead(1, "purchase"), ahead(2)])
     ingest_at(LATE, source, lake)
-    replay_at(LATE, lake, Choice(files=(key(third),)))
+    replay_at(LATE, lake, LineFilter(files=(key(third),)))
     assert ledger(lake)[key(third)]["duplicates_of"] == [key(2)]
     replay_at(LATE, lake)
     assert ledger(lake)[key(third)]["duplicates_of"] == [key(0), key(2)]
@@ -93,7 +93,9 @@ def test_any_history(source, lake, seed):
             files = tuple(chooser.sample([key(s) for s in slots[: step + 1]], 1)) if chooser.random() < 0.5 else ()
             reason = chooser.choice([None, "future_timestamp", "missing_user_id"])
             hours = chooser.choice([24, 1000])
-            replay_at(now, lake, Choice(reason, files), max_future_hours=hours, batch_bytes=chooser.choice([1, 10**9]))
+            replay_at(
+                now, lake, LineFilter(reason, files), max_future_hours=hours, batch_bytes=chooser.choice([1, 10**9])
+            )
             assert answers(lake) == oracle(lake)
     verified(source, lake)
     replay_at(LATE + timedelta(days=9), lake)

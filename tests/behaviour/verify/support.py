@@ -9,7 +9,7 @@ from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.parquet import read
-from shoplake.operations.verify import Request, verify
+from shoplake.operations.verify import VerifyRequest, verify
 from shoplake.sources.open import open_source
 from shoplake.tables import BY_NAME, GOLD_HOURLY
 from tests.support import START, event, ingest, key
@@ -31,7 +31,7 @@ def check(shop, source=True, **options):
     """Verify the lake; with its source unless told otherwise."""
     place = open_source(str(shop / "raw")) if source else None
     options.setdefault("now", lambda: NOW)
-    return verify(Request(Lake(shop / "lake"), place, lambda: DuckDBEngine(2), 2, **options))
+    return verify(VerifyRequest(Lake(shop / "lake"), place, lambda: DuckDBEngine(2), 2, **options))
 
 
 def found(report):

@@ -12,7 +12,7 @@ from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import commits
 from shoplake.lake.catalog import Lake
 from shoplake.lake.parquet import read
-from shoplake.operations.verify import Request, verify
+from shoplake.operations.verify import VerifyRequest, verify
 from shoplake.tables import BY_NAME
 from tests.behaviour.verify.support import (
     HOUR,
@@ -187,6 +187,6 @@ def test_lake_that_changes_meanwhile_is_looked_at_again(shop, monkeypatch):
                 ingest(shop / "raw", shop / "lake")
             return view
 
-    report = verify(Request(Moving(shop / "lake"), None, lambda: DuckDBEngine(2), 2))
+    report = verify(VerifyRequest(Moving(shop / "lake"), None, lambda: DuckDBEngine(2), 2))
     assert report.ok, report.differences
     assert report.version == Lake(shop / "lake").view().version

@@ -8,7 +8,7 @@ import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
-from shoplake.operations.verify import Request, verify
+from shoplake.operations.verify import VerifyRequest, verify
 from shoplake.tables import BY_NAME
 from tests.behaviour.verify.support import (
     GOLD,
@@ -152,7 +152,7 @@ def test_repair_plans_anew_after_a_lost_race(shop):
                 rewrite(shop, "events", [], late)
             return rebuilt
 
-    request = Request(Lake(shop / "lake"), None, lambda: Raced(2), 2, repair=True)
+    request = VerifyRequest(Lake(shop / "lake"), None, lambda: Raced(2), 2, repair=True)
     report = verify(request)
     assert raced
     assert report.repaired is not None

@@ -1,4 +1,4 @@
-"""Finds a person in raw files, and rewrites raw files without a person: all other lines stay byte for byte."""
+"""Finds a person in raw files, and rewrites raw files without the person: all other lines stay byte for byte."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 
 @dataclass
 class RawFile:
-    """A raw file that holds a person, or may hold one.
+    """A raw file that contains a person, or may contain one.
 
     Attributes:
         file: Its path below the source.
         lines: Lines about the person.
         rewritten: It was rewritten without them.
-        gone: It is not in the source any more.
-        error: Why it could not be looked through or rewritten; empty if it could.
+        gone: It is no longer in the source.
+        error: Why it could not be searched or rewritten; empty if it could.
     """
 
     file: str
@@ -37,65 +37,63 @@ class RawFile:
 
 
 def is_about(raw: bytes, user: str) -> bool:
-    """Whether a raw line is about a person; most lines are told apart without being read."""
+    """Whether a raw line is about a person; most lines are ruled out without being parsed."""
     return (user.encode() in raw or b"\\" in raw) and user in people(raw)
 
 
-def candidates(listing: Sequence[SourceFile], entries: Mapping[str, Entry], holders: set[str]) -> list[SourceFile]:
-    """The raw files that can hold a person. No others can, because every line is accounted for.
+def candidates(listing: Sequence[SourceFile], entries: Mapping[str, Entry], owners: set[str]) -> list[SourceFile]:
+    """The raw files that can contain a person. No others can, because every line is accounted for.
 
-    A line of the person is in ``events`` or ``quarantine`` under its file, or was dropped since an erasure, or is a
-    duplicate of such a line, in the same file or in one that the ledger links to it. Or nobody has looked at it yet.
+    A line of the person is in ``events`` or ``quarantine`` under its file, or was dropped after an erasure, or is a
+    duplicate of such a line, in the same file or in one that the ledger links to it. Or its file has not been ingested yet.
 
     Args:
-        listing: What the source holds.
+        listing: What the source contains.
         entries: The ledger.
-        holders: Source files of rows of the person.
+        owners: Source files of rows of the person.
     """
-    holders = holders | {path for path, entry in entries.items() if entry.erased}
-    holders |= ledger.dependents(entries, holders)
-    return [file for file in listing if file.path in holders or not _is_settled(file, entries.get(file.path))]
+    owners = owners | {path for path, entry in entries.items() if entry.erased}
+    owners |= ledger.dependents(entries, owners)
+    return [file for file in listing if file.path in owners or not _is_settled(file, entries.get(file.path))]
 
 
 def _is_settled(file: SourceFile, entry: Entry | None) -> bool:
     return entry is not None and entry.version == file.version and entry.status != ledger.UNREADABLE
 
 
-def look_through(
-    source: Source, files: Sequence[SourceFile], user: str, threads: int, progress: Progress
-) -> list[RawFile]:
-    """Those of some raw files that hold a person, with how many lines, or that cannot be read."""
+def search(source: Source, files: Sequence[SourceFile], user: str, threads: int, progress: Progress) -> list[RawFile]:
+    """Search raw files; returns those that contain the person, with how many lines, and those that cannot be read."""
 
-    def one(file: SourceFile) -> RawFile:
-        found = RawFile(file.path, 0)
+    def search_one(file: SourceFile) -> RawFile:
+        record = RawFile(file.path, 0)
         lines = 0
         try:
             for _, block in line_blocks(source, file) if file.bytes else ():
                 lines += len(block)
-                found.lines += sum(is_about(line, user) for line in block)
+                record.lines += sum(is_about(line, user) for line in block)
         except UnreadableError as error:
-            found.error = f"cannot be looked through: {error}"
+            record.error = f"could not be searched: {error}"
         except GoneError:
-            found.gone = True
+            record.gone = True
         except OSError as error:
-            found.error = f"cannot be read: {error.strerror or error}"
+            record.error = f"could not be read: {error.strerror or error}"
         progress(file.bytes, lines)
-        return found
+        return record
 
     with ThreadPoolExecutor(threads) as pool:
-        return [found for found in pool.map(one, files) if found.lines or found.error]
+        return [record for record in pool.map(search_one, files) if record.lines or record.error]
 
 
-def rewrite(source: Source, file: SourceFile, user: str, found: RawFile) -> None:
-    """Rewrite a raw file without a person's lines, and note in ``found`` how that went."""
+def rewrite(source: Source, file: SourceFile, user: str, record: RawFile) -> None:
+    """Rewrite a raw file without a person's lines, and enter the outcome in ``record``."""
     try:
         source.replace(file, _without(source, file, user))
     except (GoneError, FileNotFoundError):
-        found.error = "was replaced or removed meanwhile"
+        record.error = "was replaced or removed in the meantime"
     except UnreadableError as error:
-        found.error = f"cannot be read any more: {error}"
+        record.error = f"can no longer be read: {error}"
     else:
-        found.rewritten = True
+        record.rewritten = True
 
 
 def _without(source: Source, file: SourceFile, user: str) -> bytes:

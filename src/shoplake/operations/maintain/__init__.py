@@ -1,5 +1,5 @@
 """Merge small files and remove what nothing needs."""
 
-from shoplake.operations.maintain.run import Merged, Report, Request, maintain, preview
+from shoplake.operations.maintain.run import MaintenanceReport, MaintenanceRequest, MergedTable, maintain, preview
 
-__all__ = ["Merged", "Report", "Request", "maintain", "preview"]
+__all__ = ["MaintenanceReport", "MaintenanceRequest", "MergedTable", "maintain", "preview"]

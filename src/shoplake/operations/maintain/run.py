@@ -33,7 +33,7 @@ def _silent(*_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class MaintenanceRequest:
     """What is asked for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Request:
 
 
 @dataclass
-class Merged:
+class MergedTable:
     """Figures of what was merged in one table; a dry run does not know the size after it."""
 
     partitions: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Merged:
 
 
 @dataclass
-class Report:
+class MaintenanceReport:
     """What was done, or for a dry run: what would be.
 
     Attributes:
@@ -78,7 +78,7 @@ class Report:
         dry_run: Nothing was changed.
     """
 
-    merged: dict[str, Merged] = field(default_factory=dict)
+    merged: dict[str, MergedTable] = field(default_factory=dict)
     removed: list[StoredFile] = field(default_factory=list)
     spared: tuple[str, ...] = ()
     commits: int = 0
@@ -91,7 +91,7 @@ class Report:
 
     def add(self, group: Group, new: NewFile | None) -> None:
         """Count a group; without a new file it is only planned."""
-        figures = self.merged.setdefault(group.table.name, Merged())
+        figures = self.merged.setdefault(group.table.name, MergedTable())
         if group.partition not in figures.partitions:
             figures.partitions.append(group.partition)
         figures.files_before += len(group.files)
@@ -113,25 +113,25 @@ class Report:
         }
 
 
-def preview(request: Request) -> Report:
+def preview(request: MaintenanceRequest) -> MaintenanceReport:
     """What :func:`maintain` would do now; changes nothing."""
     now = request.now()
     garbage = sweep.find(request.lake, now, request.older_than)
-    report = Report(removed=garbage.all, spared=garbage.spared, dry_run=True)
+    report = MaintenanceReport(removed=garbage.all, spared=garbage.spared, dry_run=True)
     for groups in _plan(request).values():
         for group in groups:
             report.add(group, None)
     return report
 
 
-def maintain(request: Request) -> Report:
+def maintain(request: MaintenanceRequest) -> MaintenanceReport:
     """Remove what nothing needs, then merge what is closed. Safe beside ingests and readers.
 
     Raises:
         TransientError: Other runs changed the lake faster than this one could; what was done until then stays.
         FatalError: The lake cannot be read or written, or is damaged.
     """
-    report = Report()
+    report = MaintenanceReport()
     try:
         # First, so that nothing goes at once that this very run makes superfluous.
         garbage = sweep.find(request.lake, request.now(), request.older_than)
@@ -143,12 +143,12 @@ def maintain(request: Request) -> Report:
     return report
 
 
-def _plan(request: Request) -> dict[date, list[Group]]:
+def _plan(request: MaintenanceRequest) -> dict[date, list[Group]]:
     now = request.now().replace(tzinfo=None)
     return merging.plan(request.lake.view(), now, request.closed_after)
 
 
-def _merge_all(request: Request, report: Report) -> None:
+def _merge_all(request: MaintenanceRequest, report: MaintenanceReport) -> None:
     total = 0
     for _ in range(MAX_PASSES):
         days = _plan(request)
@@ -166,7 +166,7 @@ def _merge_all(request: Request, report: Report) -> None:
     )
 
 
-def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
+def _merge(request: MaintenanceRequest, groups: Sequence[Group], report: MaintenanceReport) -> int:
     """Merge the groups of one day in one commit; returns how many of them were changed by others during it."""
     lake, started = request.lake, request.now()
     with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:
@@ -189,7 +189,7 @@ def _merge(request: Request, groups: Sequence[Group], report: Report) -> int:
         return len(groups) - len(kept)
 
 
-def _write(request: Request, groups: Sequence[Group], commit: Commit) -> dict[Group, NewFile]:
+def _write(request: MaintenanceRequest, groups: Sequence[Group], commit: Commit) -> dict[Group, NewFile]:
     new = {}
     for group in groups:
         try:

@@ -9,11 +9,11 @@ from pathlib import Path
 from shoplake.errors import FatalError, UsageError
 from shoplake.lake.snapshots import View
 from shoplake.operations.quarantine import held
-from shoplake.operations.quarantine.held import Choice, Line
+from shoplake.operations.quarantine.held import Line, LineFilter
 from shoplake.storage.atomic import replacing
 
 
-def export(view: View, choice: Choice, target: Path, *, raw: bool, force: bool) -> int:
+def export(view: View, choice: LineFilter, target: Path, *, raw: bool, force: bool) -> int:
     """Write the chosen lines into a file, all of it or nothing.
 
     Args:

@@ -22,7 +22,7 @@ BASE64 = "base64"
 
 
 @dataclass(frozen=True)
-class Choice:
+class LineFilter:
     """Which quarantined lines are meant; all of them, unless something is given.
 
     Attributes:
@@ -122,7 +122,7 @@ class Counts:
 
 def count(view: View) -> Counts:
     """Count the quarantined lines, and name the unreadable files."""
-    rows = _rows(view, Choice(), ("source_file", "line_number", "reasons", "arrived_at"))
+    rows = _rows(view, LineFilter(), ("source_file", "line_number", "reasons", "arrived_at"))
     reasons: dict[str, ReasonCount] = {}
     last_file: dict[str, str] = {}
     files: dict[str, FileCount] = {}
@@ -149,14 +149,14 @@ def count(view: View) -> Counts:
     )
 
 
-def files_of(view: View, choice: Choice) -> dict[str, int]:
+def files_of(view: View, choice: LineFilter) -> dict[str, int]:
     """How many chosen lines each source file has, by its path."""
     return dict(
         Counter(_rows(view, choice, ("source_file", "line_number", "reasons")).column("source_file").to_pylist())
     )
 
 
-def lines(view: View, choice: Choice) -> Iterator[Line]:
+def lines(view: View, choice: LineFilter) -> Iterator[Line]:
     """The chosen lines, by file and number."""
     rows = _rows(view, choice, Line._fields)
     for batch in rows.to_batches(max_chunksize=10_000):
@@ -164,7 +164,7 @@ def lines(view: View, choice: Choice) -> Iterator[Line]:
             yield Line(path, number, tuple(reasons), raw, encoding)
 
 
-def check(view: View, choice: Choice) -> None:
+def check(view: View, choice: LineFilter) -> None:
     """Refuse what cannot be meant.
 
     Raises:
@@ -184,7 +184,7 @@ def check(view: View, choice: Choice) -> None:
             )
 
 
-def _rows(view: View, choice: Choice, columns: Sequence[str]) -> pa.Table:
+def _rows(view: View, choice: LineFilter, columns: Sequence[str]) -> pa.Table:
     """Columns of the chosen lines, by file and number; ``reasons`` is among the columns if one is chosen."""
     snapshot = view[QUARANTINE.name]
     paths = sorted(choice.files)
@@ -209,6 +209,6 @@ def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
 def of_files(view: View, paths: Collection[str]) -> dict[str, list[Line]]:
     """All quarantined lines of some source files, by path."""
     found: dict[str, list[Line]] = {path: [] for path in paths}
-    for line in lines(view, Choice(files=tuple(paths))) if paths else ():
+    for line in lines(view, LineFilter(files=tuple(paths))) if paths else ():
         found[line.source_file].append(line)
     return found

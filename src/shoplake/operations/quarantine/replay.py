@@ -33,7 +33,7 @@ from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
 from shoplake.operations.quarantine import held
-from shoplake.operations.quarantine.held import Choice, Line
+from shoplake.operations.quarantine.held import Line, LineFilter
 from shoplake.settings import Settings
 from shoplake.sources.base import SourceFile
 from shoplake.tables import EVENTS
@@ -44,7 +44,7 @@ def _silent(*_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Run:
+class QuarantineReplay:
     """Everything a replay stands on; clock and ids are passed in.
 
     Attributes:
@@ -69,7 +69,7 @@ class Run:
 
 
 @dataclass
-class Replayed:
+class QuarantineReplayReport:
     """What a replay did; ``lines = accepted + duplicates + quarantined`` always holds.
 
     Attributes:
@@ -97,9 +97,9 @@ class Replayed:
         return vars(self) | {"reasons": dict(self.reasons), "seconds": round(self.seconds, 3)}
 
 
-def preview(run: Run, choice: Choice) -> Replayed:
+def preview(run: QuarantineReplay, choice: LineFilter) -> QuarantineReplayReport:
     """What a replay would do now, but for duplicates: they count as accepted. Changes nothing."""
-    view, report = run.lake.need_view(), Replayed()
+    view, report = run.lake.need_view(), QuarantineReplayReport()
     held.check(view, choice)
     engine, files = run.engine(), held.files_of(view, choice)
     run.planned(sum(files.values()))
@@ -110,7 +110,7 @@ def preview(run: Run, choice: Choice) -> Replayed:
     return report
 
 
-def replay(run: Run, choice: Choice) -> Replayed:
+def replay(run: QuarantineReplay, choice: LineFilter) -> QuarantineReplayReport:
     """Judge the chosen lines anew; doing it twice changes nothing the second time.
 
     Raises:
@@ -120,14 +120,14 @@ def replay(run: Run, choice: Choice) -> Replayed:
     """
     started = time.perf_counter()
     held.check(run.lake.need_view(), choice)
-    report = Replayed()
+    report = QuarantineReplayReport()
     with writing(run.lake, run.note):
         _replay(run, choice, report)
     report.seconds = time.perf_counter() - started
     return report
 
 
-def _replay(run: Run, choice: Choice, report: Replayed) -> None:
+def _replay(run: QuarantineReplay, choice: LineFilter, report: QuarantineReplayReport) -> None:
     done: set[str] = set()
     engine: DuckDBEngine | None = None
 
@@ -149,7 +149,7 @@ def _replay(run: Run, choice: Choice, report: Replayed) -> None:
         pass
 
 
-def _batches(run: Run, view: View, files: Collection[str]) -> Iterable[Batch]:
+def _batches(run: QuarantineReplay, view: View, files: Collection[str]) -> Iterable[Batch]:
     """The files, cut into batches as for an ingest."""
     entries = ledger.read(view["ledger"])
     if unknown := set(files) - set(entries):
@@ -181,7 +181,7 @@ class _Judged:
 
 
 def _judge(
-    run: Run, engine: DuckDBEngine, view: View, paths: Collection[str], takes: Callable[[Line], bool]
+    run: QuarantineReplay, engine: DuckDBEngine, view: View, paths: Collection[str], takes: Callable[[Line], bool]
 ) -> dict[str, _Judged]:
     """Judge those quarantined lines of some files that the choice takes."""
     latest = pipeline.latest_event(run.settings, run.now().replace(tzinfo=None))
@@ -213,7 +213,14 @@ def _unknown_keys(entry: Entry | None, lines: Sequence[Line], rows: pa.Table) ->
     return dict(sorted(Counter(key for line in parsed for key in line.unknown).items()))
 
 
-def _replay_batch(run: Run, engine: DuckDBEngine, base: View, batch: Batch, choice: Choice, report: Replayed) -> View:
+def _replay_batch(
+    run: QuarantineReplay,
+    engine: DuckDBEngine,
+    base: View,
+    batch: Batch,
+    choice: LineFilter,
+    report: QuarantineReplayReport,
+) -> View:
     """Judge the lines of a batch and publish what changed; returns the lake after it."""
     judged = _judge(run, engine, base, [file.path for file in batch.files], choice.takes)
     done = list(judged.values())
@@ -308,7 +315,7 @@ def _linked(entries: dict[str, Entry], fresh: dict[str, Entry]) -> dict[str, Ent
     return found
 
 
-def _add(report: Replayed, judged: Iterable[_Judged]) -> None:
+def _add(report: QuarantineReplayReport, judged: Iterable[_Judged]) -> None:
     for one in judged:
         report.files += 1
         report.lines += one.lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoplake.operations.verify.findings import Check, Difference, Note, Report
-from shoplake.operations.verify.run import Request, verify
+from shoplake.operations.verify.report import Audit, Difference, Note, VerifyReport
+from shoplake.operations.verify.run import VerifyRequest, verify
 
-__all__ = ["Check", "Difference", "Note", "Report", "Request", "verify"]
+__all__ = ["Audit", "Difference", "Note", "VerifyReport", "VerifyRequest", "verify"]

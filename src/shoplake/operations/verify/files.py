@@ -18,7 +18,7 @@ from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import iceberg, parquet
 from shoplake.lake.catalog import CATALOG_FILE
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
-from shoplake.operations.verify.findings import FROM_BACKUP, REBUILD, Check, Note, replay
+from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
 from shoplake.storage.base import Storage, StoredFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, TABLES, Table
@@ -94,15 +94,15 @@ class Files:
             now: The time, UTC with a zone, to tell how old an orphan is.
         """
         self.inventory = Inventory(storage.root)
-        self.files = Check("files", "files are there and as recorded", "files")
-        self.history = Check("history", "files of older snapshots are there", "snapshots")
+        self.files = Audit("files", "files are there and as recorded", "files")
+        self.history = Audit("history", "files of older snapshots are there", "snapshots")
         self._view, self._storage, self._sample, self._threads, self._now = view, storage, sample, threads, now
         self._listing = {found.location: found for found in storage.list(storage.root)}
         self._named: set[str] = {f"{storage.root}/{CATALOG_FILE}"}
         self._manifests: dict[str, list[str]] = {}
 
     def look(self) -> list[Note]:
-        """Fill the inventory and both checks; returns what is worth knowing."""
+        """Fill the inventory and both audits; returns what is worth knowing."""
         for table in TABLES:
             self._table(self._view[table.name])
         self._data_files()

@@ -10,8 +10,8 @@ from typing import Any
 from shoplake import queries
 from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Inventory, hours_of
-from shoplake.operations.verify.findings import FIRST, REBUILD, Check
 from shoplake.operations.verify.reader import Hours, Reader, iso
+from shoplake.operations.verify.report import FIRST, REBUILD, Audit
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, PRODUCT_HOURLY, Table
 
 _KEYS = {
@@ -29,9 +29,9 @@ class Gold:
 
     def __init__(self, reader: Reader, inventory: Inventory, hours: Hours) -> None:
         """Begin."""
-        self.hourly = {table.name: Check(table.name, "gold = recomputed from events", "hours") for table in GOLD_HOURLY}
-        self.daily = Check(ACTIVITY_DAILY.name, "gold = recomputed from events", "days")
-        self.answers = Check("answers", "answers from gold = from events", "answers")
+        self.hourly = {table.name: Audit(table.name, "gold = recomputed from events", "hours") for table in GOLD_HOURLY}
+        self.daily = Audit(ACTIVITY_DAILY.name, "gold = recomputed from events", "days")
+        self.answers = Audit("answers", "answers from gold = from events", "answers")
         self._reader, self._inventory, self._hours = reader, inventory, hours
 
     # -------------------------------------------------------------------------------------------------------------- hours
@@ -44,17 +44,17 @@ class Gold:
             hour: The hour.
             events: All data files of its events that can be read.
         """
-        check = self.hourly[table.name]
+        audit = self.hourly[table.name]
         if self._broken(table, hour):
             remedy = _BRING_BACK if hour in self._hours.lacking else REBUILD
             message = f"{table.name} of {iso(hour)} cannot be read"
-            check.differs("gold_unreadable", iso(hour), message, remedy, table=table.name, hour=hour)
+            audit.differs("gold_unreadable", iso(hour), message, remedy, table=table.name, hour=hour)
         elif hour in self._hours.lacking:
-            check.skipped += 1
+            audit.skipped += 1
             return
         else:
             self._compare(table, hour, events)
-        check.checked += 1
+        audit.checked += 1
 
     def _broken(self, table: Table, hour: datetime) -> bool:
         return any(hour in hours_of(file, "event_hour") for file in self._inventory.broken(table))

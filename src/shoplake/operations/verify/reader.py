@@ -15,13 +15,13 @@ from shoplake.lake import parquet
 from shoplake.lake.scans import Scans
 from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Files, Inventory, hours_of
-from shoplake.operations.verify.findings import Note
+from shoplake.operations.verify.report import Note
 from shoplake.tables import EVENTS, GOLD_HOURLY, Table
 
 Progress = Callable[[int, int], None]
 """Is told of finished work: bytes, and rows or lines."""
 
-FAILED = (duckdb.Error, FatalError)
+READ_ERRORS = (duckdb.Error, FatalError)
 """What the reader raises when a data file cannot be read."""
 
 
@@ -61,7 +61,7 @@ class Reader:
         """Why a data file cannot be read whole; empty if it can."""
         try:
             self.rows(f"SELECT bit_xor(hash(held)) FROM {self.relation(table, [file])} AS held")
-        except FAILED as error:
+        except READ_ERRORS as error:
             return str(error).splitlines()[0]
         return ""
 

@@ -13,9 +13,9 @@ from shoplake.lake.commits import Commit
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact
 from shoplake.operations.verify.files import GOLD, Inventory, hours_of
-from shoplake.operations.verify.findings import Check
 from shoplake.operations.verify.gold import days_of
 from shoplake.operations.verify.reader import Hours, iso
+from shoplake.operations.verify.report import Audit
 from shoplake.tables import ACTIVITY_DAILY, GOLD_HOURLY
 
 REPAIR = "repair"
@@ -51,18 +51,18 @@ class _Group:
 def rebuild(
     lake: Lake,
     engine: Engine,
-    checks: Collection[Check],
+    audits: Collection[Audit],
     inventory: Inventory,
     hours: Hours,
     now: Callable[[], datetime],
     note: Callable[[str], None],
 ) -> Repaired:
-    """Rebuild what the checks found to differ, a day at a time.
+    """Rebuild what the audits found to differ, a day at a time.
 
     Args:
         lake: The lake.
         engine: What recomputes.
-        checks: The checks of gold; the hours and days of their differences are rebuilt.
+        audits: The audits of gold; the hours and days of their differences are rebuilt.
         inventory: Which gold files cannot be read: all that they hold is rebuilt.
         hours: Which hours hold events, and of which the events cannot be read.
         now: The time, UTC with a zone.
@@ -72,7 +72,7 @@ def rebuild(
         TransientError: Other runs changed the lake faster than this could.
     """
     repaired = Repaired()
-    for group in _groups(checks, inventory, hours):
+    for group in _groups(audits, inventory, hours):
         lost = sorted(group.hours & hours.lacking)
         if lost and (group.broken or group.hours == set(lost)):
             repaired.left += [_left(hour) for hour in lost]
@@ -94,10 +94,10 @@ def _left(hour: datetime) -> dict[str, str]:
     return {"where": iso(hour), "why": "a data file of its events cannot be read"}
 
 
-def _groups(checks: Collection[Check], inventory: Inventory, hours: Hours) -> list[_Group]:
+def _groups(audits: Collection[Audit], inventory: Inventory, hours: Hours) -> list[_Group]:
     """What is to be rebuilt: a group for each day, days that share an unreadable file together."""
     groups: dict[date, _Group] = {}
-    for some, broken in _wanted(checks, inventory, hours):
+    for some, broken in _wanted(audits, inventory, hours):
         merged = _Group(set(some), set(broken))
         for day in {hour.date() for hour in some} & set(groups):
             merged.hours |= groups[day].hours
@@ -108,7 +108,7 @@ def _groups(checks: Collection[Check], inventory: Inventory, hours: Hours) -> li
 
 
 def _wanted(
-    checks: Collection[Check], inventory: Inventory, hours: Hours
+    audits: Collection[Audit], inventory: Inventory, hours: Hours
 ) -> Iterator[tuple[Collection[datetime], Collection[str]]]:
     """Hours to be rebuilt together, and the unreadable file that they are in; a day is rebuilt by one of its hours."""
 
@@ -116,8 +116,8 @@ def _wanted(
         good = (hour for hour in hours.events if hour.date() == day and hour not in hours.lacking)
         return min(good, default=datetime.combine(day, time()))
 
-    for check in checks:
-        for difference in check.differences:
+    for audit in audits:
+        for difference in audit.differences:
             if "hour" in difference.more:
                 yield [difference.more["hour"]], ()
             elif "day" in difference.more:

@@ -14,8 +14,8 @@ from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.operations.verify.files import Files
-from shoplake.operations.verify.findings import FIRST, Check, Note, replay
 from shoplake.operations.verify.reader import Reader, iso
+from shoplake.operations.verify.report import FIRST, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
 from shoplake.tables import ERASURES, EVENTS, LEDGER, QUARANTINE
 
@@ -52,8 +52,8 @@ class Accounts:
 
     def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files, sample: Sample) -> None:
         """Read the ledger and check its own sums."""
-        self.ledger = Check("ledger", "lines of each file add up", "source files")
-        self.accounts = Check("accounts", "rows of each file = the ledger's", "source files")
+        self.ledger = Audit("ledger", "lines of each file add up", "source files")
+        self.accounts = Audit("accounts", "rows of each file = the ledger's", "source files")
         self.notes: list[Note] = []
         self.entries: dict[str, Entry] = {}
         self._reader, self._files, self._sample = reader, files, sample
@@ -67,8 +67,8 @@ class Accounts:
             self.notes.append(Note("not_compared", "the ledger is damaged: nothing was compared with it"))
         self.chosen = sample.of("source files", self.entries)
         self._wanted = sorted(self.chosen)
-        for check in (self.ledger, self.accounts):
-            check.checked, check.skipped = len(self.chosen), len(self.entries) - len(self.chosen)
+        for audit in (self.ledger, self.accounts):
+            audit.checked, audit.skipped = len(self.chosen), len(self.entries) - len(self.chosen)
         if self.readable:
             self._check_ledger()
 
@@ -173,13 +173,13 @@ class Duplicates:
 
     def __init__(self, reader: Reader) -> None:
         """Begin."""
-        self.check = Check("duplicates", "no event is there twice", "hours")
+        self.audit = Audit("duplicates", "no event is there twice", "hours")
         self._reader = reader
 
     def look(self, hour: datetime, files: Sequence[DataFile]) -> None:
         """Look at the events of an hour, in these data files."""
         self._look(hour, files)
-        self.check.checked += 1
+        self.audit.checked += 1
 
     def _look(self, hour: datetime, files: Sequence[DataFile]) -> None:
         self._reader.view("events", EVENTS, files)
@@ -203,7 +203,7 @@ class Duplicates:
             f"{events:,} events of {iso(hour)} are there more than once ({int(surplus):,} rows too many), from"
             f" {', '.join(paths[:FIRST])}"
         )
-        self.check.differs(
+        self.audit.differs(
             "duplicates",
             iso(hour),
             message,
@@ -221,30 +221,30 @@ class Erasures:
 
     Attributes:
         erased: The list; empty if it cannot be read, which is a difference of its own.
-        check: What was found.
+        audit: What was found.
     """
 
     def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files) -> None:
         """Read the list."""
-        self.check = Check("erased", "no row of an erased person", "hours")
+        self.audit = Audit("erased", "no row of an erased person", "hours")
         readable = not any(one.more.get("table") == ERASURES.name for one in files.files.differences)
         self.erased = erasures.read(snapshot) if readable else Erased("")
         self._reader, self._files = reader, files
 
     @property
-    def checks(self) -> list[Check]:
-        """The check, where anybody was erased."""
-        return [self.check] if self.erased else []
+    def audits(self) -> list[Audit]:
+        """The audit, where anybody was erased."""
+        return [self.audit] if self.erased else []
 
     def look(self, hour: datetime, files: Sequence[DataFile]) -> None:
         """Look at the events of an hour, in these data files."""
         if not self.erased or not files:
             return
-        self.check.checked += 1
+        self.audit.checked += 1
         users = self._reader.rows(f"SELECT DISTINCT user_id FROM {self._reader.relation(EVENTS, files)}")
         if found := self.erased.among(user for (user,) in users):
             message = f"events of {iso(hour)} hold {len(found):,} people who were erased"
-            self.check.differs("erased", iso(hour), message, _ERASE_AGAIN, table=EVENTS.name, hour=hour)
+            self.audit.differs("erased", iso(hour), message, _ERASE_AGAIN, table=EVENTS.name, hour=hour)
 
     def look_at_quarantine(self) -> None:
         """Look at the quarantine."""
@@ -256,4 +256,4 @@ class Erasures:
             ):
                 if self.erased.named_in(raw_bytes(raw, encoding)):
                     message = f"line {number:,} of {path} is about an erased person, but is in quarantine"
-                    self.check.differs("erased", path, message, replay([path]), table=QUARANTINE.name, line=number)
+                    self.audit.differs("erased", path, message, replay([path]), table=QUARANTINE.name, line=number)

@@ -14,10 +14,10 @@ from shoplake.lake.catalog import CATALOG_FILE, Lake
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.lake.transact import writing
 from shoplake.operations.verify.files import Files, Inventory
-from shoplake.operations.verify.findings import Check, Note, Report
 from shoplake.operations.verify.gold import Gold
-from shoplake.operations.verify.reader import FAILED, Hours, Progress, Reader, iso
+from shoplake.operations.verify.reader import READ_ERRORS, Hours, Progress, Reader, iso
 from shoplake.operations.verify.repair import rebuild
+from shoplake.operations.verify.report import Audit, Note, VerifyReport
 from shoplake.operations.verify.rows import Accounts, Duplicates, Erasures
 from shoplake.operations.verify.sample import Sample
 from shoplake.operations.verify.source import Judge, Raw
@@ -32,7 +32,7 @@ def _silent(*_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class VerifyRequest:
     """What is to be verified, and how.
 
     Attributes:
@@ -66,7 +66,7 @@ class Request:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
-def verify(request: Request) -> Report:
+def verify(request: VerifyRequest) -> VerifyReport:
     """Recount a lake, compare all of it, and rebuild gold that differs if that was asked for.
 
     Raises:
@@ -83,14 +83,14 @@ def verify(request: Request) -> Report:
                 done = rebuild(
                     request.lake,
                     request.engine(),
-                    look.gold_checks,
+                    look.gold_audits,
                     look.inventory,
                     look.hours,
                     request.now,
                     request.note,
                 )
             again = _look(request, None, report.seed).report
-            again.checks += [check for check in report.checks if check.name in {"source", "lines"}]
+            again.checks += [audit for audit in report.checks if audit.name in {"source", "lines"}]
             again.notes += [note for note in report.notes if note not in again.notes and note.what in _OF_THE_SOURCE]
             again.source, again.repaired = report.source, done.as_json()
             report = again
@@ -101,7 +101,7 @@ def verify(request: Request) -> Report:
 _OF_THE_SOURCE = {"waiting", "replaced", "gone"}
 
 
-def _look(request: Request, source: Source | None, seed: int | None) -> _Look:
+def _look(request: VerifyRequest, source: Source | None, seed: int | None) -> _Look:
     """Look at the lake as it is. Files may go meanwhile, if others change the lake: then look again."""
     for left in reversed(range(MAX_LOOKS)):
         try:
@@ -115,12 +115,12 @@ def _look(request: Request, source: Source | None, seed: int | None) -> _Look:
     return look
 
 
-def _unreadable(request: Request, source: Source | None, error: FatalError) -> _Look:
+def _unreadable(request: VerifyRequest, source: Source | None, error: FatalError) -> _Look:
     """The look at a lake whose catalog or metadata cannot be read."""
     look = _Look(request, source, View({}, None, 0), request.seed)
-    check = Check("files", "files are there and as recorded", "files", 1)
-    check.differs("unreadable", CATALOG_FILE, str(error), error.remedy)
-    look.report.checks = [check]
+    audit = Audit("files", "files are there and as recorded", "files", 1)
+    audit.differs("unreadable", CATALOG_FILE, str(error), error.remedy)
+    look.report.checks = [audit]
     look.report.notes = [Note("not_compared", "no table can be read: nothing else was compared")]
     return look
 
@@ -131,17 +131,17 @@ class _Look:
     Attributes:
         report: What was found.
         lost: Whether files are missing.
-        gold_checks: The checks of gold.
+        gold_audits: The audits of gold.
         inventory: The data files.
         hours: By hour.
     """
 
-    def __init__(self, request: Request, source: Source | None, view: View, seed: int | None) -> None:
+    def __init__(self, request: VerifyRequest, source: Source | None, view: View, seed: int | None) -> None:
         sample = Sample(request.share, view.version if seed is None else seed)
         name = source.name if source else None
-        self.report = Report(request.lake.root, name, view.version, request.share, sample.seed)
+        self.report = VerifyReport(request.lake.root, name, view.version, request.share, sample.seed)
         self.lost = False
-        self.gold_checks: list[Check] = []
+        self.gold_audits: list[Audit] = []
         self.inventory = Inventory(request.lake.root)
         self.hours = Hours(self.inventory)
         self._request, self._source, self._view, self._sample = request, source, view, sample
@@ -149,10 +149,10 @@ class _Look:
     @property
     def gold_differs(self) -> bool:
         """Whether any hour or day of gold is to be rebuilt."""
-        return any(check.differences for check in self.gold_checks)
+        return any(audit.differences for audit in self.gold_audits)
 
     def run(self) -> None:
-        """Make all checks, in order."""
+        """Make all audits, in order."""
         request = self._request
         files = Files(self._view, request.lake.storage, self._sample, request.threads, request.now())
         notes = files.look()
@@ -177,9 +177,9 @@ class _Look:
                 walk.day(day, gold, chosen=day in days)
             if raw:
                 raw.look(accounts.chosen, reader, files.inventory, request.threads, request.progress)
-        self.gold_checks = [*gold.hourly.values(), gold.daily]
-        checks = [files.files, files.history, accounts.ledger, accounts.accounts, duplicates.check, *erased.checks]
-        self.report.checks = [*checks, *self.gold_checks, gold.answers, *((raw.check, raw.lines) if raw else ())]
+        self.gold_audits = [*gold.hourly.values(), gold.daily]
+        audits = [files.files, files.history, accounts.ledger, accounts.accounts, duplicates.audit, *erased.audits]
+        self.report.checks = [*audits, *self.gold_audits, gold.answers, *((raw.audit, raw.lines) if raw else ())]
         self.report.notes = [*notes, *accounts.notes, *self.hours.notes, *(raw.notes if raw else ())]
         self.lost = files.lost()
 
@@ -206,8 +206,8 @@ class _Walk:
         tables = [*gold.hourly.values()]
         self._try(hour, lambda: accounts.count_hour(hour, self._events(hour)))
         if not chosen:
-            for check in (duplicates.check, erased.check, *tables):
-                check.skipped += 1
+            for audit in (duplicates.audit, erased.audit, *tables):
+                audit.skipped += 1
             return
         self._try(hour, lambda: duplicates.look(hour, self._events(hour)))
         self._try(hour, lambda: erased.look(hour, self._events(hour)))
@@ -226,7 +226,7 @@ class _Walk:
         files = [file for hour in hours for file in self._events(hour)]
         try:
             gold.look_at_day(day, files)
-        except FAILED as error:
+        except READ_ERRORS as error:
             for hour in hours:
                 self.hours.find_unreadable(hour, self.reader, self.files)
             gold.skip_day()
@@ -242,9 +242,9 @@ class _Walk:
     def _try(self, hour: datetime, step: Callable[[], None]) -> None:
         try:
             step()
-        except FAILED as error:
+        except READ_ERRORS as error:
             self.hours.find_unreadable(hour, self.reader, self.files)
             try:
                 step()
-            except FAILED:
+            except READ_ERRORS:
                 self.hours.not_compared(iso(hour), str(error).splitlines()[0])

@@ -22,8 +22,8 @@ from shoplake.lake import ledger
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
-from shoplake.operations.verify.findings import FIRST, Check, Note, replay
 from shoplake.operations.verify.reader import Progress, Reader
+from shoplake.operations.verify.report import FIRST, Audit, Note, replay
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 from shoplake.tables import EVENTS, QUARANTINE
@@ -75,8 +75,8 @@ class Raw:
             judge: How lines are judged anew.
             allow_gone: Whether an ingested object that is gone is no damage.
         """
-        self.check = Check("source", "lines of each = the ledger's", "raw objects")
-        self.lines = Check("lines", "judged anew, they are in place", "lines")
+        self.audit = Audit("source", "lines of each = the ledger's", "raw objects")
+        self.lines = Audit("lines", "judged anew, they are in place", "lines")
         self.notes: list[Note] = []
         self._source, self._entries, self._judge, self._allow_gone = source, entries, judge, allow_gone
         listing = {file.path: file for file in source.list()}
@@ -103,13 +103,13 @@ class Raw:
         ingested = sorted(set(paths) - set(unread))
         if self._allow_gone:
             self._note("gone", ingested, "were ingested and are gone from the source; they cannot be recounted")
-            self.check.skipped += len(ingested)
+            self.audit.skipped += len(ingested)
             return
         for path in ingested:
-            self.check.checked += 1
+            self.audit.checked += 1
             lines = self._entries[path].lines
             message = f"{path} was ingested ({lines:,} lines) and is gone from the source"
-            self.check.differs("raw_gone", path, message, _RESTORE + _ALLOWED)
+            self.audit.differs("raw_gone", path, message, _RESTORE + _ALLOWED)
 
     def size(self, chosen: set[str]) -> int:
         """The bytes of the raw objects that will be read."""
@@ -118,7 +118,7 @@ class Raw:
     def look(self, chosen: set[str], reader: Reader, inventory: Inventory, threads: int, progress: Progress) -> None:
         """Read the chosen raw objects, count their lines, and judge a sample of them anew."""
         files = [file for path, file in sorted(self.same.items()) if path in chosen]
-        self.check.skipped += len(self.same) - len(files)
+        self.audit.skipped += len(self.same) - len(files)
         with ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(files), _FILES_AT_ONCE):
                 group = files[start : start + _FILES_AT_ONCE]
@@ -155,22 +155,22 @@ class Raw:
         if read.gone:
             self._gone([file.path])
             return False
-        self.check.checked += 1
+        self.audit.checked += 1
         if entry.status == ledger.UNREADABLE:
             if not read.error:
                 message = (
                     f"{file.path} is set aside as unreadable ({entry.error}), but can be read: {read.lines:,} lines"
                 )
-                self.check.differs("readable", file.path, message, replay([file.path]), raw_lines=read.lines)
+                self.audit.differs("readable", file.path, message, replay([file.path]), raw_lines=read.lines)
             return False
         if read.error:
             message = f"{file.path} was ingested ({entry.lines:,} lines), but cannot be read any more: {read.error}"
-            self.check.differs("raw_unreadable", file.path, message, _RESTORE)
+            self.audit.differs("raw_unreadable", file.path, message, _RESTORE)
             return False
         if read.lines != entry.lines:
             message = f"{file.path} has {read.lines:,} lines, the ledger says {entry.lines:,}"
             more = {"raw_lines": read.lines, "lines": entry.lines}
-            self.check.differs("raw_lines", file.path, message, replay([file.path]), **more)
+            self.audit.differs("raw_lines", file.path, message, replay([file.path]), **more)
         return True
 
     # --------------------------------------------------------------------------------------------------- lines, judged anew

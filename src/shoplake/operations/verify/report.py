@@ -1,4 +1,4 @@
-"""What a verification finds: checks with their differences, and notes that are no damage."""
+"""What a verification finds: audits with their differences, and notes that are no damage."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Difference:
 
 
 @dataclass
-class Check:
+class Audit:
     """One question put to the lake.
 
     Attributes:
@@ -69,7 +69,7 @@ class Check:
         self.differences.append(Difference(what, where, message, remedy, more))
 
     def as_json(self) -> dict[str, Any]:
-        """The check as the fixed JSON interface names it."""
+        """The audit as the fixed JSON interface names it."""
         return {
             "name": self.name,
             "question": self.question,
@@ -101,7 +101,7 @@ class Note:
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """The result of a verification.
 
     Attributes:
@@ -110,7 +110,7 @@ class Report:
         version: The version of the lake's catalog that was looked at.
         share: The share of hours, days and files that was looked at, 1 for all.
         seed: What chose them.
-        checks: In the order they were made.
+        checks: The audits, in the order they were made.
         notes: What is worth knowing.
         repaired: What ``--repair`` rebuilt (hours, days), None if it was not asked for.
         seconds: Wall time.
@@ -121,7 +121,7 @@ class Report:
     version: int
     share: float
     seed: int
-    checks: list[Check] = field(default_factory=list)
+    checks: list[Audit] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     repaired: dict[str, Any] | None = None
     seconds: float = 0.0
@@ -129,12 +129,12 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether nothing differs."""
-        return not any(check.differences for check in self.checks)
+        return not any(audit.differences for audit in self.checks)
 
     @property
     def differences(self) -> list[Difference]:
-        """Every difference of every check."""
-        return [difference for check in self.checks for difference in check.differences]
+        """Every difference of every audit."""
+        return [difference for audit in self.checks for difference in audit.differences]
 
     def as_json(self) -> dict[str, Any]:
         """The report as the fixed JSON interface names it."""
@@ -144,7 +144,7 @@ class Report:
             "source": self.source,
             "version": self.version,
             "sample": None if self.share >= 1 else {"share": self.share, "seed": self.seed},
-            "checks": [check.as_json() for check in self.checks],
+            "checks": [audit.as_json() for audit in self.checks],
             "notes": [note.as_json() for note in self.notes],
             "repaired": json_value(self.repaired),
             "seconds": round(self.seconds, 3),
