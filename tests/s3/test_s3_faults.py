@@ -324,3 +324,14 @@ def test_verify(s3_place, proxy):
             shoplake.verify(str(s3_place / "lake"), threads=2)
         with closing(Reader(2)) as reader, pytest.raises(TransientError, match="answers 503"):
             reader.why_unreadable(EVENTS, lake.view()["events"].files[0])
+
+
+def test_requests_of_a_run_that_finds_nothing(s3_place, proxy):
+    """One listing of the source; of the lake the catalog, each table's metadata and what the ledger consists of, each once."""
+    begin(s3_place)
+    assert disturbed(s3_place, proxy) is None
+    requests = [request for request, _ in proxy.seen]
+    assert {request.method for request in requests} == {"GET"}
+    assert sum(request.lists for request in requests) == 1
+    reads = [request.path for request in requests if not request.lists]
+    assert len(reads) == len(set(reads)) == 12, reads

@@ -94,9 +94,11 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     """
     started = time.perf_counter()
     report = RunReport()
-    if run.lake.exists() or run.source.list():
+    queue, view = _Queue(run, only), run.lake.view()
+    if queue.plan(view):
         with writing(run.lake, run.watchers.note):
-            queue, view = _Queue(run, only), run.lake.create()
+            if view.catalog is None or run.lake.changed_since(view):  # by the run that this one waited for
+                view = run.lake.create()
             while done := transact(
                 run.lake, queue.ingest_next, doing="publish a batch", note=run.watchers.note, start=view
             ):
@@ -128,7 +130,7 @@ class _Queue:
     def ingest_next(self, view: View) -> Done | None:
         """Take the next batch from raw files to published; None when nothing is left."""
         if view is not self._planned_from or (self._reopened and not self._batches):
-            self._plan(view)
+            self.plan(view)
         if not self._batches:
             return None
         self._engine = self._engine or self._run.engine()
@@ -142,7 +144,8 @@ class _Queue:
         if self._only:
             self._only.difference_update(file.path for file in batch.files)
 
-    def _plan(self, view: View) -> None:
+    def plan(self, view: View) -> bool:
+        """Plan from a view of the lake; returns whether there is anything to do."""
         if self._passes == MAX_PASSES:
             raise TransientError(
                 f"after {MAX_PASSES} plans there was still something to do",
@@ -152,6 +155,7 @@ class _Queue:
         self._run.watchers.planned(todo)
         self._batches, self._planned_from, self._reopened = list(todo.batches), view, False
         self._passes += 1
+        return bool(self._batches)
 
 
 class Done(NamedTuple):
