@@ -21,8 +21,6 @@ from shoplake.ingestion.report import RunReport
 from shoplake.storage.atomic import replacing
 from shoplake.text import json_value
 
-CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
 
 @dataclass(frozen=True)
 class RunRecord:
