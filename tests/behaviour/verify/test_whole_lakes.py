@@ -63,7 +63,7 @@ def test_api(shop):
     """The Python interface gives the same report; a wrong share is a usage error."""
     report = shoplake.verify(shop / "lake", shop / "raw", threads=2)
     assert (report.ok, report.differences) == (True, [])
-    with pytest.raises(UsageError, match="share"):
+    with pytest.raises(UsageError, match="sample"):
         api.verify(shop / "lake", sample=0)
 
 
