@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import emulate
+from shoplake.lake.types import column_type
 from shoplake.tables import TABLES, Table
 
 FILE = Path(__file__).with_name("athena.sql")
@@ -22,8 +23,6 @@ _HEAD = """\
 -- shape, for instance for INSERT INTO ... SELECT. Put your StudentId for X, your account's number for ACCOUNT, and a folder
 -- of your own for s3://BUCKET/copy.
 """
-_ATHENA = {"long": "bigint", "list<string>": "array<string>"}
-_TRINO = {"string": "varchar", "long": "bigint", "timestamp": "timestamp(6)", "list<string>": "array(varchar)"}
 
 
 def athena() -> str:
@@ -63,7 +62,7 @@ def trino_raw(table: dict[str, Any], name: str) -> str:
 
 def trino_table(table: Table, name: str) -> str:
     """The statement that makes a table of the lake, empty, on Trino's Iceberg connector."""
-    columns = [f"{column.name} {_TRINO.get(column.type, column.type)}" for column in table.columns]
+    columns = [f"{column.name} {column_type(column.type).trino}" for column in table.columns]
     return f"CREATE TABLE {name} ({_listed(columns)}) WITH (partitioning = ARRAY['{_transform(table)}'])"
 
 
@@ -85,7 +84,7 @@ def _athena_raw(table: dict[str, Any]) -> str:
 
 
 def _athena_table(table: Table) -> str:
-    columns = [f"`{column.name}` {_ATHENA.get(column.type, column.type)}" for column in table.columns]
+    columns = [f"`{column.name}` {column_type(column.type).hive}" for column in table.columns]
     return (
         f"-- {table.grain}\n"
         f"CREATE TABLE {table.name} ({_listed(columns)})\n"

@@ -11,13 +11,13 @@ from typing import Any
 from shoplake.aws import clients
 from shoplake.errors import TransientError, UsageError
 from shoplake.lake.snapshots import TableSnapshot, View
+from shoplake.lake.types import column_type
 from shoplake.tables import TABLES, Table
 
 VERSION = "shoplake.version"
 UUID = "shoplake.table-uuid"
 _TRIES = 10
 _MOVED = {"ConcurrentModificationException", "VersionMismatchException", "AlreadyExistsException"}
-_TYPES = {"long": "bigint", "list<string>": "array<string>"}
 
 
 def publish(view: View, database: str, client: Any | None = None) -> None:
@@ -115,6 +115,5 @@ def _table_input(snapshot: TableSnapshot, version: int, previous: str | None) ->
 
 def _columns(table: Table) -> list[dict[str, str]]:
     return [
-        {"Name": column.name, "Type": _TYPES.get(column.type, column.type), "Comment": column.doc}
-        for column in table.columns
+        {"Name": column.name, "Type": column_type(column.type).hive, "Comment": column.doc} for column in table.columns
     ]

@@ -34,6 +34,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.snapshots import DataFile, View
+from shoplake.lake.types import column_type
 from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
@@ -46,7 +47,6 @@ _SETTINGS = {
 }
 _IN_PATTERNS = re.compile(r"[][{}*?\\]")  # what stands for other characters where Spark takes a path
 _TOO_MUCH = "The quarantined lines pass through the driver: raise that setting or lower SHOPLAKE_BATCH_BYTES, and"
-_TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "list<string>": "array<string>"}
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class SparkEngine:
     def _write_hourly(self, table: Table, hours: int, output: Output) -> list[NewFile]:
         with self._telling(f"compute {table.name}"):  # in a thread of its own
             rows = self._spark.sql(sql(f"gold_{table.name}"))
-            typed = rows.select(*(F.col(column.name).cast(_type(column.type)) for column in table.columns))
+            typed = rows.select(*(F.col(column.name).cast(column_type(column.type).spark) for column in table.columns))
             write = partial(tasks.write_hours, table=table, writer=self._writer)
             together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
             written = together.mapInArrow(write, tasks.WRITTEN).collect()
@@ -232,7 +232,7 @@ class SparkEngine:
 
     def _read(self, table: Table, paths: Collection[str]) -> DataFrame:
         """The rows of some data files of a table."""
-        types = {column.name: _type(column.type) for column in table.columns}
+        types = {column.name: column_type(column.type).spark for column in table.columns}
         if not paths:
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
             return self._spark.sql(f"SELECT {nothing} WHERE FALSE")
@@ -298,7 +298,3 @@ def _measure(result: Checked) -> None:
     result.hours = frozenset(start_of_hour(first) for first, _ in ends)
     result.min_event_time = min((first for first, _ in ends), default=None)
     result.max_event_time = max((last for _, last in ends), default=None)
-
-
-def _type(name: str) -> str:
-    return _TYPES.get(name, name)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import fastavro
 
+from shoplake.lake.types import EPOCH, LIST_OF_STRINGS, column_type, encode_bound
 from shoplake.tables import Table
 
 ADDED, EXISTING, DELETED = 1, 0, 2
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _HOUR = timedelta(hours=1)
 _FOLDERS = {"hour": "%Y-%m-%d-%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 PARTITION_FIELD_ID = 1000
@@ -41,7 +40,7 @@ def new_table(table: Table, location: str) -> Record:
         "location": location,
         "last-sequence-number": 0,
         "last-updated-ms": 0,
-        "last-column-id": len(table.columns) + sum(column.type == "list<string>" for column in table.columns),
+        "last-column-id": len(table.columns) + sum(column.type == LIST_OF_STRINGS for column in table.columns),
         "current-schema-id": 0,
         "schemas": [_schema(table)],
         "default-spec-id": 0,
@@ -64,10 +63,10 @@ def _schema(table: Table) -> Record:
     nested = len(table.columns)
     fields = []
     for field_id, column in enumerate(table.columns, 1):
-        kind: Any = re.sub(r"decimal\((\d+),(\d+)\)", r"decimal(\1, \2)", column.type)
-        if column.type == "list<string>":
+        kind: Any = column_type(column.type).iceberg
+        if column.type == LIST_OF_STRINGS:
             nested += 1
-            kind = {"type": "list", "element-id": nested, "element": "string", "element-required": False}
+            kind = {"type": "list", "element-id": nested, "element": kind, "element-required": False}
         fields.append({"id": field_id, "name": column.name, "required": False, "type": kind, "doc": column.doc})
     return {"type": "struct", "schema-id": 0, "fields": fields}
 
@@ -93,41 +92,14 @@ def partition_value(table: Table, value: date) -> int:
     """The partition that a value of the partitioned column lies in: hours, days or months since 1970."""
     transform = table.partition[1]
     if transform == "month":
-        return 12 * (value.year - _EPOCH.year) + value.month - 1
+        return 12 * (value.year - EPOCH.year) + value.month - 1
     moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001 - UTC
-    return (moment - _EPOCH) // (_HOUR if transform == "hour" else timedelta(days=1))
+    return (moment - EPOCH) // (_HOUR if transform == "hour" else timedelta(days=1))
 
 
 def partition_folder(table: Table, value: date) -> str:
     """The folder of the partition that a value lies in, as the table format names it."""
     return f"{partition_name(table)}={value:{_FOLDERS[table.partition[1]]}}"
-
-
-# --------------------------------------------------------------------------------------------------------------- bounds
-
-
-def encode(kind: str, value: Any) -> bytes:
-    """A bound of a column as the table format stores it."""
-    if kind == "timestamp":
-        return struct.pack("<q", (value - _EPOCH) // timedelta(microseconds=1))
-    if kind == "date":
-        return struct.pack("<i", (value - _EPOCH.date()).days)
-    return str(value).encode()
-
-
-def _timestamp(value: bytes) -> datetime:
-    return _EPOCH + timedelta(microseconds=struct.unpack("<q", value)[0])
-
-
-def _date(value: bytes) -> date:
-    return (_EPOCH + timedelta(days=struct.unpack("<i", value)[0])).date()
-
-
-DECODERS: dict[str, Callable[[bytes], Any]] = {
-    "timestamp": _timestamp,
-    "date": _date,
-    "string": lambda value: value.decode("utf-8", "replace"),
-}
 
 
 # ------------------------------------------------------------------------------------------------------------ manifests
@@ -269,7 +241,7 @@ def data_file(table: Table, path: str, rows: int, size: int, bounds: Mapping[str
 
     def ends(which: int) -> list[Record]:
         return [
-            {"key": ids[name], "value": encode(kinds[name], both[which])}
+            {"key": ids[name], "value": encode_bound(kinds[name], both[which])}
             for name, both in sorted(bounds.items(), key=lambda item: ids[item[0]])
         ]
 
@@ -277,7 +249,7 @@ def data_file(table: Table, path: str, rows: int, size: int, bounds: Mapping[str
         "content": 0,
         "file_path": path,
         "file_format": "PARQUET",
-        "partition": {partition_name(table): _EPOCH.date() + timedelta(days=value) if transform == "day" else value},
+        "partition": {partition_name(table): EPOCH.date() + timedelta(days=value) if transform == "day" else value},
         "record_count": rows,
         "file_size_in_bytes": size,
         "lower_bounds": ends(0),
@@ -336,4 +308,4 @@ def manifest_range(manifest: Record) -> tuple[int, int] | None:
 
 
 def _as_number(partition: Any) -> int:
-    return (partition - _EPOCH.date()).days if isinstance(partition, date) else int(partition)
+    return (partition - EPOCH.date()).days if isinstance(partition, date) else int(partition)

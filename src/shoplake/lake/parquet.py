@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,17 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoplake.lake import iceberg
+from shoplake.lake.types import LIST_OF_STRINGS, column_type
 from shoplake.storage.base import Storage
 from shoplake.tables import Table
 
-_SIMPLE = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "double": pa.float64(),
-    "timestamp": pa.timestamp("us"),
-    "date": pa.date32(),
-}
 # zstd's fastest ordinary level: on an hour of events, level 3 gave no smaller files.
 _COMPRESSION_LEVEL = 1
 # Of files as they come, one for each source file; of sorted ones, so that a search reads little.
@@ -60,23 +52,13 @@ def arrow_schema(table: Table) -> pa.Schema:
     nested = len(table.columns)
     fields = []
     for field_id, column in enumerate(table.columns, 1):
-        if column.type == "list<string>":
+        if column.type == LIST_OF_STRINGS:
             nested += 1
             arrow_type: pa.DataType = pa.list_(pa.field("element", pa.string(), metadata=_field_id(nested)))
         else:
-            arrow_type = arrow_type_of(column.type)
+            arrow_type = column_type(column.type).arrow
         fields.append(pa.field(column.name, arrow_type, metadata=_field_id(field_id)))
     return pa.schema(fields)
-
-
-def arrow_type_of(name: str) -> pa.DataType:
-    """The Arrow type of a column type of :mod:`shoplake.tables`."""
-    decimal = re.fullmatch(r"decimal\((\d+),(\d+)\)", name)
-    if decimal:
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    if name == "list<string>":
-        return pa.list_(pa.string())
-    return _SIMPLE[name]
 
 
 def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> tuple[pa.Buffer, pq.FileMetaData]:

@@ -15,20 +15,11 @@ from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.scans import Scans
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.lake.types import column_type
 from shoplake.tables import TABLES, Table
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
-
-_SQL_TYPES = {
-    "string": "VARCHAR",
-    "int": "INTEGER",
-    "long": "BIGINT",
-    "double": "DOUBLE",
-    "timestamp": "TIMESTAMP",
-    "date": "DATE",
-    "list<string>": "VARCHAR[]",
-}
 
 # Partitioned columns that tell when an event happened; the others tell when it arrived.
 _TIMES_OF_EVENTS = ("event_time", "event_hour", "event_date")
@@ -120,8 +111,7 @@ class OpenLake:
         files, condition = _narrowed(table, snapshot, self._days)
         if not files:
             nothing = ", ".join(
-                f"CAST(NULL AS {_SQL_TYPES.get(column.type, column.type.upper())}) AS {column.name}"
-                for column in table.columns
+                f"CAST(NULL AS {column_type(column.type).duckdb}) AS {column.name}" for column in table.columns
             )
             return f"SELECT {nothing} WHERE FALSE"
         return f"SELECT {columns} FROM {self._scans.parquet(files)}{condition}"

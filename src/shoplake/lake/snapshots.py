@@ -14,6 +14,7 @@ from typing import Any
 
 from shoplake.errors import FatalError
 from shoplake.lake import iceberg
+from shoplake.lake.types import decode_bound
 from shoplake.storage.base import Storage
 from shoplake.tables import Table
 
@@ -204,5 +205,5 @@ def _bounds(bounds: list[dict[str, Any]] | None, wanted: dict[int, tuple[str, st
     for bound in bounds or []:
         if bound["key"] in wanted:
             name, kind = wanted[bound["key"]]
-            values[name] = iceberg.DECODERS[kind](bound["value"])
+            values[name] = decode_bound(kind, bound["value"])
     return values
