@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from importlib import resources
 from typing import Any, NamedTuple
+
+from shoplake.queries import sql
 
 EVENT_TYPES = ("page_view", "add_to_cart", "remove_from_cart", "purchase", "search")
 WITH_PRODUCT = ("page_view", "add_to_cart", "remove_from_cart", "purchase")
@@ -277,7 +278,7 @@ def check_sql(lines: str, latest: datetime, extra: str = "CAST(NULL AS VARCHAR)"
         A SELECT with the typed columns of ``events``, ``accepted`` and ``width``, the bytes of the fields that the types
         do not keep.
     """
-    return _fill("check.sql", lines=lines, accepted=accepted_condition(), extra=extra, latest=_moment(latest))
+    return _fill("check", lines=lines, accepted=accepted_condition(), extra=extra, latest=_moment(latest))
 
 
 def reasons_sql(lines: str, latest: datetime) -> str:
@@ -292,7 +293,7 @@ def reasons_sql(lines: str, latest: datetime) -> str:
         A SELECT with ``position``, the typed columns, ``extra`` and ``reasons`` (codes joined by commas, '' for none).
     """
     codes = ",\n        ".join(f"CASE WHEN {rule.broken_when} THEN '{rule.code}' END" for rule in RULES)
-    return _fill("reasons.sql", lines=lines, reasons=f"concat_ws(',',\n        {codes})", latest=_moment(latest))
+    return _fill("reasons", lines=lines, reasons=f"concat_ws(',',\n        {codes})", latest=_moment(latest))
 
 
 def _moment(value: datetime) -> str:
@@ -300,7 +301,7 @@ def _moment(value: datetime) -> str:
 
 
 def _fill(name: str, **parts: str) -> str:
-    text = resources.files("shoplake").joinpath("sql", name).read_text("utf-8")
+    text = sql(name)
     casts = ",\n        ".join(f"{field.cast} AS {_cast_name(field)}" for field in FIELDS if field.cast)
     typed = ",\n    ".join(f"{_cast_name(field)} AS {field.column}" if field.cast else field.name for field in FIELDS)
     for key, value in {"casts": casts, "typed": typed, **parts}.items():

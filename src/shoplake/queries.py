@@ -1,4 +1,4 @@
-"""The five questions by number and name, and the oracle's answers to the same."""
+"""The SQL texts in files: the five questions by number and name, the oracle's answers to the same, and the shared SQL."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ def parse(text: str) -> tuple[NamedQuery, ...]:
         body = text[header.end() : following.start() if following else len(text)]
         queries.append(NamedQuery(int(header[1]), header[2], header[3] or "", body.strip().rstrip(";").strip()))
     return tuple(queries)
+
+
+def sql(name: str) -> str:
+    """The text of ``sql/NAME.sql``."""
+    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")
 
 
 def _text(packaged: str, in_repository: str) -> str:

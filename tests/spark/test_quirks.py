@@ -8,9 +8,9 @@ from pyspark.errors import AnalysisException
 
 from shoplake.contract import parse_line
 from shoplake.engines.spark import SparkEngine
-from shoplake.engines.sql import sql
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
+from shoplake.queries import sql
 from shoplake.tables import EVENTS
 from tests.spark.test_parity import tables
 from tests.support import dump, event, events, ingest, put

@@ -23,6 +23,10 @@ Stored = Callable[[datetime, datetime], Sequence[DataFile]]
 """Gives the lake's data files of ``events`` that may hold events between two times, both included."""
 
 
+def ignore(*_: object) -> None:
+    """A callback for callers that do not want to be told."""
+
+
 class Output(Protocol):
     """Takes the data files of a batch; no table names them before the batch is committed."""
 

@@ -21,11 +21,12 @@ import pyarrow.compute as pc
 from shoplake.contract import EVENT_COLUMNS, parse_line, without_bom
 from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.reading import Reading, chunks, judge, no_events
-from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
+from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, start_of_hour
 from shoplake.lake.erasures import Erased, without_keys
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.scans import Scans
 from shoplake.lake.snapshots import DataFile, View
+from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import Spool
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY

@@ -27,7 +27,7 @@ from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
 from shoplake.engines.spark_session import cause
-from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
+from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, start_of_hour
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
@@ -35,6 +35,7 @@ from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.lake.types import column_type
+from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 

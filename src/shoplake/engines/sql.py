@@ -1,20 +1,14 @@
-"""What both engines ask of the lake's stored files: which of them matter to the hours of a batch. And the SQL they share."""
+"""What both engines ask of the lake's stored files: which of them matter to the hours of a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
-from importlib import resources
 
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.tables import Table
 
 ONE_HOUR = timedelta(hours=1)
-
-
-def sql(name: str) -> str:
-    """The text of ``sql/NAME.sql``."""
-    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")
 
 
 def start_of_hour(moment: datetime) -> datetime:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from shoplake.engines.base import Checked, Engine, Progress
+from shoplake.engines.base import Checked, Engine, Progress, ignore
 from shoplake.errors import TransientError
 from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
@@ -31,10 +31,6 @@ from shoplake.sources.base import Source
 MAX_PASSES = 20
 
 
-def _silent(*_: object) -> None:
-    return
-
-
 @dataclass(frozen=True)
 class Watchers:
     """Who is told what during a run. Each may be left out.
@@ -46,10 +42,10 @@ class Watchers:
         committed: What the run did so far and the lake as it is now, after each batch.
     """
 
-    planned: Callable[[Plan], None] = _silent
-    progress: Progress = _silent
-    note: Callable[[str], None] = _silent
-    committed: Callable[[RunReport, View], None] = _silent
+    planned: Callable[[Plan], None] = ignore
+    progress: Progress = ignore
+    note: Callable[[str], None] = ignore
+    committed: Callable[[RunReport, View], None] = ignore
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shoplake.engines.base import Engine, Progress
+from shoplake.engines.base import Engine, Progress, ignore
 from shoplake.errors import UsageError
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
@@ -15,10 +15,6 @@ from shoplake.operations.erase.raw_files import RawFile
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
 from shoplake.text import json_value
-
-
-def _silent(*_: object) -> None:
-    return
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,8 @@ class EraseRequest:
     engine: Callable[[], Engine]
     settings: Settings
     raw: bool = False
-    progress: Progress = _silent
-    note: Callable[[str], None] = _silent
+    progress: Progress = ignore
+    note: Callable[[str], None] = ignore
     now: Callable[[], datetime] = pipeline.Run.now
     new_id: Callable[[], str] = pipeline.Run.new_id
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from shoplake.engines.base import Progress, ignore
 from shoplake.errors import FatalError, TransientError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import SAME_ROWS, Commit
@@ -26,10 +27,6 @@ from shoplake.tables import TABLES
 MAX_PASSES = 5
 # Half of the shortest time after which another maintenance removes files that no table names yet.
 _LONGEST = timedelta(minutes=30)
-
-
-def _silent(*_: object) -> None:
-    return
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,9 @@ class MaintenanceRequest:
     closed_after: timedelta = timedelta(hours=2)
     older_than: timedelta = timedelta(hours=24)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    progress: Callable[[int, int], None] = _silent
-    planned: Callable[[int], None] = _silent
-    note: Callable[[str], None] = _silent
+    progress: Progress = ignore
+    planned: Callable[[int], None] = ignore
+    note: Callable[[str], None] = ignore
 
 
 @dataclass

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import parse_line, without_bom
-from shoplake.engines.base import Checked, Progress, Quarantined
+from shoplake.engines.base import Checked, Progress, Quarantined, ignore
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.engines.reading import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError
@@ -37,10 +37,6 @@ from shoplake.operations.quarantine.held import Line, LineFilter
 from shoplake.settings import Settings
 from shoplake.sources.base import SourceFile
 from shoplake.tables import EVENTS
-
-
-def _silent(*_: object) -> None:
-    return
 
 
 @dataclass(frozen=True)
@@ -61,9 +57,9 @@ class QuarantineReplay:
     lake: Lake
     engine: Callable[[], DuckDBEngine]
     settings: Settings
-    planned: Callable[[int], None] = _silent
-    progress: Progress = _silent
-    note: Callable[[str], None] = _silent
+    planned: Callable[[int], None] = ignore
+    progress: Progress = ignore
+    note: Callable[[str], None] = ignore
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12]
 

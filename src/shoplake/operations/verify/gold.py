@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from importlib import resources
 from typing import Any
 
 from shoplake import queries
@@ -64,7 +63,7 @@ class Gold:
         stored = self._reader.relation(table, self._hours.gold[table.name].get(hour, []))
         self._reader.view("events", EVENTS, events)
         self._reader.rows(f"SET VARIABLE hour = TIMESTAMP '{hour.isoformat()}'")
-        self._reader.rows(f"CREATE OR REPLACE TEMP TABLE expected AS {_sql(f'oracle_{table.name}')}")
+        self._reader.rows(f"CREATE OR REPLACE TEMP TABLE expected AS {queries.sql(f'oracle_{table.name}')}")
         self._reader.rows(
             f"CREATE OR REPLACE TEMP TABLE stored AS SELECT {columns} FROM {stored}"
             " WHERE date_trunc('hour', event_hour) = getvariable('hour')"
@@ -204,7 +203,3 @@ def _in_words(pair: dict[str, Any]) -> str:
 
 def _plain(row: _Row | None) -> str:
     return "nothing" if row is None else ", ".join(str(value) for value in row)
-
-
-def _sql(name: str) -> str:
-    return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")

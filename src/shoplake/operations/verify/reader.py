@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +17,6 @@ from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Files, Inventory, hours_of
 from shoplake.operations.verify.report import Note
 from shoplake.tables import EVENTS, GOLD_HOURLY, Table
-
-Progress = Callable[[int, int], None]
-"""Is told of finished work: bytes, and rows or lines."""
 
 READ_ERRORS = (duckdb.Error, FatalError)
 """What the reader raises when a data file cannot be read."""

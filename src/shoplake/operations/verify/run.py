@@ -8,14 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from shoplake.engines.base import Engine
+from shoplake.engines.base import Engine, Progress, ignore
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import CATALOG_FILE, Lake
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.lake.transact import writing
 from shoplake.operations.verify.files import Files, Inventory
 from shoplake.operations.verify.gold import Gold
-from shoplake.operations.verify.reader import READ_ERRORS, Hours, Progress, Reader, iso
+from shoplake.operations.verify.reader import READ_ERRORS, Hours, Reader, iso
 from shoplake.operations.verify.repair import rebuild
 from shoplake.operations.verify.report import Audit, Note, VerifyReport
 from shoplake.operations.verify.rows import Accounts, Duplicates, Erasures
@@ -25,10 +25,6 @@ from shoplake.sources.base import Source
 from shoplake.tables import GOLD_HOURLY
 
 MAX_LOOKS = 3
-
-
-def _silent(*_: object) -> None:
-    return
 
 
 @dataclass(frozen=True)
@@ -60,9 +56,9 @@ class VerifyRequest:
     lines: int = 1000
     allow_gone: bool = False
     repair: bool = False
-    planned: Callable[[int], None] = _silent
-    progress: Progress = _silent
-    note: Callable[[str], None] = _silent
+    planned: Callable[[int], None] = ignore
+    progress: Progress = ignore
+    note: Callable[[str], None] = ignore
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -17,12 +17,13 @@ from datetime import datetime
 import pyarrow as pa
 
 from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
+from shoplake.engines.base import Progress
 from shoplake.engines.reading import as_table
 from shoplake.lake import ledger
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
-from shoplake.operations.verify.reader import Progress, Reader
+from shoplake.operations.verify.reader import Reader
 from shoplake.operations.verify.report import FIRST, Audit, Note, replay
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
