@@ -62,7 +62,7 @@ def _query(query: queries.NamedQuery) -> str:
 def _handler() -> str:
     """The handler without its head: what it imports stands before it in the template."""
     text = _read("infra/handler.py")
-    return text[text.index("def handler") :]
+    return text[text.index("def lambda_handler") :]
 
 
 def _indented(first: str, text: str, indent: str) -> str:

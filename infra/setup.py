@@ -1,9 +1,12 @@
 """Writes the job's script and queries.sql into the lake's bucket; empties and removes the buckets with the stack."""
 
 import json
+import time
 import urllib.request
 
 import boto3
+
+ATTEMPTS = 30
 
 
 def handler(event, context):
@@ -12,9 +15,11 @@ def handler(event, context):
         wanted = event["ResourceProperties"]
         if event["RequestType"] != "Delete":
             write(wanted["LakeBucket"], wanted["Files"])
-        elif wanted["KeepData"] == "false":
+        elif ends(event["StackId"], wanted["KeepData"]):
             for name in (wanted["SourceBucket"], wanted["LakeBucket"]):
                 remove(name)
+        else:
+            reason = "the buckets stay"
     except Exception as error:  # whatever it is, the stack must hear of it, or it waits for an hour
         status, reason = "FAILED", f"{type(error).__name__}: {error}"
     print(json.dumps({"request": event["RequestType"], "status": status, "reason": reason}))
@@ -26,6 +31,13 @@ def handler(event, context):
     urllib.request.urlopen(request, timeout=30).close()
 
 
+def ends(stack, keep):
+    """Whether the stack itself goes: CloudFormation also sends Delete when an update renames or replaces this resource."""
+    (found,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    # A stack that could not be made keeps nothing: buckets with data would fail the rollback.
+    return found["StackStatus"] in ("ROLLBACK_IN_PROGRESS", *(["DELETE_IN_PROGRESS"] if keep == "false" else []))
+
+
 def write(bucket, files):
     client = boto3.client("s3")
     for key, text in files.items():
@@ -34,8 +46,16 @@ def write(bucket, files):
 
 def remove(name):
     bucket = boto3.resource("s3").Bucket(name)
-    try:
-        bucket.object_versions.delete()
-        bucket.delete()
-    except bucket.meta.client.exceptions.NoSuchBucket:
-        pass
+    for attempt in range(1, ATTEMPTS + 1):  # a last run may still write
+        try:
+            bucket.object_versions.delete()
+            bucket.delete()
+        except bucket.meta.client.exceptions.ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "NoSuchBucket":
+                return
+            if code != "BucketNotEmpty" or attempt == ATTEMPTS:
+                raise
+            time.sleep(2)
+        else:
+            return

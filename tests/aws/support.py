@@ -98,14 +98,14 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     process = subprocess.Popen(
-        [sys.executable, "-m", "awslambdaric", "index.handler"],
+        [sys.executable, "-m", "awslambdaric", "index.lambda_handler"],
         cwd=folder,
         env={**environment, "PYTHONPATH": str(folder), "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}"},
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (memory_mib << 20,) * 2),  # noqa: PLW1509 - one thread
     )
 
-    def invoke(event: dict[str, Any]) -> Invocation:
+    def invoke(event: Any) -> Invocation:
         started, before = time.perf_counter(), cpu(process.pid)
         events.put(event)
         while answers.empty():

@@ -18,7 +18,7 @@ SOURCE = "arn:aws:s3:::capstone-events-a-b-123456789012"
 LAKE = "arn:aws:s3:::capstone-lake-a-b-123456789012"
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 TABLE = f"{GLUE}:table/shoplake_a_b/events"
-GENERATOR = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:capstone-generator-a-b"
+GENERATOR = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:capstone-event-generator-a-b"
 # What each call of the code needs. A call that is not here fails the test: its permission has to be thought of.
 CALLS = {
     "Generator": {"put_object": [("s3:PutObject", f"{SOURCE}/events/year=2025/x.jsonl.gz")]},
@@ -33,6 +33,9 @@ CALLS = {
                 ("s3:DeleteObject", f"{bucket}/x"),
                 ("s3:DeleteObjectVersion", f"{bucket}/x"),
             )
+        ],
+        "describe_stacks": [
+            ("cloudformation:DescribeStacks", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/capstone-a-b/1")
         ],
         "bucket.delete": [("s3:DeleteBucket", SOURCE), ("s3:DeleteBucket", LAKE)],
     },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import boto3
 import pytest
 
@@ -60,6 +63,47 @@ def test_keep_data_keeps_both_buckets(aws: str):
     emulate.create(stack, "capstone-x")
     emulate.delete(stack, "capstone-x")
     assert len(boto3.client("s3").list_buckets()["Buckets"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "keep", "left"),
+    [
+        ("DELETE_IN_PROGRESS", "false", 0),
+        ("DELETE_IN_PROGRESS", "true", 2),
+        ("ROLLBACK_IN_PROGRESS", "false", 0),
+        ("ROLLBACK_IN_PROGRESS", "true", 0),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "false", 2),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", "false", 2),
+    ],
+)
+def test_buckets_go_only_with_the_stack(stack: emulate.Stack, status: str, keep: str, left: int):
+    """CloudFormation also sends Delete when an update renames or replaces the resource; a failed create keeps nothing."""
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket=stack.outputs["SourceBucketName"], Key="events/a", Body=b"x")
+    given = {**stack.of("Custom::BucketCleanup")[0], "KeepData": keep}
+    emulate.set_up(stack, given, "Delete", status)
+    assert len(s3.list_buckets()["Buckets"]) == left
+
+
+def test_a_writer_beside_the_deletion(stack: emulate.Stack, monkeypatch: pytest.MonkeyPatch):
+    """A run that still writes while the buckets are emptied does not keep the stack from going."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    source, writes = stack.outputs["SourceBucketName"], iter(range(3))
+    real = boto3.resource
+
+    def resource(name: str) -> Any:
+        made = real(name)
+        made.meta.client.meta.events.register("before-call.s3.DeleteBucket", write_once_more)
+        return made
+
+    def write_once_more(**_: Any) -> None:
+        if next(writes, None) is not None:
+            boto3.client("s3").put_object(Bucket=source, Key="events/late", Body=b"x")
+
+    monkeypatch.setattr(boto3, "resource", resource)
+    emulate.set_up(stack, stack.of("Custom::BucketCleanup")[0], "Delete")
+    assert next(writes, None) is None
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
 
 
 def test_the_setup_function_tells_cloudformation_of_a_failure(stack: emulate.Stack):
