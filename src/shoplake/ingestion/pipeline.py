@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shoplake.engines.base import Checked, Engine, Progress
+from shoplake.engines.base import CheckedFile, DedupedFile, Engine, Progress
 from shoplake.errors import ContractError, TransientError
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Batch, Plan
@@ -151,21 +151,26 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     batch = batch.only(result.file for result in checked)
     try:
         _breaker(checked, run.settings)
-        conflicts = engine.dedupe(checked, base["events"].within)
-        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+        files, conflicts = engine.dedupe(checked, base["events"].within)
     except BaseException:
         engine.discard(checked)
         raise
+    del checked  # its rows hold the duplicates, too
+    try:
+        earlier = ledger.read(base["ledger"]) if batch.known or conflicts else {}
+    except BaseException:
+        engine.discard(files)
+        raise
     batch_id = run.new_id()
     entries = {}
-    for result in checked:
+    for result in files:
         path = result.file.path
         arrived = earlier[path].arrived_at if path in batch.again else now
         entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
     reopened = _reopened(run, batch, conflicts, earlier, entries)
-    outcome = Outcome(batch_id, now, checked, batch.known, entries | reopened)
+    outcome = Outcome(batch_id, now, files, batch.known, entries | reopened)
     view, hours = publish(run.lake, engine, base, outcome)
-    _add(report, checked, batch, hours)
+    _add(report, files, batch, hours)
     run.watchers.committed(report, view)
     return view, bool(reopened)
 
@@ -178,7 +183,7 @@ def latest_event(settings: Settings, now: datetime) -> datetime:
         return datetime.max  # noqa: DTZ901 - times of the lake are UTC without a zone
 
 
-def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> bool:
+def _left_alone(run: Run, batch: Batch, result: CheckedFile, report: RunReport) -> bool:
     """Whether a file stays as it is: its object is gone, or could be read before and cannot now."""
     path = result.file.path
     if not result.gone and not (result.error and path in batch.again):
@@ -194,7 +199,7 @@ def _left_alone(run: Run, batch: Batch, result: Checked, report: RunReport) -> b
     return True
 
 
-def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
+def _breaker(checked: Sequence[CheckedFile], settings: Settings) -> None:
     lines = sum(result.lines for result in checked)
     quarantined = sum(len(result.quarantined) for result in checked)
     if lines < BREAKER_LINES or quarantined <= settings.max_quarantine_rate * lines:
@@ -208,7 +213,7 @@ def _breaker(checked: Sequence[Checked], settings: Settings) -> None:
     )
 
 
-def _reasons(checked: Sequence[Checked]) -> Counter[str]:
+def _reasons(checked: Sequence[CheckedFile]) -> Counter[str]:
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
 
 
@@ -244,13 +249,13 @@ def _ends(entry: Entry) -> tuple[object, ...]:
     return (*entry.figures, *entry.duplicates_of)
 
 
-def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int) -> None:
+def _add(report: RunReport, files: Sequence[DedupedFile], batch: Batch, hours: int) -> None:
     report.batches += 1
-    report.files += sum(1 for result in checked if not result.error)
+    report.files += sum(1 for result in files if not result.error)
     report.replaced += len(batch.replaced)
     report.bytes += batch.bytes
     report.hours += hours
-    for result in checked:
+    for result in files:
         report.lines += result.lines
         report.accepted += result.accepted
         report.duplicates += result.duplicates
@@ -260,5 +265,5 @@ def _add(report: RunReport, checked: Sequence[Checked], batch: Batch, hours: int
             report.failures.append({"file": result.file.path, "error": result.error})
         for key, number in result.unknown_keys.items():
             report.unknown_keys[key] = report.unknown_keys.get(key, 0) + number
-    for code, number in _reasons(checked).items():
+    for code, number in _reasons(files).items():
         report.reasons[code] = report.reasons.get(code, 0) + number
