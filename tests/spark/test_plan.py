@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shoplake.engines.base import Checked, Gold
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.parquet import arrow_schema
@@ -45,10 +45,10 @@ class Counting:
     name = "spark"
 
     def check(self, source, files, latest, erased, progress):
-        return [Checked(file, lines=600_000, rows=()) for file in files]
+        return [CheckedFile(file, lines=600_000, rows=()) for file in files]
 
     def dedupe(self, checked, stored):
-        return frozenset()
+        return Deduped([DedupedFile(**vars(result)) for result in checked], frozenset())
 
     def write_events(self, checked, output):
         return []
@@ -64,19 +64,20 @@ class Writing(Counting):
     """An engine that leaves data files as Spark's does, one of events for each source file and of gold for each hour."""
 
     def check(self, source, files, latest, erased, progress):
-        return [Checked(file, lines=1, accepted=1, rows=(self.moment(file),)) for file in files]
+        return [CheckedFile(file, lines=1, rows=(self.moment(file),)) for file in files]
 
     def moment(self, file):
         year, month, day, hour, minute = re.findall(r"=(\d+)", file.path)
         return datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}")
 
     def dedupe(self, checked, stored):
+        files = []
         for result in checked:
             (at,) = result.rows
-            result.hours = frozenset([at.replace(minute=0)])
-            result.min_event_time = result.max_event_time = at
+            hours = frozenset([at.replace(minute=0)])
+            files.append(DedupedFile(**vars(result), accepted=1, hours=hours, min_event_time=at, max_event_time=at))
             stored(at, at)
-        return frozenset()
+        return Deduped(files, frozenset())
 
     def write_events(self, checked, output):
         return [output.write(EVENTS, at, row(EVENTS, at, result.file.path)) for result in checked for at in result.rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
@@ -54,9 +54,9 @@ class Quarantined:
     reasons: tuple[str, ...]
 
 
-@dataclass
-class Checked:
-    """What became of one source file.
+@dataclass(frozen=True)
+class CheckedFile:
+    """One source file, read and judged; lines about erased people are gone.
 
     Attributes:
         file: The file.
@@ -66,14 +66,10 @@ class Checked:
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
         seconds: Time that reading and checking took.
-        duplicates: Lines equal to an event that comes first; set by :meth:`Engine.dedupe`.
-        duplicates_of: The other source files that hold those events.
-        accepted: Rows that remain.
-        min_event_time: Earliest accepted event, None without any.
-        max_event_time: Latest accepted event.
-        hours: Starts of the hours that accepted events lie in.
         unknown_keys: In how many lines each key stands that the contract does not know.
-        rows: The engine's own handle on the accepted rows.
+        duplicates: Lines known to be equal to an event that comes first; their rows are gone already.
+        duplicates_of: The other source files that hold those events.
+        rows: The engine's own handle on the rows that remain.
     """
 
     file: SourceFile
@@ -83,14 +79,41 @@ class Checked:
     error: str | None = None
     gone: bool = False
     seconds: float = 0.0
+    unknown_keys: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     duplicates_of: frozenset[str] = frozenset()
+    rows: Any = None
+
+
+@dataclass(frozen=True)
+class DedupedFile(CheckedFile):
+    """A checked file without its duplicates: all that its ledger entry tells is known.
+
+    Attributes:
+        accepted: Rows that remain.
+        hours: Starts of the hours that they lie in.
+        min_event_time: The earliest of them, None without any.
+        max_event_time: The latest.
+    """
+
     accepted: int = 0
+    hours: frozenset[datetime] = frozenset()
     min_event_time: datetime | None = None
     max_event_time: datetime | None = None
-    hours: frozenset[datetime] = frozenset()
-    unknown_keys: dict[str, int] = field(default_factory=dict)
-    rows: Any = None
+
+
+class Deduped(NamedTuple):
+    """A batch without its duplicates.
+
+    Attributes:
+        files: In the order of the checked ones.
+        conflicts: Pairs of a path of the batch and a stored one that comes after it by name, yet holds its event. The
+            batch's row is dropped all the same; doing both files again, together, makes the result independent of the
+            order of arrival.
+    """
+
+    files: list[DedupedFile]
+    conflicts: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +141,7 @@ class Engine(Protocol):
 
     def check(
         self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
-    ) -> list[Checked]:
+    ) -> list[CheckedFile]:
         """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people.
 
         Args:
@@ -133,36 +156,31 @@ class Engine(Protocol):
         """
         ...
 
-    def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
+    def dedupe(self, checked: Sequence[CheckedFile], stored: Stored) -> Deduped:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones.
 
         Args:
             checked: The batch, in the order of the paths.
             stored: What the lake holds; rows of the batch's own paths in it do not count.
-
-        Returns:
-            Pairs of a path of the batch and a stored one that comes after it by name, yet holds its event. The batch's
-            row is dropped all the same; doing both files again, together, makes the result independent of the order of
-            arrival.
         """
         ...
 
-    def discard(self, checked: Sequence[Checked]) -> None:
-        """Let go of the rows at hand: these files will not be published."""
+    def discard(self, files: Sequence[CheckedFile]) -> None:
+        """Remove what was written for these files, which will not be published."""
         ...
 
-    def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
+    def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
         """Write the accepted rows, or hand over what is written: one data file for each source file and hour."""
         ...
 
-    def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
+    def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days, and write it.
 
         Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone.
         So what cannot be read can be written anew.
 
         Args:
-            checked: The batch, whose rows replace all stored ones of the same paths; may be empty.
+            files: The batch, whose rows replace all stored ones of the same paths; may be empty.
             hours: The hours to recompute, whole; at least one.
             base: What the lake holds.
             output: Where to write.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, parse_line, without_bom
-from shoplake.engines.base import Checked, Gold, Output, Progress, Quarantined, Stored
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Quarantined, Stored
 from shoplake.engines.reading import Reading, chunks, judge, no_events
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, start_of_hour
 from shoplake.lake.erasures import Erased, without_keys
@@ -60,19 +61,18 @@ class DuckDBEngine:
 
     def check(
         self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
-    ) -> list[Checked]:
+    ) -> list[CheckedFile]:
         """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people."""
 
-        def one(file: SourceFile) -> Checked:
+        def one(file: SourceFile) -> CheckedFile:
             started = time.perf_counter()
             spool = spools.get()
             try:
-                checked: Checked = Reading(self._database.cursor(), source, file, latest).check(spool)
+                checked = Reading(self._database.cursor(), source, file, latest).check(spool)
             finally:
                 spools.put(spool)
-            checked.seconds = time.perf_counter() - started
             progress(file.bytes, checked.lines)
-            return checked
+            return replace(checked, seconds=time.perf_counter() - started)
 
         spools: SimpleQueue[Spool] = SimpleQueue()
         at_once = min(self._threads, len(files))
@@ -81,10 +81,7 @@ class DuckDBEngine:
                 spools.put(stack.enter_context(closing(Spool())))
             stack.enter_context(self._cores(self._threads // max(1, at_once)))
             checked = self._map(one, files)
-        if erased:
-            _erase_rows(checked, erased)
-            _erase_quarantined(checked, erased)
-        return checked
+        return _without_lines_of(erased, _without_rows_of(erased, checked)) if erased else checked
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
         """Judge single lines of a file, given by number and bytes.
@@ -100,25 +97,17 @@ class DuckDBEngine:
             quarantined += judged.quarantined
         return pa.concat_tables(tables), quarantined
 
-    def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
+    def dedupe(self, checked: Sequence[CheckedFile], stored: Stored) -> Deduped:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
-        readable = [result for result in checked if result.rows is not None and result.rows.num_rows]
-        if not readable:
-            return frozenset()
-        for result in readable:
-            _measure(result)
         # Stored events first: what they hold is a duplicate of theirs in every file of the batch.
         with self._scans.reading():
-            conflicts = self._dedupe_stored(readable, {result.file.path for result in checked}, stored)
-        self._dedupe_batch(readable)
-        return conflicts
+            rest, conflicts = self._dedupe_stored(checked, stored)
+        return Deduped([_measured(result) for result in self._dedupe_batch(rest)], conflicts)
 
-    def discard(self, checked: Sequence[Checked]) -> None:
-        """Let go of the rows at hand."""
-        for result in checked:
-            result.rows = None
+    def discard(self, files: Sequence[CheckedFile]) -> None:
+        """Nothing to do: nothing is written before the batch is published."""
 
-    def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
+    def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
         """Write the accepted rows, one data file for each source file and hour."""
 
         def one(part: tuple[str, datetime, pa.Table]) -> NewFile:
@@ -128,30 +117,30 @@ class DuckDBEngine:
 
         parts = [
             (result.file.path, hour, rows)
-            for result in checked
+            for result in files
             if result.accepted
             for hour, rows in _by_hour(result.rows, "event_time", result.hours)
         ]
         return self._map(one, parts)
 
-    def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
+    def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
         with self._scans.reading():
-            return self._gold(checked, hours, base, output)
+            return self._gold(files, hours, base, output)
 
-    def _gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
+    def _gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
         connection = self._database.cursor()
-        fresh = [result.rows for result in checked if result.accepted]
+        fresh = [result.rows for result in files if result.accepted]
         connection.register("fresh", pa.concat_tables(fresh) if fresh else no_events())
-        connection.register("batch_paths", pa.table({"path": pa.array([c.file.path for c in checked], pa.string())}))
+        connection.register("batch_paths", pa.table({"path": pa.array([one.file.path for one in files], pa.string())}))
         events = f"SELECT {_EVENT_FIELDS} FROM fresh"
-        paths = {result.file.path for result in checked}
+        paths = {result.file.path for result in files}
         if touched := events_of_hours(base, hours, paths):
             events += (
                 f" UNION ALL SELECT {_EVENT_FIELDS} FROM {self._scans.parquet(touched)}"
                 " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
             )
-        fresh_hours = frozenset().union(*(result.hours for result in checked))
+        fresh_hours = frozenset().union(*(result.hours for result in files))
         where = "" if hours == fresh_hours else f" WHERE date_trunc('hour', event_time) IN ({literals(hours)})"
         connection.execute(f"CREATE TEMP VIEW events AS SELECT * FROM ({events}){where}")
         hourly: dict[str, list[NewFile]] = {}
@@ -202,20 +191,21 @@ class DuckDBEngine:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
             return list(pool.map(function, items))
 
-    def _dedupe_batch(self, readable: Sequence[Checked]) -> None:
+    def _dedupe_batch(self, checked: Sequence[CheckedFile]) -> list[CheckedFile]:
         def one(group: Sequence[int]) -> list[pa.Table]:
             return [
-                _tagged(readable[order], order, positions)
+                _tagged(checked[order], order, positions)
                 for order, positions in zip(
-                    group, self._suspects([readable[order].rows for order in group]), strict=True
+                    group, self._suspects([checked[order].rows for order in group]), strict=True
                 )
             ]
 
-        suspects = [rows for tables in self._map(one, _overlapping(readable)) for rows in tables if rows.num_rows]
-        if suspects:
-            connection = self._database.cursor()
-            connection.register("candidates", pa.concat_tables(suspects))
-            _drop(readable, connection.sql(sql("dedupe")).fetchall())
+        suspects = [rows for tables in self._map(one, _overlapping(checked)) for rows in tables if rows.num_rows]
+        if not suspects:
+            return list(checked)
+        connection = self._database.cursor()
+        connection.register("candidates", pa.concat_tables(suspects))
+        return _without(checked, connection.sql(sql("dedupe")).fetchall())
 
     def _suspects(self, tables: Sequence[pa.Table]) -> list[_Positions]:
         """Positions of the rows that can have an equal one among these tables: few, and none of the others can."""
@@ -231,20 +221,21 @@ class DuckDBEngine:
         return [found[again] for found, again in zip(positions, _repeated(hashes), strict=True)]
 
     def _dedupe_stored(
-        self, readable: Sequence[Checked], paths: Collection[str], stored: Stored
-    ) -> frozenset[tuple[str, str]]:
+        self, checked: Sequence[CheckedFile], stored: Stored
+    ) -> tuple[list[CheckedFile], frozenset[tuple[str, str]]]:
         """Drop rows that the lake holds of other paths than the batch's, whose rows go (unreadable and empty files' too)."""
         candidates: list[pa.Table] = []
         files: list[DataFile] = []
-        for order, result in enumerate(readable):
-            for hour, rows in _by_hour(result.rows, "event_time", result.hours):
+        paths = {result.file.path for result in checked}
+        for order, result in enumerate(checked):
+            for hour, rows in _by_hour(result.rows, "event_time", _hours(result.rows)) if _count(result) else ():
                 overlapping = [file for file in stored(*_range(rows)) if not only_of(file, paths)]
                 if overlapping:
                     files += overlapping
                     inside = pc.equal(pc.floor_temporal(result.rows.column("event_time"), unit="hour"), pa.scalar(hour))
                     candidates.append(_tagged(result, order, np.flatnonzero(inside.to_numpy())))
         if not files:
-            return frozenset()
+            return list(checked), frozenset()
         connection = self._database.cursor()
         connection.register("candidates", pa.concat_tables(candidates))
         connection.register("batch_paths", pa.table({"path": pa.array(sorted(paths))}))
@@ -253,65 +244,89 @@ class DuckDBEngine:
             " WHERE source_file NOT IN (SELECT path FROM batch_paths)"
         )
         found = connection.sql(sql("dedupe_stored")).fetchall()
-        _drop(readable, found)
-        return frozenset((new, old_path) for _, _, new, old_path in found if old_path > new)
+        return _without(checked, found), frozenset((new, old) for _, _, new, old in found if old > new)
 
 
-def _erase_rows(checked: Sequence[Checked], erased: Erased) -> None:
-    """Drop the accepted rows of erased people; the users of all files are hashed together, each once."""
+def _without_rows_of(erased: Erased, checked: Sequence[CheckedFile]) -> list[CheckedFile]:
+    """Files without the accepted rows of erased people; the users of all files are hashed together, each once."""
     readable = [result for result in checked if result.rows is not None]
     users = pa.chunked_array([part for one in readable for part in one.rows.column("user_id").chunks], pa.string())
     gone = pa.array(sorted(erased.among(pc.unique(users).to_pylist())), pa.string())
-    for result in readable if len(gone) else ():
+    found = list(checked)
+    for order, result in enumerate(checked) if len(gone) else ():
+        if result.rows is None:
+            continue
         of_them = pc.is_in(result.rows.column("user_id"), gone)
         lost = result.rows.filter(of_them)
-        result.erased += lost.num_rows
-        result.unknown_keys = without_keys(result.unknown_keys, lost.column("extra").to_pylist())
-        result.rows = result.rows.filter(pc.invert(of_them))
+        found[order] = replace(
+            result,
+            erased=result.erased + lost.num_rows,
+            unknown_keys=without_keys(result.unknown_keys, lost.column("extra").to_pylist()),
+            rows=result.rows.filter(pc.invert(of_them)),
+        )
+    return found
 
 
-def _erase_quarantined(checked: Sequence[Checked], erased: Erased) -> None:
-    """Drop the quarantined lines about erased people."""
-    for result in checked:
+def _without_lines_of(erased: Erased, checked: Sequence[CheckedFile]) -> list[CheckedFile]:
+    """Files without the quarantined lines about erased people."""
+    found = list(checked)
+    for order, result in enumerate(checked):
         of_them: list[Quarantined] = []
         others: list[Quarantined] = []
         for line in result.quarantined:
             (of_them if erased.named_in(line.raw) else others).append(line)
         if of_them:
             extras = [parse_line(without_bom(line.line_number, line.raw)).extra for line in of_them]
-            result.unknown_keys = without_keys(result.unknown_keys, extras)
-            result.quarantined = tuple(others)
-            result.erased += len(of_them)
+            found[order] = replace(
+                result,
+                erased=result.erased + len(of_them),
+                unknown_keys=without_keys(result.unknown_keys, extras),
+                quarantined=tuple(others),
+            )
+    return found
 
 
-def _drop(readable: Sequence[Checked], duplicates: Sequence[tuple[int, int, str, str]]) -> None:
+def _without(checked: Sequence[CheckedFile], duplicates: Sequence[tuple[int, int, str, str]]) -> list[CheckedFile]:
+    """Files without some of their rows, given by place of the file, position, path of the file and path of the first."""
+    found = list(checked)
     by_file: dict[int, list[tuple[int, str]]] = {}
     for order, position, _, first in duplicates:
         by_file.setdefault(order, []).append((position, first))
-    for order, found in by_file.items():
-        result = readable[order]
+    for order, gone in by_file.items():
+        result = checked[order]
         keep = np.ones(result.rows.num_rows, bool)
-        keep[[position for position, _ in found]] = False
-        result.rows = result.rows.filter(pa.array(keep))
-        result.duplicates += len(found)
-        result.duplicates_of |= {first for _, first in found} - {result.file.path}
-        _measure(result)
+        keep[[position for position, _ in gone]] = False
+        found[order] = replace(
+            result,
+            duplicates=result.duplicates + len(gone),
+            duplicates_of=result.duplicates_of | {first for _, first in gone} - {result.file.path},
+            rows=result.rows.filter(pa.array(keep)),
+        )
+    return found
 
 
-def _measure(result: Checked) -> None:
-    """Fill in the counts and times that the accepted rows have now."""
-    result.accepted = result.rows.num_rows
-    if not result.accepted:
-        result.hours, result.min_event_time, result.max_event_time = frozenset(), None, None
-        return
-    result.min_event_time, result.max_event_time = _range(result.rows)
-    first, last = (start_of_hour(moment) for moment in (result.min_event_time, result.max_event_time))
+def _count(result: CheckedFile) -> int:
+    return 0 if result.rows is None else int(result.rows.num_rows)
+
+
+def _measured(result: CheckedFile) -> DedupedFile:
+    """A file whose duplicates are gone, with the counts and times of the rows that remain."""
+    accepted = _count(result)
+    if not accepted:
+        return DedupedFile(**vars(result))
+    first, last = _range(result.rows)
+    return DedupedFile(
+        **vars(result), accepted=accepted, hours=_hours(result.rows), min_event_time=first, max_event_time=last
+    )
+
+
+def _hours(rows: pa.Table) -> frozenset[datetime]:
+    """Starts of the hours that events lie in; at least one event."""
+    first, last = (start_of_hour(moment) for moment in _range(rows))
     if first == last:
-        result.hours = frozenset({first})
-    else:
-        microseconds = result.rows.column("event_time").cast(pa.int64()).to_numpy()
-        numbers = np.unique(microseconds // _HOUR_US).tolist()
-        result.hours = frozenset(_EPOCH + timedelta(hours=number) for number in numbers)
+        return frozenset({first})
+    numbers = np.unique(rows.column("event_time").cast(pa.int64()).to_numpy() // _HOUR_US).tolist()
+    return frozenset(_EPOCH + timedelta(hours=number) for number in numbers)
 
 
 def _by_hour(rows: pa.Table, column: str, hours: Collection[datetime]) -> Iterator[tuple[datetime, pa.Table]]:
@@ -327,11 +342,11 @@ def _by_hour(rows: pa.Table, column: str, hours: Collection[datetime]) -> Iterat
             yield hour, part
 
 
-def _overlapping(readable: Sequence[Checked]) -> list[list[int]]:
+def _overlapping(checked: Sequence[CheckedFile]) -> list[list[int]]:
     """Groups of files whose times overlap: equal events lie in the same group, since their times are equal."""
     groups: list[list[int]] = []
     end = datetime.min  # noqa: DTZ901 - times of the lake are UTC without a zone
-    spans = [(*_range(result.rows), order) for order, result in enumerate(readable) if result.rows.num_rows]
+    spans = [(*_range(result.rows), order) for order, result in enumerate(checked) if _count(result)]
     for first, last, order in sorted(spans):
         if first > end:
             groups.append([])
@@ -350,7 +365,7 @@ def _repeated(arrays: Sequence[np.ndarray[Any, Any]]) -> list[_Positions]:
     return [np.flatnonzero(np.isin(values, repeated)) for values in arrays]
 
 
-def _tagged(result: Checked, order: int, positions: np.ndarray[Any, Any]) -> pa.Table:
+def _tagged(result: CheckedFile, order: int, positions: np.ndarray[Any, Any]) -> pa.Table:
     rows = result.rows.take(positions)
     return (
         rows.append_column("file_order", pa.array(np.full(len(positions), order, np.int64)))

@@ -33,7 +33,7 @@ from shoplake.contract import (
     reasons_sql,
     without_bom,
 )
-from shoplake.engines.base import Checked, Quarantined
+from shoplake.engines.base import CheckedFile, Quarantined
 from shoplake.lake import parquet
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, Spool, UnreadableError, numbered_lines
@@ -77,25 +77,25 @@ class Reading:
     file: SourceFile
     latest: datetime
 
-    def check(self, spool: Spool) -> Checked:
+    def check(self, spool: Spool) -> CheckedFile:
         """Judge every line.
 
         Args:
             spool: Holds the inflated file meanwhile.
         """
         if self.file.bytes == 0:
-            return Checked(self.file, rows=no_events())
+            return CheckedFile(self.file, rows=no_events())
         try:
             path = spool.fill(self.source, self.file)
             return self._fast(path, spool.bytes) or self._careful()
         except UnreadableError as error:
-            return Checked(self.file, error=str(error))
+            return CheckedFile(self.file, error=str(error))
         except GoneError as error:
-            return Checked(self.file, error=str(error), gone=True)
+            return CheckedFile(self.file, error=str(error), gone=True)
         except OSError as error:
-            return Checked(self.file, error=f"cannot be read: {error.strerror or error}")
+            return CheckedFile(self.file, error=f"cannot be read: {error.strerror or error}")
 
-    def _fast(self, path: str, size: int) -> Checked | None:
+    def _fast(self, path: str, size: int) -> CheckedFile | None:
         """Judge by SQL; None where only the careful reader can."""
         rows = self._read(path)
         if rows is None:
@@ -109,7 +109,7 @@ class Reading:
             return self._together(rows, sure, judged, Counter(key for one in judged.parsed for key in one.unknown))
         return self._looked_through(path, rows)
 
-    def _looked_through(self, path: str, rows: pa.Table) -> Checked | None:
+    def _looked_through(self, path: str, rows: pa.Table) -> CheckedFile | None:
         """Judge by SQL what it reads exactly, and the other lines with care; None where only the careful reader can."""
         if _holds_vertical_white(path):
             return None
@@ -131,7 +131,7 @@ class Reading:
                 unknown.update(parsed.unknown.keys())
         return self._together(rows, sure, judged, unknown)
 
-    def _together(self, rows: pa.Table, sure: _Flags, judged: Judged, unknown: Counter[str]) -> Checked:
+    def _together(self, rows: pa.Table, sure: _Flags, judged: Judged, unknown: Counter[str]) -> CheckedFile:
         """The rows that SQL is sure of and those that careful reading accepted, in the order of the lines."""
         lines = rows.num_rows
         if judged.parsed:
@@ -140,7 +140,7 @@ class Reading:
         if judged.rows.num_rows:
             positions = np.concatenate([np.flatnonzero(sure), np.flatnonzero(~sure)[judged.accepted]])
             rows = pa.concat_tables([rows, judged.rows]).take(pa.array(np.argsort(positions)))
-        return Checked(self.file, lines, judged.quarantined, unknown_keys=dict(sorted(unknown.items())), rows=rows)
+        return CheckedFile(self.file, lines, judged.quarantined, unknown_keys=dict(sorted(unknown.items())), rows=rows)
 
     def _read(self, path: str, unknown: Sequence[str] = ()) -> pa.Table | None:
         """The typed rows of a file, one for each line that is not blank; None if a line is too long for this reader."""
@@ -188,7 +188,7 @@ class Reading:
         self.connection.execute("DROP TABLE looked")
         return np.asarray(odd, bool), Counter(dict(counted))
 
-    def _careful(self) -> Checked:
+    def _careful(self) -> CheckedFile:
         lines = 0
         tables = [no_events()]
         quarantined: list[Quarantined] = []
@@ -199,7 +199,7 @@ class Reading:
             tables.append(judged.rows)
             quarantined += judged.quarantined
             unknown.update(key for parsed in judged.parsed for key in parsed.unknown)
-        return Checked(
+        return CheckedFile(
             self.file,
             lines,
             tuple(quarantined),

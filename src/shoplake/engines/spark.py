@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from functools import partial, reduce
 from typing import Any
@@ -25,7 +25,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
-from shoplake.engines.base import Checked, Gold, Output, Progress, Stored
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Stored
 from shoplake.engines.spark_session import cause
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, start_of_hour
 from shoplake.errors import FatalError, MissingFileError
@@ -57,14 +57,16 @@ class _Part:
 
     Attributes:
         number: Its place in the order of source files and hours.
-        result: What it is part of.
+        order: The place of its source file in the batch.
+        source_file: The path of its source file.
         file: The data file.
         first: Its earliest event.
         last: Its latest.
     """
 
     number: int
-    result: Checked
+    order: int
+    source_file: str
     file: NewFile
     first: datetime
     last: datetime
@@ -92,7 +94,7 @@ class SparkEngine:
 
     def check(
         self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
-    ) -> list[Checked]:
+    ) -> list[CheckedFile]:
         """Read files, judge every line, write the accepted rows as data files, but for those of erased people.
 
         In the order of ``files``.
@@ -100,12 +102,12 @@ class SparkEngine:
         one = partial(tasks.check, source=source, latest=latest, erased=erased, writer=self._writer)
         with self._telling("read the source files"):
             packed = self._context.parallelize(files, len(files)).map(one).collect()
-        checked: list[Checked] = [tasks.unpacked(octets) for octets in packed]
+        checked: list[CheckedFile] = [tasks.unpacked(octets) for octets in packed]
         for result in checked:
             progress(result.file.bytes, result.lines)
         return checked
 
-    def dedupe(self, checked: Sequence[Checked], stored: Stored) -> frozenset[tuple[str, str]]:
+    def dedupe(self, checked: Sequence[CheckedFile], stored: Stored) -> Deduped:
         """Drop rows equal to an earlier one: across the batch (the first path keeps it), and stored ones.
 
         Those inside a file went when it was read.
@@ -118,30 +120,28 @@ class SparkEngine:
                 late[part.number] = found
         shared = _overlapping(parts)
         if not late and not shared:
-            return frozenset()
+            return Deduped([_measured(result) for result in checked], frozenset())
         with self._telling("look for duplicates"):
             found_twice = self._duplicates(parts, paths, late, shared)
             rows = self._rewritten(parts, found_twice, len(late.keys() | shared))
-        return self._settle(parts, rows)
+        return self._settled(checked, parts, rows)
 
-    def discard(self, checked: Sequence[Checked]) -> None:
+    def discard(self, files: Sequence[CheckedFile]) -> None:
         """Remove the data files that were written for the batch."""
-        self._writer.storage.delete(file.path for result in checked for file in result.rows or ())
-        for result in checked:
-            result.rows = ()
+        self._writer.storage.delete(file.path for result in files for file in result.rows or ())
 
-    def write_events(self, checked: Sequence[Checked], output: Output) -> list[NewFile]:
+    def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
         """Hand over the data files, one for each source file and hour; they were written when the source files were read."""
-        files = [file for result in checked for file in result.rows]
-        output.took(files)
-        return files
+        written = [file for result in files for file in result.rows]
+        output.took(written)
+        return written
 
-    def gold(self, checked: Sequence[Checked], hours: Collection[datetime], base: View, output: Output) -> Gold:
+    def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
-        paths = {result.file.path for result in checked}
+        paths = {result.file.path for result in files}
         # In this order: the pool waits for its threads, so their jobs have to be cancelled before.
         with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool, self._telling("compute the gold tables"):
-            fresh = self._read(EVENTS, [file.path for result in checked for file in result.rows])
+            fresh = self._read(EVENTS, [file.path for result in files for file in result.rows])
             stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
                 ~F.col("source_file").isin(*paths)
             )
@@ -203,7 +203,7 @@ class SparkEngine:
             *EVENT_COLUMNS, "source_file", F.col("_metadata.row_index").alias("position")
         )
         numbers = self._spark.createDataFrame(
-            [(part.number, part.result.file.path, start_of_hour(part.first)) for part in parts],
+            [(part.number, part.source_file, start_of_hour(part.first)) for part in parts],
             "file_order long, source_file string, hour timestamp_ntz",
         )
         hour = F.date_trunc("hour", "event_time").cast("timestamp_ntz")
@@ -216,21 +216,24 @@ class SparkEngine:
         rows: list[Any] = together.mapInArrow(rewrite, tasks.REWRITTEN).collect()
         return rows
 
-    def _settle(self, parts: Sequence[_Part], rewritten: Sequence[Any]) -> frozenset[tuple[str, str]]:
-        """Put the rewritten files in place of the ones with duplicates; returns the pairs that are in conflict."""
+    def _settled(self, checked: Sequence[CheckedFile], parts: Sequence[_Part], rewritten: Sequence[Any]) -> Deduped:
+        """The batch with the rewritten files in place of the ones with duplicates, which are removed."""
+        found = list(checked)
         conflicts: set[tuple[str, str]] = set()
         for row in rewritten:
             part = parts[row["file_order"]]
-            result, file = part.result, tasks.unpacked(bytes(row["file"]))
+            result, file = found[part.order], tasks.unpacked(bytes(row["file"]))
             firsts = set(row["first_source_files"])
-            conflicts |= {(result.file.path, first) for first in firsts if first > result.file.path}
+            conflicts |= {(part.source_file, first) for first in firsts if first > part.source_file}
             kept = [one for one in result.rows if one is not part.file]
-            result.rows = (*kept, file) if file else tuple(kept)
-            result.duplicates += row["removed"]
-            result.duplicates_of |= firsts - {result.file.path}
-            self._writer.storage.delete([part.file.path])
-            _measure(result)
-        return frozenset(conflicts)
+            found[part.order] = replace(
+                result,
+                rows=(*kept, file) if file else tuple(kept),
+                duplicates=result.duplicates + row["removed"],
+                duplicates_of=result.duplicates_of | firsts - {part.source_file},
+            )
+        self._writer.storage.delete([parts[row["file_order"]].file.path for row in rewritten])
+        return Deduped([_measured(result) for result in found], frozenset(conflicts))
 
     def _read(self, table: Table, paths: Collection[str]) -> DataFrame:
         """The rows of some data files of a table."""
@@ -273,13 +276,13 @@ class SparkEngine:
         return max(1, min(count, 2 * cores))
 
 
-def _parts(checked: Sequence[Checked]) -> list[_Part]:
+def _parts(checked: Sequence[CheckedFile]) -> list[_Part]:
     """The data files of a batch, in the order of source files and hours."""
     found: list[_Part] = []
-    for result in checked:
+    for order, result in enumerate(checked):
         ends = [(parquet.bounds(EVENTS, file.metadata)["event_time"], file) for file in result.rows or ()]
         for (first, last), file in sorted(ends, key=lambda end: end[0]):
-            found.append(_Part(len(found), result, file, first, last))
+            found.append(_Part(len(found), order, result.file.path, file, first, last))
     return found
 
 
@@ -295,10 +298,14 @@ def _overlapping(parts: Sequence[_Part]) -> set[int]:
     return found
 
 
-def _measure(result: Checked) -> None:
-    """Fill in the counts and times of the data files that a source file has now."""
+def _measured(result: CheckedFile) -> DedupedFile:
+    """A source file whose duplicates are gone, with the counts and times of the data files that it has now."""
     ends = [parquet.bounds(EVENTS, file.metadata)["event_time"] for file in result.rows]
-    result.accepted = sum(file.rows for file in result.rows)
-    result.hours = frozenset(start_of_hour(first) for first, _ in ends)
-    result.min_event_time = min((first for first, _ in ends), default=None)
-    result.max_event_time = max((last for _, last in ends), default=None)
+    known = {field.name: getattr(result, field.name) for field in fields(CheckedFile)}
+    return DedupedFile(
+        **known,
+        accepted=sum(file.rows for file in result.rows),
+        hours=frozenset(start_of_hour(first) for first, _ in ends),
+        min_event_time=min((first for first, _ in ends), default=None),
+        max_event_time=max((last for _, last in ends), default=None),
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import groupby, pairwise
 from typing import Any
@@ -54,13 +54,12 @@ def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, wr
     The embedded engine does it, so that no line can have another fate than on one machine.
 
     Returns:
-        What became of it, packed; ``rows`` are its data files, one for each hour.
+        The :class:`~shoplake.engines.base.DedupedFile`, packed; ``rows`` are its data files, one for each hour.
     """
     engine = DuckDBEngine(threads=1)
-    (checked,) = engine.check(source, [file], latest, erased, lambda *_: None)
-    engine.dedupe([checked], lambda *_: ())
-    checked.rows = tuple(engine.write_events([checked], writer)) if checked.accepted else ()
-    return _packed(checked)
+    checked = engine.check(source, [file], latest, erased, lambda *_: None)
+    (deduped,), _ = engine.dedupe(checked, lambda *_: ())
+    return _packed(replace(deduped, rows=tuple(engine.write_events([deduped], writer))))
 
 
 def rewrite(

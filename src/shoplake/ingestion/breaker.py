@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from shoplake.engines.base import Checked
+from shoplake.engines.base import CheckedFile
 from shoplake.errors import ContractError
 
 BREAKER_LINES = 1000
 
 
-def stop_if_absurd(checked: Sequence[Checked], max_quarantine_rate: float) -> None:
+def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> None:
     """Let a batch pass, or stop it before it changes anything.
 
     Args:
@@ -34,6 +34,6 @@ def stop_if_absurd(checked: Sequence[Checked], max_quarantine_rate: float) -> No
     )
 
 
-def reasons(checked: Sequence[Checked]) -> Counter[str]:
+def reasons(checked: Sequence[CheckedFile]) -> Counter[str]:
     """Quarantined lines by reason code; a line may have several."""
     return Counter(code for result in checked for line in result.quarantined for code in line.reasons)

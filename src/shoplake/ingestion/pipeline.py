@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from shoplake.engines.base import Checked, Engine, Progress, ignore
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Engine, Progress, ignore
 from shoplake.errors import TransientError
 from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
@@ -186,22 +186,21 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
     if not checked:
         return Done(base, BatchReport(failures=failures), reopened=False)
     batch = batch.only(result.file for result in checked)
-    conflicts, earlier = _dedupe(run, engine, base, batch, checked)
-    entries = {
-        result.file.path: ledger_entry(
-            result,
-            earlier[result.file.path].arrived_at if result.file.path in batch.reingested else now,
-            batch_id,
-            engine.name,
-        )
-        for result in checked
-    }
+    (files, conflicts), earlier = _dedupe(run, engine, base, batch, checked)
+    del checked  # its rows include the duplicates
+    entries = {}
+    for result in files:
+        path = result.file.path
+        arrived = earlier[path].arrived_at if path in batch.reingested else now
+        entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
     reopened = _reopened(run, batch, conflicts, earlier, entries)
-    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, checked, batch.known, entries | reopened))
-    return Done(view, _report(checked, batch, hours, failures), bool(reopened))
+    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, files, batch.known, entries | reopened))
+    return Done(view, _report(files, batch, hours, failures), bool(reopened))
 
 
-def _check(run: Run, engine: Engine, base: View, batch: Batch, now: datetime) -> tuple[list[Checked], dict[str, str]]:
+def _check(
+    run: Run, engine: Engine, base: View, batch: Batch, now: datetime
+) -> tuple[list[CheckedFile], dict[str, str]]:
     """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure."""
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
@@ -222,18 +221,22 @@ def _check(run: Run, engine: Engine, base: View, batch: Batch, now: datetime) ->
 
 
 def _dedupe(
-    run: Run, engine: Engine, base: View, batch: Batch, checked: Sequence[Checked]
-) -> tuple[frozenset[tuple[str, str]], dict[str, Entry]]:
+    run: Run, engine: Engine, base: View, batch: Batch, checked: Sequence[CheckedFile]
+) -> tuple[Deduped, dict[str, Entry]]:
     """Drop duplicates, unless the batch is absurd; also gives the ledger's entries where they matter.
 
     The rows at hand are discarded if any of this fails.
     """
     try:
         breaker.stop_if_absurd(checked, run.settings.max_quarantine_rate)
-        conflicts = engine.dedupe(checked, base["events"].within)
-        return conflicts, ledger.read(base["ledger"]) if batch.known or conflicts else {}
+        deduped = engine.dedupe(checked, base["events"].within)
     except BaseException:
         engine.discard(checked)
+        raise
+    try:
+        return deduped, ledger.read(base["ledger"]) if batch.known or deduped.conflicts else {}
+    except BaseException:
+        engine.discard(deduped.files)
         raise
 
 
@@ -277,21 +280,21 @@ def _ends(entry: Entry) -> tuple[object, ...]:
     return (*entry.figures, *entry.duplicates_of)
 
 
-def _report(checked: Sequence[Checked], batch: Batch, hours: int, failures: dict[str, str]) -> BatchReport:
+def _report(files: Sequence[DedupedFile], batch: Batch, hours: int, failures: dict[str, str]) -> BatchReport:
     unknown: Counter[str] = Counter()
-    for result in checked:
+    for result in files:
         unknown.update(result.unknown_keys)
     return BatchReport(
         published=1,
-        files=sum(1 for result in checked if not result.error),
+        files=sum(1 for result in files if not result.error),
         replaced=len(batch.replaced),
-        failures=failures | {result.file.path: result.error for result in checked if result.error},
-        lines=sum(result.lines for result in checked),
-        accepted=sum(result.accepted for result in checked),
-        duplicates=sum(result.duplicates for result in checked),
-        quarantined=sum(len(result.quarantined) for result in checked),
-        erased=sum(result.erased for result in checked),
-        reasons=breaker.reasons(checked),
+        failures=failures | {result.file.path: result.error for result in files if result.error},
+        lines=sum(result.lines for result in files),
+        accepted=sum(result.accepted for result in files),
+        duplicates=sum(result.duplicates for result in files),
+        quarantined=sum(len(result.quarantined) for result in files),
+        erased=sum(result.erased for result in files),
+        reasons=breaker.reasons(files),
         unknown_keys=unknown,
         bytes=batch.bytes,
         hours=hours,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shoplake.engines.base import Checked, Engine, Gold
+from shoplake.engines.base import DedupedFile, Engine, Gold
 from shoplake.lake import ledger
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
@@ -28,14 +28,14 @@ class Outcome:
     Attributes:
         batch: The batch's id.
         now: The time, UTC without a zone.
-        checked: Its files, their duplicates dropped.
+        files: Its files, their duplicates dropped.
         known: Those of its paths that the lake knows: what it holds of them goes.
         entries: The ledger's new entries: of the batch's files, and of known files whose status changes.
     """
 
     batch: str
     now: datetime
-    checked: Sequence[Checked]
+    files: Sequence[DedupedFile]
     known: frozenset[str]
     entries: dict[str, Entry]
 
@@ -55,25 +55,25 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
     Raises:
         LostRaceError: The lake changed meanwhile; nothing was changed.
     """
-    checked, known = outcome.checked, outcome.known
+    files, known = outcome.files, outcome.known
     with Commit(lake, base, outcome.now, {BATCH: outcome.batch, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(checked, commit.holding(EVENTS, known))
-        events = engine.write_events(checked, commit)
-        gold = engine.gold(checked, hours, base, commit) if hours else None
+        hours = _touched_hours(files, commit.holding(EVENTS, known))
+        events = engine.write_events(files, commit)
+        gold = engine.gold(files, hours, base, commit) if hours else None
         commit.replace(EVENTS, known, events)
         _quarantine(commit, outcome)
         if gold:
             publish_gold(commit, gold, hours)
-        others = outcome.entries.keys() - {result.file.path for result in checked}
+        others = outcome.entries.keys() - {result.file.path for result in files}
         ledger.write(commit, known | others, outcome.entries, outcome.now)
         return commit.publish(), len(hours)
 
 
-def ledger_entry(result: Checked, arrived: datetime, batch: str, engine: str) -> Entry:
+def ledger_entry(result: DedupedFile, arrived: datetime, batch: str, engine: str) -> Entry:
     """The entry of a file that was done.
 
     Args:
-        result: What became of it, its duplicates dropped.
+        result: What became of it.
         arrived: When this version of it was first ingested.
         batch: The batch's id.
         engine: The engine's name.
@@ -100,16 +100,16 @@ def ledger_entry(result: Checked, arrived: datetime, batch: str, engine: str) ->
     )
 
 
-def _touched_hours(checked: Sequence[Checked], losing: Sequence[DataFile]) -> frozenset[datetime]:
+def _touched_hours(files: Sequence[DedupedFile], losing: Sequence[DataFile]) -> frozenset[datetime]:
     """Hours that gain rows, and hours of the data files that lose the rows that the lake holds of files it knows."""
-    hours = {hour for result in checked for hour in result.hours}
+    hours = {hour for result in files for hour in result.hours}
     return frozenset(hours | {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in losing})
 
 
 def _quarantine(commit: Commit, outcome: Outcome) -> None:
     """Replace the files' quarantined lines. They arrived when their file did, also when it is done again."""
     days: dict[date, list[dict[str, Any]]] = {}
-    for result in outcome.checked:
+    for result in outcome.files:
         arrived = outcome.entries[result.file.path].arrived_at
         days.setdefault(arrived.date(), []).extend(
             {

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import parse_line, without_bom
-from shoplake.engines.base import Checked, Progress, Quarantined, ignore
+from shoplake.engines.base import CheckedFile, Progress, Quarantined, ignore
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.engines.reading import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError
@@ -227,7 +227,8 @@ def _replay_batch(
     entries = ledger.read(base["ledger"])
     while True:
         checked = _checked(base, sorted(paths), judged, entries)
-        later = {path for _, path in engine.dedupe(checked, base["events"].within)}
+        files, conflicts = engine.dedupe(checked, base["events"].within)
+        later = {path for _, path in conflicts}
         if not later:
             break
         # Of equal events the first file by name keeps it: a later one that has it so far is published with them.
@@ -235,11 +236,11 @@ def _replay_batch(
         judged |= _judge(run, engine, base, later - judged.keys(), lambda _: False)
     now, batch_id = run.now().replace(tzinfo=None), run.new_id()
     fresh = {}
-    for result in checked:
+    for result in files:
         earlier = entries[result.file.path]
         entry = ledger_entry(result, earlier.arrived_at, batch_id, engine.name)
         fresh[earlier.source_file] = replace(entry, status=earlier.status)
-    outcome = Outcome(batch_id, now, checked, frozenset(paths), fresh | _linked(entries, fresh))
+    outcome = Outcome(batch_id, now, files, frozenset(paths), fresh | _linked(entries, fresh))
     view, _ = publish(run.lake, engine, base, outcome)
     _add(report, done)
     report.batches += 1
@@ -248,7 +249,7 @@ def _replay_batch(
     return view
 
 
-def _checked(base: View, paths: list[str], judged: dict[str, _Judged], entries: dict[str, Entry]) -> list[Checked]:
+def _checked(base: View, paths: list[str], judged: dict[str, _Judged], entries: dict[str, Entry]) -> list[CheckedFile]:
     """The files as if they had been read: what the lake holds of them, with the new verdicts."""
     stored = _stored_events(base, paths, entries)
     results = []
@@ -264,7 +265,7 @@ def _checked(base: View, paths: list[str], judged: dict[str, _Judged], entries: 
                 f" {entry.accepted:,} and {entry.quarantined:,}"
             )
         results.append(
-            Checked(
+            CheckedFile(
                 SourceFile(path, entry.version, entry.bytes),
                 entry.lines,
                 one.quarantined,
