@@ -1,7 +1,8 @@
 """The contract once more, in plain Python: what becomes of each raw line, and why.
 
-It stands on gzip, json, decimal and datetime alone and imports nothing of shoplake. It is written from the contract's words
-(DESIGN, section 2; docs/engine-quirks.md), so that a mistake in the SQL cannot hide in a copy of itself.
+It uses gzip, json, decimal and datetime alone and imports nothing from shoplake. It is written from the contract's words
+(docs/reference/contract.md; docs/engine-quirks.md, "The contract, on every engine"), so that a mistake in the SQL cannot
+hide in a copy of itself.
 """
 
 from __future__ import annotations
