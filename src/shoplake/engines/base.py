@@ -186,3 +186,23 @@ class Engine(Protocol):
             output: Where to write.
         """
         ...
+
+
+class ArrowEngine(Engine, Protocol):
+    """An engine whose handle on the accepted rows is an Arrow table in this process: rows can be handed to it as well.
+
+    Replaying the quarantine needs that, since it assembles a file from its stored events and the lines that now pass. The
+    handle of the Spark engine is data files that its executors wrote, so it reads source files only and is no such engine.
+    """
+
+    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
+        """Judge single lines of one file.
+
+        Args:
+            lines: Each by its number and its bytes.
+            latest: The latest time that an event may have.
+
+        Returns:
+            Rows like those of :meth:`check`, and the lines that break the contract.
+        """
+        ...

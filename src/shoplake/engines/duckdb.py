@@ -12,9 +12,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,12 +24,15 @@ from shoplake.engines.reading import Reading, chunks, judge, no_events
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, start_of_hour
 from shoplake.lake.erasures import Erased, without_keys
 from shoplake.lake.parquet import NewFile
-from shoplake.lake.scans import Scans
+from shoplake.lake.scans import Scans, connect
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import Spool
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY
+
+if TYPE_CHECKING:
+    import duckdb
 
 _Positions = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
@@ -51,12 +53,8 @@ class DuckDBEngine:
             threads: How many cores it may use.
         """
         self._threads = threads
-        self._database = duckdb.connect(config={"threads": threads})
+        self._database = connect(threads)
         self._database.execute("SET GLOBAL enable_external_file_cache = false")  # a spool's path names file after file
-        self._database.execute("SET GLOBAL TimeZone = 'UTC'")  # a time without an offset is UTC
-        self._database.execute(
-            "CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)"
-        )  # as Spark says
         self._scans = Scans(self._database)
 
     def check(

@@ -13,7 +13,7 @@ import duckdb
 from shoplake import queries
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.scans import Scans
+from shoplake.lake.scans import Scans, connect
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.tables import TABLES, Table
@@ -34,8 +34,7 @@ class OpenLake:
         """Read the lake's newest consistent set of snapshots."""
         self._lake = lake
         self._days = None if since is None and until is None else (since or date.min, until or date.max)
-        self._connection = duckdb.connect(config={"threads": threads} if threads else {})
-        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._connection = connect(threads)
         self._scans = Scans(self._connection)
         self.refresh()
 

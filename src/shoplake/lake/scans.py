@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 _open: WeakSet[Scans] = WeakSet()
 
 
+def connect(threads: int | None = None, **config: str | bool) -> duckdb.DuckDBPyConnection:
+    """A DuckDB database in memory, with what all queries on a lake rely on.
+
+    A time without an offset is UTC, and ``regexp_like`` exists under the name that Spark and Trino give it.
+
+    Args:
+        threads: Cores to use; all by default.
+        config: Further settings of DuckDB.
+    """
+    chosen = {**config, **({"threads": threads} if threads else {})}
+    database = duckdb.connect(config=chosen)  # type: ignore[arg-type] # values may be of any type
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    database.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
+    return database
+
+
 class Scans:
     """Gives one database the data files of a lake to read."""
 

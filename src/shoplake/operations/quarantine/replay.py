@@ -20,8 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import parse_line, without_bom
-from shoplake.engines.base import CheckedFile, Progress, Quarantined, ignore
-from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.engines.base import ArrowEngine, CheckedFile, Progress, Quarantined, ignore
 from shoplake.engines.reading import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError
 from shoplake.ingestion import pipeline, plan
@@ -55,7 +54,7 @@ class QuarantineReplay:
     """
 
     lake: Lake
-    engine: Callable[[], DuckDBEngine]
+    engine: Callable[[], ArrowEngine]
     settings: Settings
     planned: Callable[[int], None] = ignore
     progress: Progress = ignore
@@ -125,7 +124,7 @@ def replay(run: QuarantineReplay, choice: LineFilter) -> QuarantineReplayReport:
 
 def _replay(run: QuarantineReplay, choice: LineFilter, report: QuarantineReplayReport) -> None:
     done: set[str] = set()
-    engine: DuckDBEngine | None = None
+    engine: ArrowEngine | None = None
 
     def replay_next(view: View) -> View | None:
         """Judge the lines of the next batch of files and publish what changed; None when there are no more."""
@@ -177,7 +176,7 @@ class _Judged:
 
 
 def _judge(
-    run: QuarantineReplay, engine: DuckDBEngine, view: View, paths: Collection[str], takes: Callable[[Line], bool]
+    run: QuarantineReplay, engine: ArrowEngine, view: View, paths: Collection[str], takes: Callable[[Line], bool]
 ) -> dict[str, _Judged]:
     """Judge those quarantined lines of some files that the choice takes."""
     latest = pipeline.latest_event(run.settings, run.now().replace(tzinfo=None))
@@ -211,7 +210,7 @@ def _unknown_keys(entry: Entry | None, lines: Sequence[Line], rows: pa.Table) ->
 
 def _replay_batch(
     run: QuarantineReplay,
-    engine: DuckDBEngine,
+    engine: ArrowEngine,
     base: View,
     batch: Batch,
     choice: LineFilter,

@@ -12,7 +12,7 @@ import duckdb
 
 from shoplake.errors import FatalError
 from shoplake.lake import parquet
-from shoplake.lake.scans import Scans
+from shoplake.lake.scans import Scans, connect
 from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Files, Inventory, hours_of
 from shoplake.operations.verify.report import Note
@@ -28,10 +28,7 @@ class Reader:
     def __init__(self, threads: int) -> None:
         """Start it; what does not fit into memory goes to a folder of its own."""
         self._folder = tempfile.TemporaryDirectory(prefix="shoplake-")
-        config = {"threads": threads, "temp_directory": self._folder.name, "preserve_insertion_order": False}
-        self.connection = duckdb.connect(config=config)  # type: ignore[arg-type]
-        self.connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        self.connection.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
+        self.connection = connect(threads, temp_directory=self._folder.name, preserve_insertion_order=False)
         self._scans = Scans(self.connection)
 
     def view(self, name: str, table: Table, files: Sequence[DataFile], where: str = "TRUE") -> None:
