@@ -31,7 +31,7 @@ def test_nothing_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = command("doctor")
     assert told.code == 0
-    assert "none is named" in told.out
+    assert "not given" in told.out
 
 
 @pytest.mark.parametrize(

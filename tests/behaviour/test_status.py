@@ -134,7 +134,7 @@ def test_files_to_be_done_again(shop, monkeypatch):
         ingest(source, lake)
     state = look(lake, source)
     assert state.reopened == 2
-    assert "2 of them to be done again" in of(state, "waiting").detail
+    assert "2 of them to be re-ingested" in of(state, "waiting").detail
     assert verdicts(look(lake))["waiting"] == "warning"
     for name in ("events/a.jsonl.gz", key(4)):
         (source / name).unlink()

@@ -14,7 +14,7 @@ from pathlib import Path
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
 from shoplake.operations import erase
-from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain import vacuum
 from shoplake.settings import Settings
 from shoplake.sources.local import LocalSource
 from shoplake.storage.local import LocalStorage
@@ -23,7 +23,7 @@ DIED = 9
 PLACES = {
     "swap": (LocalStorage, "swap"),
     "write": (LocalStorage, "write"),
-    "sweep": (sweep, "remove"),
+    "sweep": (vacuum, "remove"),
     "replace": (LocalSource, "replace"),
     "rename": (Path, "replace"),
 }

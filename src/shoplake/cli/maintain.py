@@ -76,7 +76,7 @@ def _show(done: MaintenanceReport, style: str) -> None:
     if done.removed:
         amount = f"{count(len(done.removed), 'file')} that nothing needs ({size(done.removed_bytes)})"
         output.say(f"Would remove {amount}." if done.dry_run else f"Removed {amount}.")
-    for name in done.spared:
+    for name in done.retained:
         output.say(f"Left for a later run: old files of {name}, which saw 100 batches within the last hour.")
     if done.dry_run and (rows or done.removed):
         output.say("Nothing was changed.")

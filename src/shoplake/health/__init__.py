@@ -1,1 +1,1 @@
-"""What tells how a lake is doing."""
+"""How a lake is doing: its state, checks, metrics and lineage, and an examination of the installation."""

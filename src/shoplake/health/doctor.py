@@ -1,4 +1,4 @@
-"""Looks at an installation: what is there, what can be reached, what is configured wrongly. Changes nothing."""
+"""Examines an installation: what is installed, what can be reached, what is misconfigured. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shoplake.errors import ShoplakeError
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.settings import SETTINGS, Settings
 
-# What each extra is for, and the modules that it brings.
+# What each extra is for, and the modules that it installs.
 EXTRAS = {
     "s3": ("sources and lakes on S3", ("obstore", "fsspec")),
     "spark": ("the Spark engine", ("pyspark",)),
@@ -31,10 +31,10 @@ _LOW_DISK = 2_000_000_000
 
 
 def examine(overrides: Mapping[str, str | None], environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """Look at everything.
+    """Examine everything.
 
     Args:
-        overrides: ``lake`` and ``source`` as the command line names them, None where it does not.
+        overrides: ``lake`` and ``source`` as given on the command line, None where they are not.
         environment: The environment variables.
     """
     checks = [*_installed(), *_variables(environment)]
@@ -51,16 +51,16 @@ def _installed() -> Iterator[Check]:
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("duckdb", "pyarrow"))
     yield Check("engine", Verdict.OK, ", ".join(versions))
     for extra, (purpose, modules) in EXTRAS.items():
-        if all(_there(module) for module in modules):
+        if all(_installed_module(module) for module in modules):
             yield Check(extra, Verdict.OK, f"installed: {purpose}")
         else:
             yield Check(extra, Verdict.ABSENT, f"not installed: {purpose}", f"pip install 'shoplake[{extra}]'")
 
 
-def _there(module: str) -> bool:
+def _installed_module(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it is in
+    except ModuleNotFoundError:  # of its parent package
         return False
 
 
@@ -70,7 +70,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
         if name.startswith("SHOPLAKE_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)
             meant = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
-            yield Check(name, Verdict.WARNING, "is set, and nothing reads it", meant)
+            yield Check(name, Verdict.WARNING, "is set, but there is no such setting", meant)
 
 
 def _settings(chosen: Settings) -> Check:
@@ -83,7 +83,7 @@ def _source(chosen: Settings) -> Iterator[Check]:
     from shoplake.sources.open import open_source
 
     if not chosen.source:
-        yield Check("source", Verdict.ABSENT, "none is named", "Give --source DIR, or set SHOPLAKE_SOURCE.")
+        yield Check("source", Verdict.ABSENT, "not given", "Give --source DIR, or set SHOPLAKE_SOURCE.")
         return
     try:
         source = open_source(chosen.source)
@@ -97,14 +97,16 @@ def _source(chosen: Settings) -> Iterator[Check]:
             "source", Verdict.OK, f"{source.name}: {words.count(len(files), 'file')}, {size}; last: {files[-1].path}"
         )
     else:
-        yield Check("source", Verdict.WARNING, f"{source.name} holds no .jsonl.gz file", "Is it the right place?")
+        yield Check(
+            "source", Verdict.WARNING, f"{source.name} contains no .jsonl.gz files", "Is this the right location?"
+        )
 
 
 def _lake(chosen: Settings) -> Iterator[Check]:
     from shoplake.lake.catalog import Lake
 
     if not chosen.lake:
-        yield Check("lake", Verdict.ABSENT, "none is named", "Give --lake DIR, or set SHOPLAKE_LAKE.")
+        yield Check("lake", Verdict.ABSENT, "not given", "Give --lake DIR, or set SHOPLAKE_LAKE.")
         return
     try:
         lake = Lake(chosen.lake)
@@ -113,7 +115,7 @@ def _lake(chosen: Settings) -> Iterator[Check]:
         yield Check("lake", Verdict.FAILED, str(error), error.remedy)
         return
     if view.catalog is None:
-        yield Check("lake", Verdict.OK, f"{lake.root}: nothing there yet; the first ingest makes it")
+        yield Check("lake", Verdict.OK, f"{lake.root}: does not exist yet; the first ingest creates it")
     else:
         rows = words.count(view["events"].rows, "event")
         yield Check("lake", Verdict.OK, f"{lake.root}: version {view.version}, {rows}")
@@ -122,14 +124,20 @@ def _lake(chosen: Settings) -> Iterator[Check]:
 
 
 def _folder(folder: Path) -> Iterator[Check]:
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
         yield Check(
-            "permission", Verdict.FAILED, f"{there} cannot be written to", "Ingesting needs it; reading does not."
+            "permission",
+            Verdict.FAILED,
+            f"{existing} is not writable",
+            "Ingesting needs write access; reading does not.",
         )
-    free = shutil.disk_usage(there).free
-    said = f"{words.size(free)} free at {there}"
-    yield Check("disk", Verdict.OK, said) if free >= _LOW_DISK else Check("disk", Verdict.WARNING, said, "Make room.")
+    free = shutil.disk_usage(existing).free
+    detail = f"{words.size(free)} free at {existing}"
+    if free >= _LOW_DISK:
+        yield Check("disk", Verdict.OK, detail)
+    else:
+        yield Check("disk", Verdict.WARNING, detail, "Free up disk space.")
 
 
 def as_json(checks: Iterable[Check]) -> list[dict[str, str]]:

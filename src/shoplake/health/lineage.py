@@ -1,7 +1,7 @@
-"""OpenLineage events of a run, by the official client: which source went into which tables, how much, and how it ended.
+"""OpenLineage events of a run, by the official client: which source fed which tables, how much, and how the run ended.
 
-Where they go is the client's own configuration: ``OPENLINEAGE_URL``, an ``openlineage.yml``, or ``OPENLINEAGE__TRANSPORT__...``
-variables. Without any it is the console: the events go to stderr.
+Their destination is the client's own configuration: ``OPENLINEAGE_URL``, an ``openlineage.yml``, or
+``OPENLINEAGE__TRANSPORT__...`` variables. Without any of these the events go to the console, on stderr.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 PRODUCER = f"pkg:pypi/shoplake@{__version__}"
 JOB = "shoplake.ingest"
-_OUTPUTS = tuple(table for table in TABLES if table is not ERASURES)  # a run reads those
+_OUTPUTS = tuple(table for table in TABLES if table is not ERASURES)  # which a run only reads
 _COUNTS = ("added-records", "added-files-size", "added-data-files")  # rowCount, size, fileCount
 
 
 class RunEvents:
     """The events of one run: START, then COMPLETE, FAIL or ABORT.
 
-    A backend that cannot be reached does not stop the run: that is told, and the run goes on.
+    A backend that cannot be reached does not stop the run: a note says so, and the run continues.
     """
 
     def __init__(self, lake: str, source: str, now: Callable[[], datetime], note: Callable[[str], None]) -> None:
@@ -42,7 +42,7 @@ class RunEvents:
             lake: The lake's location.
             source: The source's location.
             now: The time, UTC with a zone.
-            note: Is told when an event could not be sent.
+            note: Called with a sentence when an event could not be sent.
 
         Raises:
             UsageError: The client is not installed, or its configuration is wrong.
@@ -70,7 +70,7 @@ class RunEvents:
         self.started = False
 
     def start(self) -> None:
-        """Say that the run has begun."""
+        """Report that the run has started."""
         self.started = True
         self._emit("START", RunReport())
 
@@ -79,14 +79,14 @@ class RunEvents:
         batch = view["ledger"].summary[BATCH]  # every batch writes the ledger
         for name, table in view.tables.items():
             if table.summary.get(BATCH) == batch:
-                self._written[name].update({of: int(table.summary.get(of, 0)) for of in _COUNTS})
+                self._written[name].update({count: int(table.summary.get(count, 0)) for count in _COUNTS})
 
     def end(self, report: RunReport, error: BaseException | None) -> None:
-        """Say how the run ended, and let go of the client.
+        """Report how the run ended, and close the client.
 
         Args:
             report: What it did.
-            error: What ended it early, if anything.
+            error: What ended it early, None if nothing did.
         """
         if not self.started:
             self.start()
@@ -115,7 +115,7 @@ class RunEvents:
         )
         try:
             self._client.emit(event)
-        except Exception as problem:  # noqa: BLE001 - whatever a transport raises, the lake is right without it
+        except Exception as problem:  # noqa: BLE001 - whatever a transport raises, the lake is right without the event
             self._note(f"the lineage event {kind} could not be sent: {problem}")
 
     def _input(self, report: RunReport, *, counted: bool) -> InputDataset:
@@ -141,7 +141,7 @@ class RunEvents:
             schema_dataset.SchemaDatasetFacetFields(column.name, column.type, column.doc) for column in table.columns
         ]
         written = self._written[table.name]
-        amount = statistics.OutputStatisticsOutputDatasetFacet(*(written[of] for of in _COUNTS))
+        amount = statistics.OutputStatisticsOutputDatasetFacet(*(written[count] for count in _COUNTS))
         return OutputDataset(
             *_dataset_name(f"{self._lake}/{table.name}"),
             {"outputStatistics": amount} if counted else {},
@@ -150,16 +150,16 @@ class RunEvents:
 
 
 def _dataset_name(location: str) -> tuple[str, str]:
-    """Namespace and name of a place, as OpenLineage names files and objects."""
-    scheme, found, rest = location.partition("://")
-    if not found or scheme == "file":
+    """Namespace and name of a location, as OpenLineage names files and objects."""
+    scheme, separator, rest = location.partition("://")
+    if not separator or scheme == "file":
         return "file", rest or location
     bucket, _, key = rest.partition("/")
     return f"{scheme}://{bucket}", key or "/"
 
 
 def _show_console_events() -> None:
-    """The console transport logs its events, which nobody would see: send them to stderr."""
+    """The console transport logs its events, which would not be shown anywhere: send them to stderr."""
     logger = logging.getLogger("openlineage.client.transport.console")
     if not logger.handlers:
         logger.addHandler(logging.StreamHandler())

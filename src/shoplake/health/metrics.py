@@ -1,9 +1,9 @@
-"""Figures for monitors: one JSON line a run, and gauges as OpenMetrics text.
+"""Metrics for monitoring: one JSON line for each run, and gauges as OpenMetrics text.
 
-Runs are told by files, because only a run knows how it ended and how long it took; the lake's state is told by ``status``,
-because it changes without a run: it ages. Everything is a gauge of the last run or of the state now. Counters would have to
-live somewhere between the runs, and the ledger keeps the totals anyway. The text is also valid for the older Prometheus
-format, which the node exporter's textfile collector reads.
+Runs write files, because only a run knows how it ended and how long it took; ``status`` prints the lake's state, because that
+changes without a run: it ages. Every metric is a gauge, of the last run or of the present state. Counters would need a place
+to live between runs, and the ledger keeps the totals anyway. The text is also valid in the older Prometheus format, which
+the node exporter's textfile collector reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RunRecord:
         at: When it ended, UTC with a zone.
         lake: The lake.
         source: The source.
-        report: What it did, as far as it came.
+        report: What it did before it ended.
         error: Why it failed; None if it did not.
     """
 
@@ -58,8 +58,8 @@ class Gauge:
 
     Attributes:
         name: Ends with the unit, where there is one.
-        help: What it says.
-        unit: A base unit (seconds, bytes), or nothing.
+        help: What it measures.
+        unit: A base unit (seconds, bytes), or empty.
         samples: Labels and value.
     """
 
@@ -89,7 +89,7 @@ def of_run(record: RunRecord) -> list[Gauge]:
     """The gauges of a run."""
     done, lake = record.report, {"lake": record.lake}
 
-    def one(name: str, doc: str, value: float, unit: str = "") -> Gauge:
+    def gauge(name: str, doc: str, value: float, unit: str = "") -> Gauge:
         return Gauge(f"shoplake_last_run_{name}", doc, unit, [(lake, value)])
 
     fates = {
@@ -99,18 +99,18 @@ def of_run(record: RunRecord) -> list[Gauge]:
         "erased": done.erased,
     }
     return [
-        one("success", "1 if the last run did all there was to do, 0 if it failed.", float(record.error is None)),
-        one("timestamp_seconds", "When the last run ended, in Unix time.", record.at.timestamp(), "seconds"),
-        one("duration_seconds", "Wall time of the last run.", done.seconds, "seconds"),
-        one("files", "Source files that the last run ingested.", done.files),
-        one("unreadable_files", "Source files that the last run could not read whole.", len(done.failures)),
-        one("replaced_files", "Source files of the last run that replaced an earlier version.", done.replaced),
-        one("batches", "Batches that the last run committed.", done.batches),
-        one("hours", "Hours of the gold tables that the last run published.", done.hours),
-        one("read_bytes", "Compressed bytes that the last run read.", done.bytes, "bytes"),
+        gauge("success", "1 if the last run succeeded, 0 if it failed.", float(record.error is None)),
+        gauge("timestamp_seconds", "When the last run ended, in Unix time.", record.at.timestamp(), "seconds"),
+        gauge("duration_seconds", "Wall time of the last run.", done.seconds, "seconds"),
+        gauge("files", "Source files that the last run ingested.", done.files),
+        gauge("unreadable_files", "Source files that the last run found unreadable.", len(done.failures)),
+        gauge("replaced_files", "Source files that the last run re-ingested because they had changed.", done.replaced),
+        gauge("batches", "Batches that the last run committed.", done.batches),
+        gauge("hours", "Hours of the gold tables that the last run published.", done.hours),
+        gauge("read_bytes", "Compressed bytes that the last run read.", done.bytes, "bytes"),
         Gauge(
             "shoplake_last_run_lines",
-            "Lines of the last run, by their fate.",
+            "Lines of the last run, by fate.",
             samples=[({**lake, "fate": fate}, lines) for fate, lines in fates.items()],
         ),
         Gauge(
@@ -125,18 +125,18 @@ def of_status(state: Status) -> list[Gauge]:
     """The gauges of a lake's state."""
     lake = {"lake": state.lake}
 
-    def one(name: str, doc: str, value: float | None, unit: str = "") -> Gauge:
+    def gauge(name: str, doc: str, value: float | None, unit: str = "") -> Gauge:
         return Gauge(f"shoplake_{name}", doc, unit, [] if value is None else [(lake, value)])
 
-    def many(name: str, doc: str, label: str, values: dict[str, int], unit: str = "") -> Gauge:
+    def gauges(name: str, doc: str, label: str, values: dict[str, int], unit: str = "") -> Gauge:
         return Gauge(f"shoplake_{name}", doc, unit, [({**lake, label: key}, value) for key, value in values.items()])
 
     ledger, waiting = state.ledger, state.waiting or {}
     fates = {"accepted": "accepted", "duplicate": "duplicates", "quarantined": "quarantined", "erased": "erased"}
     return [
-        many(
+        gauges(
             "check_ok",
-            "1 if the check of this name is ok, 0 on a warning or a failure; absent where nobody can tell.",
+            "1 if the check of this name is ok, 0 on a warning or a failure; absent if it is unknown.",
             "check",
             {
                 check.name: int(check.verdict == Verdict.OK)
@@ -144,37 +144,37 @@ def of_status(state: Status) -> list[Gauge]:
                 if check.verdict != Verdict.UNKNOWN
             },
         ),
-        many(
+        gauges(
             "check_failed",
-            "1 if the check of this name failed: what makes status --check exit with 1.",
+            "1 if the check of this name failed, which makes status --check exit with 1.",
             "check",
             {check.name: int(check.verdict == Verdict.FAILED) for check in state.checks},
         ),
-        one("newest_arrival_timestamp_seconds", "When the newest file was ingested, in Unix time.",
+        gauge("newest_arrival_timestamp_seconds", "When the newest file was ingested, in Unix time.",
             _unix(state.newest_arrival), "seconds"),
-        one("newest_event_timestamp_seconds", "Time of the newest event, in Unix time.",
+        gauge("newest_event_timestamp_seconds", "Time of the newest event, in Unix time.",
             _unix(state.newest_event), "seconds"),
-        one("freshness_objective_seconds", "How old the newest arrival may be.",
+        gauge("freshness_objective_seconds", "How old the newest arrival may become.",
             state.objective_minutes * 60, "seconds"),
-        one("source_files", "Source files that the lake knows.", ledger["files"]),
-        one("unreadable_files", "Source files that could not be read whole.", ledger["unreadable"]),
-        one("reopened_files", "Source files that are to be done again.", state.reopened),
-        one("waiting_files", "Source files for the next run.", waiting.get("files")),
-        one("waiting_bytes", "Their compressed size.", waiting.get("bytes"), "bytes"),
-        one("gap_slots", "Five-minute slots without a file between the first and the last.", state.gap_slots),
-        many("lines", "Lines of all source files, by their fate.", "fate",
+        gauge("source_files", "Source files in the ledger.", ledger["files"]),
+        gauge("unreadable_files", "Source files that are unreadable.", ledger["unreadable"]),
+        gauge("reopened_files", "Source files to be re-ingested.", state.reopened),
+        gauge("waiting_files", "Source files waiting for the next run.", waiting.get("files")),
+        gauge("waiting_bytes", "Their compressed size.", waiting.get("bytes"), "bytes"),
+        gauge("gap_slots", "Five-minute slots without a file between the first and the last.", state.gap_slots),
+        gauges("lines", "Lines of all source files, by fate.", "fate",
              {fate: ledger[key] for fate, key in fates.items()}),
-        many("table_rows", "Rows of a table.", "table",
+        gauges("table_rows", "Rows of a table.", "table",
              {name: figures["rows"] for name, figures in state.tables.items()}),
-        many("table_files", "Data files of a table.", "table",
+        gauges("table_files", "Data files of a table.", "table",
              {name: figures["files"] for name, figures in state.tables.items()}),
-        many("table_size_bytes", "Size of a table's data files.", "table",
+        gauges("table_size_bytes", "Size of a table's data files.", "table",
              {name: figures["bytes"] for name, figures in state.tables.items()}, "bytes"),
     ]  # fmt: skip
 
 
 def replace_file(path: Path, gauges: Sequence[Gauge]) -> None:
-    """Write gauges to a file that always holds a whole document.
+    """Write gauges to a file, which contains a complete document at any moment.
 
     Raises:
         FatalError: It cannot be written.
@@ -202,7 +202,7 @@ def append_line(path: Path, record: RunRecord) -> None:
 def _unwritable(path: Path, error: OSError) -> FatalError:
     return FatalError(
         f"the metrics file {path} cannot be written: {error.strerror or error}",
-        remedy="The lake itself is not concerned. Check the folder, its permissions and disk space.",
+        remedy="The lake itself is unaffected. Check the folder, its permissions and disk space.",
     )
 
 

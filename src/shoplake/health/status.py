@@ -1,4 +1,4 @@
-"""Is a lake fresh, is it whole, what failed, what is waiting, and what is to be done."""
+"""The state of a lake: is it fresh, is it consistent, what failed, what is waiting, and what to do about it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ BATCHES = 10
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """One of the last batches, as far as its files were not done again by a later one.
+    """One of the last batches, without the files that a later batch re-ingested.
 
     Attributes:
         batch: Its id.
         when: When it was committed, UTC.
         files: Source files, unreadable ones included.
         lines: Their lines.
-        quarantined: Those of them that break the contract.
+        quarantined: Those that break the contract.
         engine: What computed it.
-        seconds: Seconds of work that reading and checking its files took, summed over the threads.
+        seconds: Time spent reading and checking its files, summed over the threads.
     """
 
     batch: str
@@ -54,20 +54,20 @@ class Status:
     """The state of a lake.
 
     Attributes:
-        lake: Its folder.
+        lake: Its location.
         verdict: The worst of the checks: ok, warning or failed.
-        checks: One verdict for each question, with what to do.
+        checks: One for each question, with what to do.
         tables: Per table: rows, files, bytes, snapshots.
         ledger: Totals over the source files: files, unreadable, lines, accepted, duplicates, quarantined, erased.
         newest_event: The latest event, UTC; None in an empty lake.
         newest_arrival: When the newest file was ingested, UTC.
         freshness_seconds: Now minus the newest arrival.
-        objective_minutes: How old the newest arrival may be.
-        fresh: Whether it is younger.
+        objective_minutes: How old the newest arrival may become.
+        fresh: Whether it is younger than that.
         unreadable: The files that could not be read, with the reason.
-        waiting: Files and bytes that the source holds and the lake does not, None when no source is given.
-        reopened: Files that are to be done again, so that of equal events the first file by name has it.
-        gaps: Five-minute slots without a file: their number, and the ranges that they make up.
+        waiting: Files and bytes in the source that the next run would ingest, None without a source.
+        reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
+        gaps: Ranges of five-minute slots without a file.
         batches: The last ones, newest first.
     """
 
@@ -89,7 +89,7 @@ class Status:
 
     @property
     def failed(self) -> bool:
-        """Whether a check failed: what a monitor wakes somebody up for."""
+        """Whether a check failed, which is worth waking somebody up for."""
         return self.verdict == Verdict.FAILED
 
     @property
@@ -186,9 +186,9 @@ def _totals(entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def _batches(view: View, entries: Sequence[Entry]) -> list[BatchSummary]:
-    """Batches of the ledger, newest first; when they were committed is what the ledger's snapshots say.
+    """The batches in the ledger, newest first, with the time of commit from the ledger's snapshots.
 
-    A snapshot that is kept no longer leaves the latest arrival among the batch's files, which is the same but for replays.
+    Where that snapshot has expired, the latest arrival of the batch's files stands in, which is the same except for replays.
     """
     files: dict[str, list[Entry]] = {}
     for entry in entries:

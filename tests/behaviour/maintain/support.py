@@ -7,7 +7,7 @@ from pathlib import Path
 
 import shoplake
 from shoplake.lake.catalog import Lake
-from shoplake.operations.maintain import compact as merging
+from shoplake.operations.maintain import compact
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.support import START, accepted, answers, data_files, dump, event, five_answers, ingest, judge_files, oracle
 
@@ -68,7 +68,7 @@ def named(lake):
 
 def between(monkeypatch, other):
     """Another run does all its work after the first merged file of maintenance was written."""
-    real, turns = merging.merge, iter([other])
+    real, turns = compact.merge, iter([other])
 
     def wrapper(*args):
         new = real(*args)
@@ -76,7 +76,7 @@ def between(monkeypatch, other):
             turn()
         return new
 
-    monkeypatch.setattr(merging, "merge", wrapper)
+    monkeypatch.setattr(compact, "merge", wrapper)
 
 
 def put_orphan(lake, age=timedelta(days=2)):

@@ -10,7 +10,7 @@ import shoplake
 from shoplake.errors import TransientError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
-from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain import vacuum
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.behaviour.maintain.support import LATER, NEXT_DAY, at, between, hours, right, some, stored, tidy
 from tests.support import ingest, put
@@ -52,7 +52,7 @@ def test_replaced_in_between(shop, monkeypatch):
 
 def leftovers(lake):
     """Data files that no kept snapshot names."""
-    return [path for path in sweep.find(Lake(lake), LATER, timedelta(0)).all if path.location.endswith(".parquet")]
+    return [path for path in vacuum.find(Lake(lake), LATER, timedelta(0)).all if path.location.endswith(".parquet")]
 
 
 @pytest.mark.usefixtures("unlocked")
@@ -101,7 +101,7 @@ def test_erasure_in_between(shop, monkeypatch):
         with Commit(lake, lake.view(), datetime.now(UTC).replace(tzinfo=None), {}) as commit:
             commit.forget_history()
             commit.publish()
-        sweep.remove(lake, sweep.find(lake, LATER, timedelta(0)))
+        vacuum.remove(lake, vacuum.find(lake, LATER, timedelta(0)))
 
     between(monkeypatch, other)
     tidy(shop / "lake")

@@ -10,7 +10,7 @@ from shoplake.errors import FatalError
 from shoplake.lake import commits
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
-from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain import vacuum
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.behaviour.maintain.support import DAY, LATER, between, hours, named, put_orphan, right, some, stored, tidy
 from tests.support import START, data_files, dump, ingest, put
@@ -37,7 +37,7 @@ def test_files_of_a_run_in_progress_stay(shop):
     with Commit(lake, lake.view(), START.replace(tzinfo=None), {}) as commit:
         new = commit.new_location(commit.base["events"].table, START.replace(tzinfo=None))
         Path(new).write_bytes(b"will be named soon")
-        sweep.remove(lake, sweep.find(lake, LATER, timedelta(0)))
+        vacuum.remove(lake, vacuum.find(lake, LATER, timedelta(0)))
         assert Path(new).exists()
 
 
@@ -60,7 +60,7 @@ def test_killed_ingest(shop, monkeypatch):
 def test_history(shop, monkeypatch):
     """Files go with the last snapshot that names them, no sooner: all kept snapshots stay readable."""
     monkeypatch.setattr(commits, "SNAPSHOTS_KEPT", 6)
-    monkeypatch.setattr(sweep, "SNAPSHOTS_KEPT", 6)
+    monkeypatch.setattr(vacuum, "SNAPSHOTS_KEPT", 6)
     lake = shop / "lake"
     tidy(lake)
     merged = named(lake)
@@ -79,13 +79,13 @@ def test_history(shop, monkeypatch):
 def test_busy_tables_are_spared(shop, monkeypatch):
     """A table that saw so many batches of late that an open reader may still need old files is left for a later run."""
     monkeypatch.setattr(commits, "SNAPSHOTS_KEPT", 6)
-    monkeypatch.setattr(sweep, "SNAPSHOTS_KEPT", 6)
+    monkeypatch.setattr(vacuum, "SNAPSHOTS_KEPT", 6)
     for slot in range(60, 70):
         put(shop / "raw", slot, some(slot))
         ingest(shop / "raw", shop / "lake")
     orphan = put_orphan(shop / "lake")
     report = maintain(MaintenanceRequest(Lake(shop / "lake"), closed_after=10000 * DAY))
-    assert "events" in report.spared
+    assert "events" in report.retained
     assert report.removed == []
     assert orphan.exists()
 
@@ -111,7 +111,7 @@ def test_no_history_and_no_grace(shop):
     with Commit(lake, lake.view(), datetime.now(UTC).replace(tzinfo=None), {}) as commit:
         commit.forget_history()
         commit.publish()
-    sweep.remove(lake, sweep.find(lake, datetime.now(UTC), timedelta(0)))
+    vacuum.remove(lake, vacuum.find(lake, datetime.now(UTC), timedelta(0)))
     assert not orphan.exists()
     assert {path for path in stored(shop / "lake") if path.endswith(".parquet")} == named(shop / "lake")
     for table in lake.view().tables.values():

@@ -22,7 +22,7 @@ from shoplake.operations.erase import raw_files, rewrite, rows
 from shoplake.operations.erase.raw_files import RawFile
 from shoplake.operations.erase.receipt import EraseReceipt, EraseRequest
 from shoplake.operations.erase.rows import PersonRows
-from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain import vacuum
 from shoplake.tables import ACTIVITY_DAILY, ERASURES, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, TABLES
 
 ERASE = "erase"
@@ -54,8 +54,8 @@ def erase(request: EraseRequest) -> EraseReceipt:
     try:
         with request.lake.need().lock(request.note):
             receipt, found, before = _erase_tables(request)
-            orphans = sweep.find(request.lake, request.now(), timedelta(0), before)
-            sweep.remove(request.lake, orphans)
+            orphans = vacuum.find(request.lake, request.now(), timedelta(0), before)
+            vacuum.remove(request.lake, orphans)
             receipt.files, receipt.bytes = len(orphans.all), orphans.bytes
         if request.raw:
             _settle(request)
@@ -84,7 +84,7 @@ def _erase_tables(request: EraseRequest) -> tuple[EraseReceipt, PersonRows, set[
         found = _find(view, request)
         erased = erasures.read(view["erasures"])
         receipt = _receipt(request, view, found, erased, dry_run=False)
-        before = {location for table in view.tables.values() for location in sweep.named(table)}
+        before = {location for table in view.tables.values() for location in vacuum.referenced(table)}
         _commit(request, view, found, erased, receipt)
         return receipt, found, before
 

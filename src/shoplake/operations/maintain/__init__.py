@@ -1,4 +1,4 @@
-"""Merge small files and remove what nothing needs."""
+"""Merge small files and remove files that nothing refers to."""
 
 from shoplake.operations.maintain.run import MaintenanceReport, MaintenanceRequest, MergedTable, maintain, preview
 

@@ -1,7 +1,7 @@
-"""What maintenance merges: a pure function of a view and the time, and the rewriting of one group of files.
+"""Compaction: which files to merge, as a pure function of a view and the time, and the merging of one group of files.
 
 The unit is the partition: an hour of ``events``, a day of the hourly gold tables and of ``quarantine``, a month of
-``activity_daily`` and of the ledger. While it is open every batch adds files to it; once it is closed few change it.
+``activity_daily`` and of the ledger. While it is open, every batch adds files to it; once it is closed, few do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_SMALL_FILES = 8
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Files of one closed partition that become one.
+    """Files of one closed partition that are merged into one.
 
     Attributes:
         table: The table.
@@ -44,7 +44,7 @@ class Group:
 
     @property
     def partition(self) -> str:
-        """The partition, as its folder is named."""
+        """The name of the partition's folder."""
         return iceberg.partition_folder(self.table, self.files[0].lower[self.table.partition[0]])
 
     @property
@@ -54,7 +54,7 @@ class Group:
 
 
 def plan(view: View, now: datetime, closed_after: timedelta) -> dict[date, list[Group]]:
-    """The groups that are worth merging, by the day of their partition's first row.
+    """The groups worth merging, by the day of their partition's first row.
 
     Args:
         view: The lake.
@@ -72,12 +72,12 @@ def plan(view: View, now: datetime, closed_after: timedelta) -> dict[date, list[
             if number < first_open:
                 first = min(file.lower[column] for file in files)
                 day = first.date() if isinstance(first, datetime) else first
-                days[day] += [Group(table, day, part) for part in _parts(files) if _worth_it(part)]
+                days[day] += [Group(table, day, part) for part in _bins(files) if _is_worth_merging(part)]
     return {day: days[day] for day in sorted(days) if days[day]}
 
 
-def live(group: Group, view: View) -> bool:
-    """Whether a view still holds all files of a group: nobody replaced rows of it meanwhile."""
+def is_current(group: Group, view: View) -> bool:
+    """Whether a view still refers to all files of a group, so that no other run has replaced rows of it."""
     snapshot: TableSnapshot = view[group.table.name]
     column = group.table.partition[0]
     low = min(file.lower[column] for file in group.files)
@@ -86,27 +86,27 @@ def live(group: Group, view: View) -> bool:
 
 
 def merge(group: Group, storage: Storage, commit: Commit) -> NewFile:
-    """Write the rows of a group's files as one file, sorted for those who look for something in it."""
+    """Write the rows of a group's files as one file, in the order that prunes best for queries."""
     table = group.table
     rows = parquet.read_together(table, (storage.read(file.path) for file in group.files))
     return commit.write(table, group.files[0].lower[table.partition[0]], rows, table.merged_sort)
 
 
-def _parts(files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
-    """Files that fit together into one of a good size; large ones stay alone."""
-    part: list[DataFile] = []
+def _bins(files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
+    """Packs files into bins of the target size, smallest first; a large file gets a bin of its own."""
+    packed: list[DataFile] = []
     size = rows = 0
     for file in sorted(files, key=lambda file: (file.bytes, file.path)):
         size, rows = size + file.bytes, rows + file.rows
-        if part and (size > TARGET_BYTES or rows > TARGET_ROWS):
-            yield tuple(part)
-            part, size, rows = [], file.bytes, file.rows
-        part.append(file)
-    yield tuple(part)
+        if packed and (size > TARGET_BYTES or rows > TARGET_ROWS):
+            yield tuple(packed)
+            packed, size, rows = [], file.bytes, file.rows
+        packed.append(file)
+    yield tuple(packed)
 
 
-def _worth_it(files: Sequence[DataFile]) -> bool:
-    """Not for a small file beside a large one, which would be written anew again and again: only once there are several."""
+def _is_worth_merging(files: Sequence[DataFile]) -> bool:
+    """A small file is not merged into a large one, which would be rewritten over and over, until there are several."""
     size = sum(file.bytes for file in files)
     alike = max(file.bytes for file in files) <= 0.75 * size
     return len(files) > 1 and (alike or len(files) >= _MOST_SMALL_FILES)

@@ -1,7 +1,7 @@
-"""Keeps a lake quick and small: merges the files of closed hours, days and months, and removes files that nothing needs.
+"""Keeps a lake fast and small: merges the files of closed hours, days and months, and removes orphans.
 
-It works beside running ingests. Merged files are written without holding anything up; the lake's lock is taken only to
-publish a day of them, and only groups of which every file is still there are published. Others are planned anew.
+It works beside running ingests. Merged files are written without blocking anything; the lake's lock is taken only to
+publish a day of them. A group is published only if all of its files are still current; others are planned again.
 """
 
 from __future__ import annotations
@@ -18,29 +18,28 @@ from shoplake.lake.commits import SAME_ROWS, Commit
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, unwritable
-from shoplake.operations.maintain import compact as merging
-from shoplake.operations.maintain import vacuum as sweep
+from shoplake.operations.maintain import compact, vacuum
 from shoplake.operations.maintain.compact import Group
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
 
 MAX_PASSES = 5
-# Half of the shortest time after which another maintenance removes files that no table names yet.
+# Half of the shortest time after which another maintenance removes files that no table refers to yet.
 _LONGEST = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
 class MaintenanceRequest:
-    """What is asked for.
+    """What maintenance is asked to do.
 
     Attributes:
         lake: The lake.
         closed_after: An hour, day or month is closed when it ended this long ago.
-        older_than: Files that nothing needs are removed when they were written this long ago.
+        older_than: Orphans are removed when they were written at least this long ago.
         now: The time, UTC with a zone.
-        progress: Is told of bytes and files that are done with.
-        planned: Is told how many bytes are to be merged, and again when it turns out to be more.
-        note: A sentence worth showing.
+        progress: Called with the bytes and the files that are done.
+        planned: Called with the bytes to be merged, and again when it turns out to be more.
+        note: Called with a sentence worth showing.
     """
 
     lake: Lake
@@ -54,7 +53,7 @@ class MaintenanceRequest:
 
 @dataclass
 class MergedTable:
-    """Figures of what was merged in one table; a dry run does not know the size after it."""
+    """What was merged in one table; a dry run does not know the size afterwards."""
 
     partitions: list[str] = field(default_factory=list)
     files_before: int = 0
@@ -69,21 +68,21 @@ class MaintenanceReport:
 
     Attributes:
         merged: By table.
-        removed: The files that nothing needed.
-        spared: Tables from which nothing was removed, because an open reader may still need it.
+        removed: The orphans that were removed.
+        retained: Tables whose orphans stay, because an open reader may still need them.
         commits: Commits published.
         dry_run: Nothing was changed.
     """
 
     merged: dict[str, MergedTable] = field(default_factory=dict)
     removed: list[StoredFile] = field(default_factory=list)
-    spared: tuple[str, ...] = ()
+    retained: tuple[str, ...] = ()
     commits: int = 0
     dry_run: bool = False
 
     @property
     def removed_bytes(self) -> int:
-        """The size of the files that nothing needed."""
+        """The size of the orphans."""
         return sum(file.bytes for file in self.removed)
 
     def add(self, group: Group, new: NewFile | None) -> None:
@@ -101,20 +100,20 @@ class MaintenanceReport:
         """The figures as the fixed JSON interface names them."""
         return {
             "dry_run": self.dry_run,
-            "merged": {name: vars(one) for name, one in self.merged.items()},
+            "merged": {name: vars(table) for name, table in self.merged.items()},
             "commits": self.commits,
             "removed_files": len(self.removed),
             "removed_bytes": self.removed_bytes,
             "removed": [file.location for file in self.removed],
-            "spared": list(self.spared),
+            "spared": list(self.retained),
         }
 
 
 def preview(request: MaintenanceRequest) -> MaintenanceReport:
     """What :func:`maintain` would do now; changes nothing."""
     now = request.now()
-    garbage = sweep.find(request.lake, now, request.older_than)
-    report = MaintenanceReport(removed=garbage.all, spared=garbage.spared, dry_run=True)
+    orphans = vacuum.find(request.lake, now, request.older_than)
+    report = MaintenanceReport(removed=orphans.all, retained=orphans.retained, dry_run=True)
     for groups in _plan(request).values():
         for group in groups:
             report.add(group, None)
@@ -122,7 +121,7 @@ def preview(request: MaintenanceRequest) -> MaintenanceReport:
 
 
 def maintain(request: MaintenanceRequest) -> MaintenanceReport:
-    """Remove what nothing needs, then merge what is closed. Safe beside ingests and readers.
+    """Remove orphans, then merge what is closed. Safe beside ingests and readers.
 
     Raises:
         TransientError: Other runs changed the lake faster than this one could; what was done until then stays.
@@ -130,10 +129,10 @@ def maintain(request: MaintenanceRequest) -> MaintenanceReport:
     """
     report = MaintenanceReport()
     try:
-        # First, so that nothing goes at once that this very run makes superfluous.
-        garbage = sweep.find(request.lake, request.now(), request.older_than)
-        sweep.remove(request.lake, garbage)
-        report.removed, report.spared = garbage.all, garbage.spared
+        # First, so that files that this very run replaces stay for another while.
+        orphans = vacuum.find(request.lake, request.now(), request.older_than)
+        vacuum.remove(request.lake, orphans)
+        report.removed, report.retained = orphans.all, orphans.retained
         _merge_all(request, report)
     except OSError as error:
         raise unwritable(request.lake, error) from error
@@ -142,7 +141,7 @@ def maintain(request: MaintenanceRequest) -> MaintenanceReport:
 
 def _plan(request: MaintenanceRequest) -> dict[date, list[Group]]:
     now = request.now().replace(tzinfo=None)
-    return merging.plan(request.lake.view(), now, request.closed_after)
+    return compact.plan(request.lake.view(), now, request.closed_after)
 
 
 def _merge_all(request: MaintenanceRequest, report: MaintenanceReport) -> None:
@@ -190,19 +189,19 @@ def _write(request: MaintenanceRequest, groups: Sequence[Group], commit: Commit)
     new = {}
     for group in groups:
         try:
-            if merging.live(group, commit.base):
-                new[group] = merging.merge(group, request.lake.storage, commit)
+            if compact.is_current(group, commit.base):
+                new[group] = compact.merge(group, request.lake.storage, commit)
         except FatalError:
-            if merging.live(group, request.lake.view()):
+            if compact.is_current(group, request.lake.view()):
                 raise
-            # The file that could not be read is not part of the lake any more.
+            # Another run has replaced the file that could not be read.
         request.progress(group.bytes, len(group.files))
     return new
 
 
 def _stage(commit: Commit, new: dict[Group, NewFile]) -> list[Group]:
-    """Put merged files in place of what they were made from, where all of it is still there."""
-    kept = [group for group in new if merging.live(group, commit.base)]
+    """Replace files by what they were merged into, group by group, where all of them are still current."""
+    kept = [group for group in new if compact.is_current(group, commit.base)]
     for table in TABLES:
         of_table = [group for group in kept if group.table is table]
         if of_table:

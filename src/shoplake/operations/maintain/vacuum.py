@@ -1,8 +1,8 @@
-"""Finds the files of a lake that nothing needs: left by killed runs, or named only by snapshots that are not kept any more.
+"""Finds and removes the orphans of a lake: files that killed runs left behind, or that only expired snapshots refer to.
 
-A file is needed if a kept snapshot of a table names it. One that is not named *now* can still become so, by a run in
-progress, unless it is older than the catalog: that run began from an older catalog then, and has lost its race already.
-So no file younger than the catalog is ever touched; the grace period on top is for readers, and for clocks that differ.
+A file is needed if a kept snapshot of a table refers to it. A file that nothing refers to *now* may belong to a run in
+progress, unless it is older than the catalog: that run then started from an older catalog and has already lost its race. So
+no file younger than the catalog is ever removed; the grace period on top is for readers and for clocks that differ.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from shoplake.lake.snapshots import TableSnapshot
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
 
-_READERS = timedelta(hours=1)
+_LONGEST_READ = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Garbage:
-    """Files that nothing needs.
+class Orphans:
+    """Files that no kept snapshot refers to.
 
     Attributes:
         files: By the table in whose folder they are.
-        spared: Tables whose history is so short that an open reader may still need such files.
+        retained: Tables whose orphans stay, because their history is so short that an open reader may still need them.
     """
 
     files: dict[str, list[StoredFile]]
-    spared: tuple[str, ...]
+    retained: tuple[str, ...]
 
     @property
     def all(self) -> list[StoredFile]:
@@ -44,16 +44,16 @@ class Garbage:
         return sum(file.bytes for file in self.all)
 
 
-def find(lake: Lake, now: datetime, grace: timedelta, known: Collection[str] = ()) -> Garbage:
-    """The files that can be removed now.
+def find(lake: Lake, now: datetime, grace: timedelta, expired: Collection[str] = ()) -> Orphans:
+    """The orphans that can be removed now.
 
     Args:
         lake: The lake.
         now: The time, UTC with a zone.
-        grace: Files that were written later than this ago stay. Less than an hour, or none, only after a commit that
-            forgot the history: runs that merge files beside this one then know that theirs may be gone.
-        known: Locations that an earlier state of the lake named: they can be removed whatever their age. The clocks of some
-            storages count whole seconds.
+        grace: Files younger than this stay. Less than an hour, or zero, only after a commit that expired the history: runs
+            that are merging files at the same time then know that theirs may be gone.
+        expired: Locations that an earlier state of the lake referred to, removable at any age, because some storages record
+            whole seconds only.
 
     Raises:
         UsageError: There is no lake.
@@ -64,45 +64,45 @@ def find(lake: Lake, now: datetime, grace: timedelta, known: Collection[str] = (
     )  # before the view: never younger than what the view shows
     view = lake.need_view()
     if catalog is None:
-        return Garbage({}, ())
+        return Orphans({}, ())
     before = min(catalog.modified, now - grace)
-    files, spared = {}, []
+    files, retained = {}, []
     for table in TABLES:
         snapshot = view[table.name]
-        there = {file.location: file for file in lake.storage.list(f"{lake.root}/{table.name}")}
-        _need_whole(snapshot, there)
-        needed = named(snapshot)
-        found = [
+        stored = {file.location: file for file in lake.storage.list(f"{lake.root}/{table.name}")}
+        _need_all_files(snapshot, stored)
+        needed = referenced(snapshot)
+        orphans = [
             file
-            for location, file in there.items()
-            if location not in needed and (location in known or file.modified < before)
+            for location, file in stored.items()
+            if location not in needed and (location in expired or file.modified < before)
         ]
-        if found and _too_short(snapshot, now, min(grace, _READERS)):
-            spared.append(table.name)
-        elif found:
-            files[table.name] = sorted(found, key=lambda file: file.location)
-    return Garbage(files, tuple(spared))
+        if orphans and _expired_within(snapshot, now, min(grace, _LONGEST_READ)):
+            retained.append(table.name)
+        elif orphans:
+            files[table.name] = sorted(orphans, key=lambda file: file.location)
+    return Orphans(files, tuple(retained))
 
 
-def remove(lake: Lake, garbage: Garbage) -> None:
-    """Remove files that nothing needs."""
-    lake.storage.delete(file.location for file in garbage.all)
+def remove(lake: Lake, orphans: Orphans) -> None:
+    """Remove orphans."""
+    lake.storage.delete(file.location for file in orphans.all)
 
 
-def _too_short(snapshot: TableSnapshot, now: datetime, reach: timedelta) -> bool:
-    """Whether snapshots were let go that somebody may have opened less than ``reach`` ago."""
+def _expired_within(snapshot: TableSnapshot, now: datetime, reach: timedelta) -> bool:
+    """Whether snapshots have expired that a reader may have opened less than ``reach`` ago."""
     kept = snapshot.metadata.get("snapshots", [])
     if len(kept) < SNAPSHOTS_KEPT:
         return False
-    return datetime.fromtimestamp(min(one["timestamp-ms"] for one in kept) / 1000, UTC) > now - reach
+    return datetime.fromtimestamp(min(earlier["timestamp-ms"] for earlier in kept) / 1000, UTC) > now - reach
 
 
-def named(snapshot: TableSnapshot) -> set[str]:
-    """The location of every file that the metadata of a table leads to."""
-    return {location.removeprefix("file://") for location in _named(snapshot)}
+def referenced(snapshot: TableSnapshot) -> set[str]:
+    """The location of every file that the metadata of a table refers to, directly or through its manifests."""
+    return {location.removeprefix("file://") for location in _referenced(snapshot)}
 
 
-def _named(snapshot: TableSnapshot) -> Iterator[str]:
+def _referenced(snapshot: TableSnapshot) -> Iterator[str]:
     if snapshot.location is None:
         return
     yield snapshot.location
@@ -110,13 +110,13 @@ def _named(snapshot: TableSnapshot) -> Iterator[str]:
     for document in metadata["metadata-log"]:
         yield document["metadata-file"]
     seen = set()
-    for one in metadata["snapshots"]:
-        yield one["manifest-list"]
+    for kept in metadata["snapshots"]:
+        yield kept["manifest-list"]
         earlier = TableSnapshot(
             snapshot.table,
             snapshot.storage,
             snapshot.location,
-            metadata | {"current-snapshot-id": one["snapshot-id"]},
+            metadata | {"current-snapshot-id": kept["snapshot-id"]},
             snapshot.read,
         )
         for manifest in earlier.manifests:
@@ -126,12 +126,12 @@ def _named(snapshot: TableSnapshot) -> Iterator[str]:
                 yield from (file.path for file in earlier.files_of(manifest))
 
 
-def _need_whole(snapshot: TableSnapshot, there: Collection[str]) -> None:
-    """Refuse to remove anything from a lake that lacks files: what its metadata names may be elsewhere."""
-    missing = [file.path for file in snapshot.files if file.path not in there]
+def _need_all_files(snapshot: TableSnapshot, stored: Collection[str]) -> None:
+    """Refuse to remove anything from a lake that lacks files: what its metadata refers to may be elsewhere."""
+    missing = [file.path for file in snapshot.files if file.path not in stored]
     if missing:
         raise FatalError(
-            f"{len(missing):,} data files of table {snapshot.table.name} are missing, for instance {missing[0]}; nothing was"
+            f"{len(missing):,} data files of table {snapshot.table.name} are missing, such as {missing[0]}; nothing was"
             " removed",
-            remedy="Was the lake moved or copied? Otherwise find out what is lost: shoplake verify.",
+            remedy="Was the lake moved or copied? If not, find out what is lost: shoplake verify",
         )
