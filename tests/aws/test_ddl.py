@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra import ddl, emulate
-from shoplake.lake import iceberg
+from shoplake.lake.metadata import new_table
 from shoplake.tables import TABLES
 from tests.aws.support import REGION
 
@@ -55,7 +55,7 @@ def test_the_raw_table_is_the_one_of_the_stack(plans: dict[str, Any]):
 @pytest.mark.spark
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_each_table_of_the_lake_has_its_columns_and_partitions(plans: dict[str, Any], table: Any):
-    plan, document = plans[table.name], iceberg.new_table(table, "nowhere")
+    plan, document = plans[table.name], new_table(table, "nowhere")
     schema = document["schemas"][0]["fields"]
     assert list(plan.tableSchema().fieldNames()) == [field["name"] for field in schema]
     (partition,) = document["partition-specs"][0]["fields"]

@@ -112,8 +112,9 @@ def test_a_run_that_is_overtaken_between_look_and_change_leaves_the_newer_pointe
 ):
     if call == "update_table":
         first = Lake(tmp_path).create()
-        uuid = views[0]["events"].metadata["table-uuid"]
-        first["events"].metadata["table-uuid"] = uuid
+        document = first["events"].metadata
+        assert document
+        document["table-uuid"] = views[0]["events"].uuid
         glue_catalog.publish(first, DATABASE)  # something to update
     glue_catalog.publish(views[0], DATABASE, Overtaken(glue, call, views[1]))
     assert pointer(glue) == views[1]["events"].location

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shoplake.errors import UsageError
+from shoplake.errors import FatalError, UsageError
 from shoplake.lake import Lake
 from shoplake.tables import TABLES
 
@@ -51,3 +51,11 @@ def test_the_catalog_alone_says_whether_a_lake_changed(tmp_path: Path, monkeypat
     Lake(tmp_path).swap(made, {})
     assert reads.lake.changed_since(made)
     assert reads.names == ["catalog.json"] * 4
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"format-version": 2}'])
+def test_a_damaged_metadata_document_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    place = Path(str(Lake(tmp_path).create()["events"].location))
+    place.write_bytes(content)
+    with pytest.raises(FatalError, match=f"{place.name} is damaged"):
+        Lake(tmp_path).view()

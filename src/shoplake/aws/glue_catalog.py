@@ -91,7 +91,7 @@ def _is_as_new(found: dict[str, Any], snapshot: TableSnapshot, version: int) -> 
     parameters = found["Parameters"]
     if parameters["metadata_location"] == snapshot.location:
         return True
-    return parameters.get(UUID) == snapshot.metadata["table-uuid"] and int(parameters[VERSION]) >= version
+    return parameters.get(UUID) == snapshot.uuid and int(parameters[VERSION]) >= version
 
 
 def _table_input(snapshot: TableSnapshot, version: int, previous: str | None) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _table_input(snapshot: TableSnapshot, version: int, previous: str | None) ->
         "table_type": "ICEBERG",
         "metadata_location": str(snapshot.location),
         VERSION: str(version),
-        UUID: snapshot.metadata["table-uuid"],
+        UUID: snapshot.uuid,
     }
     if previous:
         parameters["previous_metadata_location"] = previous
@@ -109,7 +109,7 @@ def _table_input(snapshot: TableSnapshot, version: int, previous: str | None) ->
         "Description": table.grain,
         "TableType": "EXTERNAL_TABLE",
         "Parameters": parameters,
-        "StorageDescriptor": {"Location": snapshot.metadata["location"], "Columns": _columns(table)},
+        "StorageDescriptor": {"Location": snapshot.folder, "Columns": _columns(table)},
     }
 
 

@@ -34,7 +34,7 @@ class Output(Protocol):
         """Write rows that all lie in the partition of the given value; may be called from several threads."""
         ...
 
-    def took(self, files: Iterable[NewFile]) -> None:
+    def adopt(self, files: Iterable[NewFile]) -> None:
         """Take on data files of the batch that the engine wrote by itself."""
         ...
 

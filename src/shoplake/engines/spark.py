@@ -133,7 +133,7 @@ class SparkEngine:
     def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
         """Hand over the data files, one for each source file and hour; they were written when the source files were read."""
         written = [file for result in files for file in result.rows]
-        output.took(written)
+        output.adopt(written)
         return written
 
     def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
@@ -174,7 +174,7 @@ class SparkEngine:
             together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
             written = together.mapInArrow(write, tasks.WRITTEN).collect()
         files: list[NewFile] = [tasks.unpacked(row["file"]) for row in written]
-        output.took(files)
+        output.adopt(files)
         return files
 
     def _duplicates(

@@ -44,7 +44,7 @@ class Writer:
         location = parquet.new_location(f"{self.storage.root}/{table.name}", table, partition)
         return parquet.write(self.storage, location, table, rows)
 
-    def took(self, files: Iterable[NewFile]) -> None:
+    def adopt(self, files: Iterable[NewFile]) -> None:
         """Nothing to do: the driver hands them to its commit."""
 
 

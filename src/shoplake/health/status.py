@@ -164,7 +164,7 @@ def _tables(view: View) -> dict[str, dict[str, int]]:
             "rows": view[table.name].rows,
             "files": view[table.name].file_count,
             "bytes": view[table.name].bytes,
-            "snapshots": view[table.name].snapshot_count,
+            "snapshots": len(view[table.name].history),
         }
         for table in TABLES
     }
@@ -197,7 +197,7 @@ def _batches(view: View, entries: Sequence[Entry]) -> list[BatchSummary]:
         snapshot["summary"].get(BATCH): datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(
             tzinfo=None
         )
-        for snapshot in view["ledger"].metadata.get("snapshots", [])
+        for snapshot in view["ledger"].history
     }
     found = [
         BatchSummary(

@@ -57,7 +57,7 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
     """
     files, known = outcome.files, outcome.known
     with Commit(lake, base, outcome.now, {BATCH: outcome.batch, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(files, commit.holding(EVENTS, known))
+        hours = _touched_hours(files, commit.files_with(EVENTS, known))
         events = engine.write_events(files, commit)
         gold = engine.gold(files, hours, base, commit) if hours else None
         commit.replace(EVENTS, known, events)

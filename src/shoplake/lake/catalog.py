@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
-from shoplake.lake import iceberg
+from shoplake.lake.metadata import TableMetadata, new_table
 from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.storage.open import open_storage
 from shoplake.tables import TABLES
@@ -86,7 +86,7 @@ class Lake:
         """
         content = self.storage.read_if_there(self.catalog_location)
         if content is None:
-            return View({table.name: TableSnapshot(table, self.storage, None, {}) for table in TABLES}, None, 0)
+            return View({table.name: TableSnapshot(table, self.storage, None, None) for table in TABLES}, None, 0)
         try:
             catalog = json.loads(content)
             version, locations = int(catalog["version"]), dict(catalog["tables"])
@@ -95,9 +95,9 @@ class Lake:
                 f"the catalog {self.catalog_location} is damaged: {error}",
                 remedy="Restore it from a backup of the lake.",
             ) from error
-        if catalog["format"] != _FORMAT:
+        if catalog.get("format") != _FORMAT:
             raise FatalError(
-                f"the catalog {self.catalog_location} has format {catalog['format']}, this version reads {_FORMAT}",
+                f"the catalog {self.catalog_location} has format {catalog.get('format')}, this version reads {_FORMAT}",
                 remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
             )
         places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
@@ -105,7 +105,7 @@ class Lake:
         tables = {}
         for table in TABLES:
             place = places.get(table.name)
-            metadata = self._metadata(place, documents[table.name]) if place else {}
+            metadata = self._metadata(place, documents[table.name]) if place else None
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, version)
 
@@ -128,7 +128,7 @@ class Lake:
         locations = {}
         for table in TABLES:
             locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
-            metadata = iceberg.new_table(table, f"{self.root}/{table.name}")
+            metadata = new_table(table, f"{self.root}/{table.name}")
             self.storage.write(locations[table.name], json.dumps(metadata).encode())
         self.swap(view, locations)  # a race is won by either: the lake is there then
         return self.view()
@@ -197,10 +197,12 @@ class Lake:
             f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
         )
 
-    def _metadata(self, location: str, content: bytes) -> dict[str, Any]:
+    def _metadata(self, location: str, content: bytes) -> TableMetadata:
+        remedy = "Restore it from a backup of the lake."
         try:
-            return dict(json.loads(content))
-        except ValueError as error:
-            raise FatalError(
-                f"{location} is damaged: {error}", remedy="Restore it from a backup of the lake."
-            ) from error
+            document = dict(json.loads(content))
+        except (ValueError, TypeError) as error:
+            raise FatalError(f"{location} is damaged: {error}", remedy=remedy) from error
+        if missing := TableMetadata.__required_keys__ - document.keys():
+            raise FatalError(f"{location} is damaged: it has no {min(missing)}", remedy=remedy)
+        return cast("TableMetadata", document)

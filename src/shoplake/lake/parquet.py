@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoplake.lake import iceberg
-from shoplake.lake.types import LIST_OF_STRINGS, column_type
+from shoplake.lake.metadata import numbered_columns, partition_folder
+from shoplake.lake.types import column_type
 from shoplake.storage.base import Storage
 from shoplake.tables import Table
 
@@ -47,16 +47,13 @@ class NewFile:
 def arrow_schema(table: Table) -> pa.Schema:
     """The Arrow schema of a table, each field with the id that Iceberg knows it by.
 
-    Ids count the columns from 1; the elements of lists follow after the last column, as Iceberg assigns them.
+    See https://iceberg.apache.org/spec/#parquet.
     """
-    nested = len(table.columns)
     fields = []
-    for field_id, column in enumerate(table.columns, 1):
-        if column.type == LIST_OF_STRINGS:
-            nested += 1
-            arrow_type: pa.DataType = pa.list_(pa.field("element", pa.string(), metadata=_field_id(nested)))
-        else:
-            arrow_type = column_type(column.type).arrow
+    for column, field_id, element_id in numbered_columns(table):
+        arrow_type = column_type(column.type).arrow
+        if element_id is not None:
+            arrow_type = pa.list_(pa.field("element", arrow_type.value_type, metadata=_field_id(element_id)))
         fields.append(pa.field(column.name, arrow_type, metadata=_field_id(field_id)))
     return pa.schema(fields)
 
@@ -102,7 +99,7 @@ def new_location(folder: str, table: Table, partition: date) -> str:
         table: The table.
         partition: A value of the partitioned column that all rows share the partition of.
     """
-    return f"{folder}/data/{iceberg.partition_folder(table, partition)}/{uuid.uuid4()}.parquet"
+    return f"{folder}/data/{partition_folder(table, partition)}/{uuid.uuid4()}.parquet"
 
 
 def write(storage: Storage, location: str, table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> NewFile:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
 
 from shoplake.errors import FatalError
-from shoplake.lake import iceberg
+from shoplake.lake import manifests
+from shoplake.lake.manifests import DELETED, Bound, DataFileFields, ManifestFile
+from shoplake.lake.metadata import Snapshot, TableMetadata, partition_value
 from shoplake.lake.types import decode_bound
 from shoplake.storage.base import Storage
 from shoplake.tables import Table
@@ -46,7 +48,7 @@ class DataFile:
 
         Args:
             column: The column.
-            values: Sorted, so that many files can be asked about many values.
+            values: Sorted, so that many files can be checked against many values.
         """
         position = bisect_left(values, self.lower[column])
         return position < len(values) and bool(values[position] <= self.upper[column])
@@ -60,44 +62,60 @@ class TableSnapshot:
         table: Its declaration.
         storage: Where its files are.
         location: Where its metadata document is; None for a table that was never written.
-        metadata: That document.
-        read: The data files of manifests that were read already, by manifest; shared from snapshot to snapshot.
+        metadata: That document; None for a table that was never written.
+        files_by_manifest: The data files of manifests that were read before; shared from snapshot to snapshot.
     """
 
     table: Table
     storage: Storage
     location: str | None
-    metadata: dict[str, Any]
-    read: dict[str, tuple[DataFile, ...]] = field(default_factory=dict)
+    metadata: TableMetadata | None
+    files_by_manifest: dict[str, tuple[DataFile, ...]] = field(default_factory=dict)
+
+    def at(self, snapshot_id: int) -> TableSnapshot:
+        """The table at another snapshot that its metadata keeps."""
+        if self.metadata is None:
+            raise KeyError(snapshot_id)
+        return replace(self, metadata=self.metadata | {"current-snapshot-id": snapshot_id})
+
+    @property
+    def uuid(self) -> str:
+        """The table's own id, empty for a table that was never written."""
+        return self.metadata["table-uuid"] if self.metadata else ""
+
+    @property
+    def folder(self) -> str:
+        """Where the table's files are, or will be."""
+        return self.metadata["location"] if self.metadata else f"{self.storage.root}/{self.table.name}"
+
+    @property
+    def history(self) -> list[Snapshot]:
+        """Every snapshot that the table keeps, oldest first."""
+        return self.metadata["snapshots"] if self.metadata else []
 
     @cached_property
-    def snapshot(self) -> dict[str, Any] | None:
+    def snapshot(self) -> Snapshot | None:
         """The metadata's entry of the snapshot, None for a table that never had a commit."""
-        current = self.metadata.get("current-snapshot-id", -1)
-        if current in (None, -1):
+        if self.metadata is None or self.metadata["current-snapshot-id"] == -1:
             return None
-        for snapshot in self.metadata.get("snapshots", []):
+        current = self.metadata["current-snapshot-id"]
+        for snapshot in self.history:
             if snapshot["snapshot-id"] == current:
-                return dict(snapshot)
+                return snapshot
         raise FatalError(
-            f"{self.location} does not hold its own current snapshot {current}",
+            f"{self.location} does not contain its own current snapshot {current}",
             remedy="The lake is damaged; restore it from a backup, or ingest into a new one.",
         )
 
     @property
     def snapshot_id(self) -> int | None:
         """The id of the snapshot, None for a table without one."""
-        return None if self.snapshot is None else int(self.snapshot["snapshot-id"])
+        return self.snapshot["snapshot-id"] if self.snapshot else None
 
     @property
     def summary(self) -> dict[str, str]:
         """What the commit of the snapshot recorded about itself."""
-        return {} if self.snapshot is None else dict(self.snapshot.get("summary", {}))
-
-    @property
-    def snapshot_count(self) -> int:
-        """How many snapshots the table keeps."""
-        return len(self.metadata.get("snapshots", []))
+        return self.snapshot["summary"] if self.snapshot else {}
 
     @property
     def rows(self) -> int:
@@ -115,11 +133,11 @@ class TableSnapshot:
         return int(self.summary.get("total-data-files", 0))
 
     @cached_property
-    def manifests(self) -> tuple[dict[str, Any], ...]:
+    def manifests(self) -> tuple[ManifestFile, ...]:
         """The manifest list."""
         if self.snapshot is None:
             return ()
-        return tuple(iceberg.read_avro(self.storage.read(self.snapshot["manifest-list"])))
+        return tuple(manifests.read_manifest_list(self.storage.read(self.snapshot["manifest-list"])))
 
     @property
     def files(self) -> tuple[DataFile, ...]:
@@ -127,7 +145,7 @@ class TableSnapshot:
         return tuple(file for manifest in self.manifests for file in self.files_of(manifest))
 
     def within(self, low: date, high: date) -> tuple[DataFile, ...]:
-        """The data files whose range of the partitioned column meets the given one; both ends are meant included.
+        """The data files whose range of the partitioned column meets the given one, both ends included.
 
         Reads only the manifests of those partitions: the cost does not grow with the age of the lake.
         """
@@ -135,38 +153,38 @@ class TableSnapshot:
 
     def _within(self, low: date, high: date) -> Iterator[DataFile]:
         column = self.table.partition[0]
-        first, last = (iceberg.partition_value(self.table, value) for value in (low, high))
+        first, last = (partition_value(self.table, value) for value in (low, high))
         for manifest in self.manifests:
-            spread = iceberg.manifest_range(manifest)
+            spread = manifests.partition_range(manifest)
             if spread is None or (spread[0] <= last and spread[1] >= first):
                 for file in self.files_of(manifest):
                     if file.lower[column] <= high and file.upper[column] >= low:
                         yield file
 
-    def files_of(self, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+    def files_of(self, manifest: ManifestFile) -> tuple[DataFile, ...]:
         """The live data files that one manifest of the list names."""
         path = manifest["manifest_path"]
-        if path not in self.read:
-            if manifest["content"] != 0:
+        if path not in self.files_by_manifest:
+            if manifest["content"] != manifests.DATA:
                 raise FatalError(
                     f"table {self.table.name} has row-level delete files, which shoplake never writes",
                     remedy="Rewrite the table's data files with the engine that made them.",
                 )
-            entries = iceberg.read_avro(self.storage.read(path))
-            self.read[path] = tuple(
-                _data_file(entry["data_file"], self._wanted, path)
-                for entry in entries
-                if entry["status"] != iceberg.DELETED
+            self.files_by_manifest[path] = tuple(
+                _data_file(entry["data_file"], self._bounded_columns, path)
+                for entry in manifests.read_manifest(self.storage.read(path))
+                if entry["status"] != DELETED
             )
-        return self.read[path]
+        return self.files_by_manifest[path]
 
     @cached_property
-    def _wanted(self) -> dict[int, tuple[str, str]]:
-        wanted = {self.table.key, self.table.partition[0]}
+    def _bounded_columns(self) -> dict[int, tuple[str, str]]:
+        """Name and type, by field id, of the columns whose bounds are kept."""
+        names = {self.table.key, self.table.partition[0]}
         return {
-            number: (column.name, column.type)
-            for number, column in enumerate(self.table.columns, 1)
-            if column.name in wanted
+            field_id: (column.name, column.type)
+            for field_id, column in enumerate(self.table.columns, 1)
+            if column.name in names
         }
 
 
@@ -189,21 +207,21 @@ class View:
         return self.tables[name]
 
 
-def _data_file(entry: dict[str, Any], wanted: dict[int, tuple[str, str]], manifest: str) -> DataFile:
+def _data_file(entry: DataFileFields, columns: dict[int, tuple[str, str]], manifest: str) -> DataFile:
     return DataFile(
         entry["file_path"].removeprefix("file://"),
         entry["record_count"],
         entry["file_size_in_bytes"],
-        _bounds(entry["lower_bounds"], wanted),
-        _bounds(entry["upper_bounds"], wanted),
+        _bounds(entry["lower_bounds"], columns),
+        _bounds(entry["upper_bounds"], columns),
         manifest,
     )
 
 
-def _bounds(bounds: list[dict[str, Any]] | None, wanted: dict[int, tuple[str, str]]) -> dict[str, Any]:
+def _bounds(bounds: list[Bound] | None, columns: dict[int, tuple[str, str]]) -> dict[str, Any]:
     values = {}
     for bound in bounds or []:
-        if bound["key"] in wanted:
-            name, kind = wanted[bound["key"]]
-            values[name] = decode_bound(kind, bound["value"])
+        if bound["key"] in columns:
+            name, type_name = columns[bound["key"]]
+            values[name] = decode_bound(type_name, bound["value"])
     return values

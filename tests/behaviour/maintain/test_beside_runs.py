@@ -99,7 +99,7 @@ def test_erasure_in_between(shop, monkeypatch):
     def other():
         lake = Lake(shop / "lake")
         with Commit(lake, lake.view(), datetime.now(UTC).replace(tzinfo=None), {}) as commit:
-            commit.forget_history()
+            commit.expire_snapshots()
             commit.publish()
         vacuum.remove(lake, vacuum.find(lake, LATER, timedelta(0)))
 

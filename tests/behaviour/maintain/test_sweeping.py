@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shoplake.errors import FatalError
-from shoplake.lake import commits
+from shoplake.lake import metadata
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.operations.maintain import vacuum
@@ -59,7 +59,7 @@ def test_killed_ingest(shop, monkeypatch):
 
 def test_history(shop, monkeypatch):
     """Files go with the last snapshot that names them, no sooner: all kept snapshots stay readable."""
-    monkeypatch.setattr(commits, "SNAPSHOTS_KEPT", 6)
+    monkeypatch.setattr(metadata, "SNAPSHOTS_KEPT", 6)
     monkeypatch.setattr(vacuum, "SNAPSHOTS_KEPT", 6)
     lake = shop / "lake"
     tidy(lake)
@@ -78,7 +78,7 @@ def test_history(shop, monkeypatch):
 
 def test_busy_tables_are_spared(shop, monkeypatch):
     """A table that saw so many batches of late that an open reader may still need old files is left for a later run."""
-    monkeypatch.setattr(commits, "SNAPSHOTS_KEPT", 6)
+    monkeypatch.setattr(metadata, "SNAPSHOTS_KEPT", 6)
     monkeypatch.setattr(vacuum, "SNAPSHOTS_KEPT", 6)
     for slot in range(60, 70):
         put(shop / "raw", slot, some(slot))
@@ -92,12 +92,12 @@ def test_busy_tables_are_spared(shop, monkeypatch):
 
 def test_maintenance_keeps_the_history_of_batches(shop, monkeypatch):
     """However many commits maintenance makes, it takes the place of one snapshot."""
-    monkeypatch.setattr(commits, "SNAPSHOTS_KEPT", 6)
+    monkeypatch.setattr(metadata, "SNAPSHOTS_KEPT", 6)
     for slot in range(60, 70):
         put(shop / "raw", slot, some(slot))
         ingest(shop / "raw", shop / "lake")
     tidy(shop / "lake")
-    summaries = [one["summary"] for one in Lake(shop / "lake").view()["events"].metadata["snapshots"]]
+    summaries = [one["summary"] for one in Lake(shop / "lake").view()["events"].history]
     assert [one["operation"] for one in summaries] == ["append"] * 5 + ["replace"]
 
 
@@ -109,7 +109,7 @@ def test_no_history_and_no_grace(shop):
     os.utime(lake.catalog_location)
     before = dump(shop / "lake")
     with Commit(lake, lake.view(), datetime.now(UTC).replace(tzinfo=None), {}) as commit:
-        commit.forget_history()
+        commit.expire_snapshots()
         commit.publish()
     vacuum.remove(lake, vacuum.find(lake, datetime.now(UTC), timedelta(0)))
     assert not orphan.exists()
@@ -117,7 +117,7 @@ def test_no_history_and_no_grace(shop):
     for table in lake.view().tables.values():
         if table.snapshot is None:  # nobody was erased
             continue
-        assert [one["snapshot-id"] for one in table.metadata["snapshots"]] == [table.snapshot_id]
+        assert [one["snapshot-id"] for one in table.history] == [table.snapshot_id]
         lists = {path for path in stored(shop / "lake") if f"/{table.table.name}/metadata/" in path}
         assert lists == {
             table.location,

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
-from shoplake.lake import commits
+from shoplake.lake import metadata
 from shoplake.lake.catalog import Lake
 from shoplake.lake.parquet import read
 from shoplake.operations.verify import VerifyRequest, verify
@@ -172,7 +172,7 @@ def test_bounds_that_are_not_true(shop):
 
 def test_lake_that_changes_meanwhile_is_looked_at_again(shop, monkeypatch):
     """Documents that a run beside this lets go of are no damage."""
-    monkeypatch.setattr(commits, "METADATA_KEPT", 1)
+    monkeypatch.setattr(metadata, "METADATA_KEPT", 1)
     put(shop / "raw", 0, events(9))
     ingest(shop / "raw", shop / "lake")
     put(shop / "raw", 0, events(8))

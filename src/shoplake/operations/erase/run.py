@@ -111,7 +111,7 @@ def _receipt(request: EraseRequest, view: View, found: PersonRows, erased: Erase
         changed |= {ACTIVITY_DAILY.name, *(table.name for table in GOLD_HOURLY)}
     for table in TABLES:
         kept = 0 if table.name in changed else 1
-        receipt.snapshots += max(view[table.name].snapshot_count - kept, 0)
+        receipt.snapshots += max(len(view[table.name].history) - kept, 0)
     return receipt
 
 
@@ -129,7 +129,7 @@ def _commit(request: EraseRequest, view: View, found: PersonRows, erased: Erased
             entries = rewrite.ledger_entries(view, after, found)
             ledger.write(commit, entries.keys(), entries, now)
         erasures.add(commit, erased, request.user, receipt.request, now)
-        commit.forget_history()
+        commit.expire_snapshots()
         commit.publish()
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from shoplake.lake import iceberg, parquet
+from shoplake.lake import parquet
 from shoplake.lake.commits import Commit
+from shoplake.lake.metadata import partition_folder, partition_value
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.storage.base import Storage
@@ -45,7 +46,7 @@ class Group:
     @property
     def partition(self) -> str:
         """The name of the partition's folder."""
-        return iceberg.partition_folder(self.table, self.files[0].lower[self.table.partition[0]])
+        return partition_folder(self.table, self.files[0].lower[self.table.partition[0]])
 
     @property
     def bytes(self) -> int:
@@ -64,10 +65,10 @@ def plan(view: View, now: datetime, closed_after: timedelta) -> dict[date, list[
     days: dict[date, list[Group]] = defaultdict(list)
     for table in TABLES:
         column = table.partition[0]
-        first_open = iceberg.partition_value(table, now - closed_after)
+        first_open = partition_value(table, now - closed_after)
         partitions: dict[int, list[DataFile]] = defaultdict(list)
         for file in view[table.name].files:
-            partitions[iceberg.partition_value(table, file.lower[column])].append(file)
+            partitions[partition_value(table, file.lower[column])].append(file)
         for number, files in sorted(partitions.items()):
             if number < first_open:
                 first = min(file.lower[column] for file in files)

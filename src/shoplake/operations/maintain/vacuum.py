@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.commits import SNAPSHOTS_KEPT
+from shoplake.lake.metadata import SNAPSHOTS_KEPT
 from shoplake.lake.snapshots import TableSnapshot
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
@@ -91,7 +91,7 @@ def remove(lake: Lake, orphans: Orphans) -> None:
 
 def _expired_within(snapshot: TableSnapshot, now: datetime, reach: timedelta) -> bool:
     """Whether snapshots have expired that a reader may have opened less than ``reach`` ago."""
-    kept = snapshot.metadata.get("snapshots", [])
+    kept = snapshot.history
     if len(kept) < SNAPSHOTS_KEPT:
         return False
     return datetime.fromtimestamp(min(earlier["timestamp-ms"] for earlier in kept) / 1000, UTC) > now - reach
@@ -103,22 +103,15 @@ def referenced(snapshot: TableSnapshot) -> set[str]:
 
 
 def _referenced(snapshot: TableSnapshot) -> Iterator[str]:
-    if snapshot.location is None:
+    if snapshot.location is None or snapshot.metadata is None:
         return
     yield snapshot.location
-    metadata = snapshot.metadata
-    for document in metadata["metadata-log"]:
+    for document in snapshot.metadata["metadata-log"]:
         yield document["metadata-file"]
     seen = set()
-    for kept in metadata["snapshots"]:
+    for kept in snapshot.history:
         yield kept["manifest-list"]
-        earlier = TableSnapshot(
-            snapshot.table,
-            snapshot.storage,
-            snapshot.location,
-            metadata | {"current-snapshot-id": kept["snapshot-id"]},
-            snapshot.read,
-        )
+        earlier = snapshot.at(kept["snapshot-id"])
         for manifest in earlier.manifests:
             if manifest["manifest_path"] not in seen:
                 seen.add(manifest["manifest_path"])

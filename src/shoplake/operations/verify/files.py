@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoplake.errors import FatalError, MissingFileError
-from shoplake.lake import iceberg, parquet
+from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
+from shoplake.lake.metadata import Snapshot
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
 from shoplake.storage.base import Storage, StoredFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, TABLES, Table
+
+_T = TypeVar("_T")
 
 GOLD = (*GOLD_HOURLY, ACTIVITY_DAILY)
 YOUNG = timedelta(hours=1)
@@ -132,7 +135,7 @@ class Files:
             return
         self._there(snapshot.location, f"the metadata document of {name}")
         try:
-            manifests = snapshot.manifests
+            listed = snapshot.manifests
         except _DAMAGED as error:
             self._broken(_list_of(snapshot) or snapshot.location, f"the manifest list of {name}", name, error)
             return
@@ -140,7 +143,7 @@ class Files:
             return
         self._there(snapshot.snapshot["manifest-list"], f"the manifest list of {name}")
         whole = True
-        for manifest in manifests:
+        for manifest in listed:
             path = manifest["manifest_path"]
             try:
                 found = snapshot.files_of(manifest)
@@ -238,34 +241,36 @@ class Files:
     # ------------------------------------------------------------------------------------------------ history and orphans
 
     def _history(self, snapshot: TableSnapshot) -> None:
-        for document in snapshot.metadata.get("metadata-log", []):
+        if snapshot.metadata is None:
+            return
+        for document in snapshot.metadata["metadata-log"]:
             self._past(document["metadata-file"], f"an earlier metadata document of {snapshot.table.name}")
-        current = snapshot.metadata.get("current-snapshot-id")
-        for one in snapshot.metadata.get("snapshots", []):
+        current = snapshot.metadata["current-snapshot-id"]
+        for one in snapshot.history:
             self.history.checked += one["snapshot-id"] != current
             for path in self._names_of(one, snapshot.table.name):
                 self._past(path, f"a data file of an earlier snapshot of {snapshot.table.name}")
 
-    def _names_of(self, snapshot: dict[str, Any], table: str) -> Iterator[str]:
-        listing = snapshot["manifest-list"]
-        self._past(listing, f"the manifest list of an earlier snapshot of {table}")
-        for manifest in self._read(listing, f"the manifest list of an earlier snapshot of {table}"):
+    def _names_of(self, snapshot: Snapshot, table: str) -> Iterator[str]:
+        listing, kind = snapshot["manifest-list"], f"the manifest list of an earlier snapshot of {table}"
+        self._past(listing, kind)
+        for manifest in self._read(listing, kind, manifests.read_manifest_list):
             path = manifest["manifest_path"]
             if path not in self._manifests:
                 kind = f"a manifest of an earlier snapshot of {table}"
                 self._past(path, kind)
                 self._manifests[path] = [
                     entry["data_file"]["file_path"]
-                    for entry in self._read(path, kind)
-                    if entry["status"] != iceberg.DELETED
+                    for entry in self._read(path, kind, manifests.read_manifest)
+                    if entry["status"] != manifests.DELETED
                 ]
                 yield from self._manifests[path]
 
-    def _read(self, location: str, kind: str) -> list[Any]:
+    def _read(self, location: str, kind: str, parse: Callable[[bytes], list[_T]]) -> list[_T]:
         if self._find(location) is None:
             return []
         try:
-            return iceberg.read_avro(self._storage.read(location))
+            return parse(self._storage.read(location))
         except _DAMAGED as error:
             where = self.inventory.short(location)
             if where not in {one.where for one in self.files.differences}:

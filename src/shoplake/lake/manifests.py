@@ -1,0 +1,353 @@
+"""Manifests and manifest lists of Apache Iceberg v2: the Avro files that name a snapshot's data files.
+
+Only what shoplake's tables need of them: one partition field, no row-level deletes. A file's bounds are kept of the two
+columns that it is looked up by, so that the manifests of a month stay quick to read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, NotRequired, TypedDict, cast
+
+import fastavro
+
+from shoplake.lake.metadata import PARTITION_FIELD_ID, TableMetadata, partition_name, partition_value
+from shoplake.lake.types import EPOCH, encode_bound
+from shoplake.tables import Table
+
+EXISTING, ADDED, DELETED = 0, 1, 2
+"""The status of an entry; see https://iceberg.apache.org/spec/#manifest-entry-fields."""
+DATA = 0
+"""The content of a manifest or a file that holds rows rather than row-level deletes."""
+
+
+class Bound(TypedDict):
+    """The smallest or largest value of a column in a file.
+
+    See https://iceberg.apache.org/spec/#binary-single-value-serialization.
+    """
+
+    key: int
+    value: bytes
+
+
+class DataFileFields(TypedDict):
+    """A data file in a manifest; see https://iceberg.apache.org/spec/#data-file-fields."""
+
+    content: int
+    file_path: str
+    file_format: str
+    partition: dict[str, int | date]
+    record_count: int
+    file_size_in_bytes: int
+    lower_bounds: list[Bound] | None
+    upper_bounds: list[Bound] | None
+
+
+class ManifestEntry(TypedDict):
+    """A data file with what became of it; see https://iceberg.apache.org/spec/#manifest-entry-fields."""
+
+    status: int
+    snapshot_id: int | None
+    sequence_number: int | None
+    file_sequence_number: int | None
+    data_file: DataFileFields
+
+
+class PartitionSummary(TypedDict):
+    """The partitions of a manifest's files; see ``field_summary`` in https://iceberg.apache.org/spec/#manifest-lists."""
+
+    contains_null: bool
+    contains_nan: bool | None
+    lower_bound: bytes | None
+    upper_bound: bytes | None
+
+
+class ManifestFile(TypedDict):
+    """A manifest in a manifest list; see https://iceberg.apache.org/spec/#manifest-lists."""
+
+    manifest_path: str
+    manifest_length: int
+    partition_spec_id: int
+    content: int
+    sequence_number: int
+    min_sequence_number: int
+    added_snapshot_id: int
+    added_files_count: int
+    existing_files_count: int
+    deleted_files_count: int
+    added_rows_count: int
+    existing_rows_count: int
+    deleted_rows_count: int
+    partitions: NotRequired[list[PartitionSummary] | None]
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_manifest(content: bytes) -> list[ManifestEntry]:
+    """The entries of a manifest."""
+    return cast("list[ManifestEntry]", list(fastavro.reader(io.BytesIO(content))))
+
+
+def read_manifest_list(content: bytes) -> list[ManifestFile]:
+    """The manifests of a snapshot."""
+    return cast("list[ManifestFile]", list(fastavro.reader(io.BytesIO(content))))
+
+
+def carry_over(manifest: ManifestFile, entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    """The live entries of a manifest as another manifest carries them on: existing, and nothing inherited any more.
+
+    See https://iceberg.apache.org/spec/#sequence-number-inheritance.
+    """
+    carried = []
+    for entry in entries:
+        if entry["status"] == DELETED:
+            continue
+        if entry["sequence_number"] is None:
+            entry["sequence_number"] = manifest["sequence_number"]
+        if entry["file_sequence_number"] is None:
+            entry["file_sequence_number"] = manifest["sequence_number"]
+        if entry["snapshot_id"] is None:
+            entry["snapshot_id"] = manifest["added_snapshot_id"]
+        entry["status"] = EXISTING
+        carried.append(entry)
+    return carried
+
+
+def live_files(manifest: ManifestFile) -> int:
+    """How many live data files a manifest names."""
+    return manifest["added_files_count"] + manifest["existing_files_count"]
+
+
+def partition_range(manifest: ManifestFile) -> tuple[int, int] | None:
+    """The smallest and the largest partition of a manifest's files, None where it does not say."""
+    for summary in manifest.get("partitions") or ():
+        low, high = summary["lower_bound"], summary["upper_bound"]
+        return None if low is None or high is None else (struct.unpack("<i", low)[0], struct.unpack("<i", high)[0])
+    return None
+
+
+# -------------------------------------------------------------------------------------------------------------- writing
+
+
+def new_entry(snapshot_id: int, data_file: DataFileFields) -> ManifestEntry:
+    """The entry of a file that a snapshot adds; it inherits its sequence numbers from the manifest."""
+    return {
+        "status": ADDED,
+        "snapshot_id": snapshot_id,
+        "sequence_number": None,
+        "file_sequence_number": None,
+        "data_file": data_file,
+    }
+
+
+def data_file(table: Table, path: str, rows: int, size: int, bounds: Mapping[str, tuple[Any, Any]]) -> DataFileFields:
+    """What a manifest says of a new data file.
+
+    Args:
+        table: The table.
+        path: Where it is.
+        rows: Its rows.
+        size: Its bytes.
+        bounds: Smallest and largest value of the table's key and of its partitioned column, by name.
+    """
+    column, transform = table.partition
+    value: int | date = partition_value(table, bounds[column][0])
+    if (
+        transform == "day"
+    ):  # day transforms have dates as results: https://iceberg.apache.org/spec/#partition-transforms
+        value = EPOCH.date() + timedelta(days=cast("int", value))
+    numbered = enumerate(table.columns, 1)
+    columns = [(field_id, each, bounds[each.name]) for field_id, each in numbered if each.name in bounds]
+    return {
+        "content": DATA,
+        "file_path": path,
+        "file_format": "PARQUET",
+        "partition": {partition_name(table): value},
+        "record_count": rows,
+        "file_size_in_bytes": size,
+        "lower_bounds": [Bound(key=key, value=encode_bound(each.type, low)) for key, each, (low, _) in columns],
+        "upper_bounds": [Bound(key=key, value=encode_bound(each.type, high)) for key, each, (_, high) in columns],
+    }
+
+
+def write_manifest(table: Table, metadata: TableMetadata, entries: Iterable[ManifestEntry]) -> bytes:
+    """A manifest.
+
+    Its header tells of the table what https://iceberg.apache.org/spec/#manifests asks for.
+    """
+    schema = metadata["schemas"][0]
+    header = {
+        "schema": json.dumps(schema),
+        "schema-id": str(schema["schema-id"]),
+        "partition-spec": json.dumps(metadata["partition-specs"][0]["fields"]),
+        "partition-spec-id": "0",
+        "format-version": "2",
+        "content": "data",
+    }
+    return _write_avro(_manifest_schema(table), entries, header)
+
+
+def manifest_file(
+    table: Table, path: str, length: int, entries: Sequence[ManifestEntry], snapshot_id: int, sequence_number: int
+) -> ManifestFile:
+    """What a manifest list says of a new manifest.
+
+    Args:
+        table: The table.
+        path: Where it is.
+        length: Its bytes.
+        entries: Its entries.
+        snapshot_id: Of the commit that wrote it.
+        sequence_number: Of that commit.
+    """
+    counts: dict[int, tuple[int, int]] = {}
+    for status in (ADDED, EXISTING, DELETED):
+        rows = [entry["data_file"]["record_count"] for entry in entries if entry["status"] == status]
+        counts[status] = len(rows), sum(rows)
+    live_numbers = [entry["sequence_number"] for entry in entries if entry["status"] != DELETED]
+    partitions = [_as_number(entry["data_file"]["partition"][partition_name(table)]) for entry in entries]
+    return {
+        "manifest_path": path,
+        "manifest_length": length,
+        "partition_spec_id": 0,
+        "content": DATA,
+        "sequence_number": sequence_number,
+        "min_sequence_number": min((number for number in live_numbers if number is not None), default=sequence_number),
+        "added_snapshot_id": snapshot_id,
+        "added_files_count": counts[ADDED][0],
+        "existing_files_count": counts[EXISTING][0],
+        "deleted_files_count": counts[DELETED][0],
+        "added_rows_count": counts[ADDED][1],
+        "existing_rows_count": counts[EXISTING][1],
+        "deleted_rows_count": counts[DELETED][1],
+        "partitions": [
+            {
+                "contains_null": False,
+                "contains_nan": False,
+                "lower_bound": struct.pack("<i", min(partitions)),
+                "upper_bound": struct.pack("<i", max(partitions)),
+            }
+        ],
+    }
+
+
+def write_manifest_list(
+    manifests: Iterable[ManifestFile], snapshot_id: int, parent: int | None, sequence_number: int
+) -> bytes:
+    """The list of a snapshot's manifests.
+
+    Args:
+        manifests: They.
+        snapshot_id: The snapshot.
+        parent: The one before it, None for the first.
+        sequence_number: Of the commit that makes it.
+    """
+    header = {
+        "snapshot-id": str(snapshot_id),
+        "parent-snapshot-id": "null" if parent is None else str(parent),
+        "sequence-number": str(sequence_number),
+        "format-version": "2",
+    }
+    return _write_avro(_LIST_SCHEMA, manifests, header)
+
+
+def _write_avro(schema: Any, records: Iterable[Any], header: dict[str, str]) -> bytes:
+    stream = io.BytesIO()
+    fastavro.writer(stream, schema, records, codec="deflate", metadata=header)
+    return stream.getvalue()
+
+
+def _as_number(partition: int | date) -> int:
+    return (partition - EPOCH.date()).days if isinstance(partition, date) else partition
+
+
+# -------------------------------------------------------------------------------------------------------------- schemas
+
+
+def _field(field_id: int, name: str, kind: Any, **more: Any) -> dict[str, Any]:
+    return {"field-id": field_id, "name": name, "type": kind} | more
+
+
+def _optional(field_id: int, name: str, kind: Any) -> dict[str, Any]:
+    return _field(field_id, name, ["null", kind], default=None)
+
+
+def _map(key_id: int, value_id: int, value: str) -> dict[str, Any]:
+    """A map whose keys are no strings is an array of pairs: https://iceberg.apache.org/spec/#avro."""
+    pair = {"type": "record", "name": f"k{key_id}_v{value_id}"}
+    fields = [_field(key_id, "key", "int"), _field(value_id, "value", value)]
+    return {"type": "array", "logicalType": "map", "items": {**pair, "fields": fields}}
+
+
+def _manifest_schema(table: Table) -> Any:
+    """As https://iceberg.apache.org/spec/#manifest-entry-fields numbers the fields."""
+    kind: Any = {"type": "int", "logicalType": "date"} if table.partition[1] == "day" else "int"
+    partition = [_optional(PARTITION_FIELD_ID, partition_name(table), kind)]
+    data_file = [
+        _field(134, "content", "int"),
+        _field(100, "file_path", "string"),
+        _field(101, "file_format", "string"),
+        _field(102, "partition", {"type": "record", "name": "r102", "fields": partition}),
+        _field(103, "record_count", "long"),
+        _field(104, "file_size_in_bytes", "long"),
+        _optional(108, "column_sizes", _map(117, 118, "long")),
+        _optional(109, "value_counts", _map(119, 120, "long")),
+        _optional(110, "null_value_counts", _map(121, 122, "long")),
+        _optional(137, "nan_value_counts", _map(138, 139, "long")),
+        _optional(125, "lower_bounds", _map(126, 127, "bytes")),
+        _optional(128, "upper_bounds", _map(129, 130, "bytes")),
+        _optional(131, "key_metadata", "bytes"),
+        _optional(132, "split_offsets", {"type": "array", "items": "long", "element-id": 133}),
+        _optional(135, "equality_ids", {"type": "array", "items": "int", "element-id": 136}),
+        _optional(140, "sort_order_id", "int"),
+    ]
+    fields = [
+        _field(0, "status", "int"),
+        _optional(1, "snapshot_id", "long"),
+        _optional(3, "sequence_number", "long"),
+        _optional(4, "file_sequence_number", "long"),
+        _field(2, "data_file", {"type": "record", "name": "r2", "fields": data_file}),
+    ]
+    return fastavro.parse_schema({"type": "record", "name": "manifest_entry", "fields": fields})
+
+
+_SUMMARY = {
+    "type": "record",
+    "name": "r508",
+    "fields": [
+        _field(509, "contains_null", "boolean"),
+        _optional(518, "contains_nan", "boolean"),
+        _optional(510, "lower_bound", "bytes"),
+        _optional(511, "upper_bound", "bytes"),
+    ],
+}
+# As https://iceberg.apache.org/spec/#manifest-lists numbers the fields.
+_LIST_SCHEMA = fastavro.parse_schema(
+    {
+        "type": "record",
+        "name": "manifest_file",
+        "fields": [
+            _field(500, "manifest_path", "string"),
+            _field(501, "manifest_length", "long"),
+            _field(502, "partition_spec_id", "int"),
+            _field(517, "content", "int"),
+            _field(515, "sequence_number", "long"),
+            _field(516, "min_sequence_number", "long"),
+            _field(503, "added_snapshot_id", "long"),
+            _field(504, "added_files_count", "int"),
+            _field(505, "existing_files_count", "int"),
+            _field(506, "deleted_files_count", "int"),
+            _field(512, "added_rows_count", "long"),
+            _field(513, "existing_rows_count", "long"),
+            _field(514, "deleted_rows_count", "long"),
+            _optional(507, "partitions", {"type": "array", "items": _SUMMARY, "element-id": 508}),
+            _optional(519, "key_metadata", "bytes"),
+        ],
+    }
+)
