@@ -31,13 +31,11 @@ from awsglue.job import Job
 from awsglue.utils import getResolvedOptions
 from pyspark.sql import SparkSession
 
-from shoplake import settings
+from shoplake import api, settings
 from shoplake.engines.spark import SparkEngine
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
-from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import View
-from shoplake.sources.open import open_source
 
 OPTIONAL = ("database", "batch_bytes", "max_quarantine_rate")
 
@@ -51,27 +49,21 @@ def main() -> None:
     job.init(arguments["JOB_NAME"], arguments)
 
     chosen = settings.load({name: arguments[name] for name in ("source", "lake", *given) if name != "database"})
-    lake = Lake(chosen.need_lake())
     database = arguments.get("database")
 
     def committed(report: RunReport, view: View) -> None:
         print(f"{report.files:,} files, {report.accepted:,} events so far", flush=True)
         publish(view, database)
 
-    run = pipeline.Run(
-        lake,
-        open_source(chosen.need_source()),
-        lambda: SparkEngine(session, lake),
-        chosen,
-        pipeline.Watchers(note=print, committed=committed),
-    )
+    watchers = pipeline.Watchers(note=print, committed=committed)
+    run = api.prepare(chosen, watchers, lambda lake: SparkEngine(session, lake))
     report = pipeline.ingest(run)
-    publish(lake.view(), database)  # also what a run before this one left untold
+    publish(run.lake.view(), database)  # also what a run before this one left untold
     print(json.dumps(report.as_json()), flush=True)
     if database:
         from shoplake.aws import figures
 
-        figures.send(report, lake.view(), database, datetime.now(UTC))
+        figures.send(report, run.lake.view(), database, datetime.now(UTC))
     job.commit()
 
 

@@ -6,24 +6,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "experiment", "ingest", "maintain", "open", "preview", "verify"]
+__all__ = [
+    "Observer",
+    "__version__",
+    "erase",
+    "experiment",
+    "ingest",
+    "maintain",
+    "open",
+    "preview",
+    "quarantine",
+    "replay",
+    "status",
+    "verify",
+]
 
 if TYPE_CHECKING:
-    from shoplake.api import ingest, maintain, open, preview, verify  # noqa: A004 - shoplake.open(lake) is the interface
+    from shoplake.api import (
+        Observer,
+        erase,
+        ingest,
+        maintain,
+        open,  # noqa: A004 - shoplake.open(lake) is the interface
+        preview,
+        quarantine,
+        replay,
+        status,
+        verify,
+    )
     from shoplake.experiments import experiment
-
-# Imported when asked for: what a command does not need, it does not wait for.
-_PLACES = {
-    "experiment": "experiments",
-    "ingest": "api",
-    "maintain": "api",
-    "open": "api",
-    "preview": "api",
-    "verify": "api",
-}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(f"shoplake.{_PLACES[name]}"), name)
-    raise AttributeError(f"module 'shoplake' has no attribute {name!r}")
+    """Import what is asked for: what a caller does not need, it does not wait for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'shoplake' has no attribute {name!r}")
+    return getattr(import_module("shoplake.experiments" if name == "experiment" else "shoplake.api"), name)
+
+
+def __dir__() -> list[str]:
+    """The interface, without the modules behind it."""
+    return __all__

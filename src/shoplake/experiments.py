@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.reader import OpenLake
-from shoplake.settings import CONFIDENCE, DAYS, WEIGHT, Range
+from shoplake.settings import CONFIDENCE, DAYS, WEIGHT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -416,19 +416,12 @@ def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: t
     if len(variants) < 2:
         raise UsageError("an experiment has at least two variants", remedy="Name them all, with their shares.")
     for share in variants.values():
-        _in_range(share, WEIGHT, "the share of a variant")
-    _in_range(confidence, CONFIDENCE, "confidence")
+        WEIGHT.check(share, "the share of a variant")
+    CONFIDENCE.check(confidence, "confidence")
     if cuped is not None:
-        _in_range(cuped / timedelta(days=1), DAYS, "cuped, in days,")
+        DAYS.check(cuped / timedelta(days=1), "cuped, in days,")
         if cuped % timedelta(hours=1):
             raise UsageError(f"cuped={cuped} must be a whole number of hours", remedy="For instance timedelta(days=7).")
-
-
-def _in_range(value: float, allowed: Range, what: str) -> None:
-    try:
-        allowed.read(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{what} must be {allowed}, not {value!r}", remedy="See help(shoplake.experiment).") from error
 
 
 def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:

@@ -55,6 +55,17 @@ class Range:
             raise ValueError(value)
         return number
 
+    def check(self, value: float, name: str) -> None:
+        """Refuse a number of the caller's that is not one of these.
+
+        Raises:
+            UsageError: With the argument's name.
+        """
+        try:
+            self.read(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UsageError(f"{name} must be {self}, not {value!r}", remedy=f"Give {self}.") from error
+
 
 # What options and arguments take that are not settings.
 SHARE = Range(0, 1, above=True)

@@ -3,7 +3,9 @@
 # ruff: noqa: DTZ001 - times of the lake are UTC without a zone
 
 import datetime as dt
+import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from shoplake.tables import BY_NAME
 from tests.support import (
     QUESTIONS,
     accepted,
+    command,
     dump,
     event,
     events,
@@ -266,3 +269,146 @@ def test_some_days(four_days, since, until):
             column = "count(*)" if table == "events" else "coalesce(sum(events), 0)"
             assert lake.sql(f"SELECT {column} FROM {table}").fetchall() == [(len(found),)]
         assert lake.sql("SELECT count(*) FROM ledger").fetchall() == [(4,)]
+
+
+def test_names_of_tables_are_parsed(shop):
+    """A table is opened when a statement reads it, in whatever case, and not when its name is part of a text or a CTE."""
+    for text, used in (
+        ("SELECT count(*) FROM Events", {"events"}),
+        ("SELECT 'quarantine' FROM ledger", {"ledger"}),
+        ("WITH events AS (SELECT 1) SELECT * FROM events, erasures", {"erasures"}),
+        ("SELECT * FROM events WHERE user_id IN (SELECT user_id FROM user_hourly)", {"events", "user_hourly"}),
+    ):
+        with shoplake.open(shop / "lake") as opened:
+            opened.sql(text).fetchall()
+            assert opened._viewed == used, text
+
+
+def test_catalog_in_sql(lake):
+    """SHOW TABLES lists the tables, DESCRIBE a table's columns; a join whose columns are named once works, too."""
+    assert {row[0] for row in lake.sql("SHOW TABLES").fetchall()} == TABLES
+    for text in ("DESCRIBE events", "SHOW events"):
+        assert tuple(row[0] for row in lake.sql(text).fetchall()) == BY_NAME["events"].column_names
+    assert lake.sql("SELECT count(*) FROM ledger JOIN events USING (source_file)").fetchall() == [(110,)]
+
+
+def test_repr(lake, shop):
+    """An opened lake says where it is, which version is read, and which tables there are."""
+    assert repr(lake).startswith(f"<shoplake lake {shop / 'lake'}, version 2, tables: events, quarantine, ")
+
+
+def test_the_interface_is_listed():
+    """dir() is the interface, and everything in it is there and says what it does."""
+    names = dir(shoplake)
+    assert {"open", "ingest", "preview", "replay", "status", "verify", "maintain", "erase", "quarantine"} <= set(names)
+    assert "experiments" not in names
+    assert all(getattr(shoplake, name).__doc__ for name in names)
+    with pytest.raises(AttributeError, match="nothing"):
+        shoplake.nothing  # noqa: B018 - the access is the point
+
+
+# ------------------------------------------------------------------------------------------- as the command line does it
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A source and a lake to change, a working directory without settings, and both named by the environment."""
+    put(tmp_path / "raw", 0, [*events(20), b"broken"])
+    put(tmp_path / "raw", 1, [*events(20, first=15), event(3, quantity=1)])
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOPLAKE_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("SHOPLAKE_SOURCE", str(tmp_path / "raw"))
+    return tmp_path
+
+
+VARYING = {"seconds", "events_per_second", "at", "request", "freshness_seconds"}
+
+
+def alike(report, *words):
+    """The JSON of a report is what the command prints, but for times."""
+    told = command(*words, "--format", "json").json
+    ours = json.loads(json.dumps(report.as_json()))
+    assert ours.keys() <= told.keys()
+    for name in ours.keys() - VARYING:
+        assert ours[name] == told[name], name
+
+
+@pytest.mark.usefixtures("mine")
+def test_as_the_commands_report():
+    """Each call without places takes those of the environment, and its report has the figures of the command."""
+    alike(shoplake.status(), "status")
+    alike(shoplake.verify(), "verify")
+    alike(shoplake.ingest(), "ingest")
+    alike(shoplake.maintain(dry_run=True), "maintain", "--dry-run")
+    alike(shoplake.erase("u_3", dry_run=True), "erase", "--user", "u_3", "--dry-run")
+    start, end = dt.datetime(2025, 11, 18), dt.datetime(2025, 11, 19)
+    words = ("replay", "--from", "2025-11-18", "--to", "2025-11-19")
+    alike(shoplake.replay(start=start, end=end, dry_run=True), *words, "--dry-run")
+    alike(shoplake.replay(start=start, end=end), *words)
+    alike(shoplake.quarantine().replay(), "quarantine", "replay")
+
+
+def test_replay_in_python(mine):
+    """A file that was replaced since is replayed as changed; one that is gone is refused, and the report is not ok."""
+    put(mine / "raw", 1, events(5, first=100))
+    (mine / "raw" / key(0)).unlink()
+    done = shoplake.replay(files=[key(0), key(1)])
+    assert (done.ok, done.choice.changed, done.choice.gone) == (False, [key(1)], (key(0),))
+    assert done.run is not None
+    assert (done.run.files, done.run.accepted) == (1, 5)
+    unclear: tuple[dict[str, Any], ...] = (
+        {},
+        {"start": dt.datetime(2025, 11, 18)},
+        {"files": [key(1)], "end": dt.datetime(2025, 11, 18)},
+    )
+    for which in unclear:
+        with pytest.raises(UsageError, match="which files"):
+            shoplake.replay(**which)
+
+
+def test_erase_in_python(mine):
+    """A person is erased, with a receipt; a dry run only says what would be."""
+    would = shoplake.erase("u_3", raw=True, dry_run=True)
+    assert (would.dry_run, would.removed["events"], len(dump(mine / "lake")["events"])) == (True, 5, 35)
+    receipt = shoplake.erase("u_3", raw=True)
+    assert (receipt.found, receipt.failed, len(dump(mine / "lake")["events"])) == (True, [], 30)
+    assert shoplake.erase("u_3").found is False
+
+
+def test_quarantine_in_python(mine):
+    """Lines are counted, read, exported and judged again; what was read stands still until a replay or a refresh."""
+    held = shoplake.quarantine()
+    assert (held.counts().lines, held.total(), held.total(reason="malformed_json")) == (2, 2, 1)
+    assert [line.octets for line in held.lines(files=[key(0)])] == [b"broken"]
+    assert held.export(mine / "lines.jsonl", reason="malformed_json", raw=True) == 1
+    assert (mine / "lines.jsonl").read_bytes() == b"broken\n"
+    with pytest.raises(UsageError, match="no_such_reason"):
+        held.lines(reason="no_such_reason")
+    put(mine / "raw", 2, [b"broken, too"])
+    shoplake.ingest(max_quarantine_rate=1)
+    assert held.counts().lines == 2
+    held.refresh()
+    assert held.counts().lines == 3
+    assert held.replay().quarantined == 3
+
+
+def test_observers_follow(mine):
+    """An observer is told how much there is to do, and all of it being done."""
+    put(mine / "raw", 2, events(30, first=200))
+    totals: list[int] = []
+    done: list[tuple[int, int]] = []
+    observer = shoplake.Observer(total=totals.append, advance=lambda amount, lines: done.append((amount, lines)))
+    shoplake.ingest(observer=observer)
+    assert totals == [(mine / "raw" / key(2)).stat().st_size]
+    assert [sum(column) for column in zip(*done, strict=True)] == [totals[0], 30]
+
+
+def test_wrong_arguments(mine):
+    """Numbers out of their range are usage errors."""
+    with pytest.raises(UsageError, match="sample must be a number above 0 up to 1"):
+        shoplake.verify(sample=float("nan"))
+    with pytest.raises(UsageError, match="older_than, in hours, must be a number from 1"):
+        shoplake.maintain(older_than=dt.timedelta(minutes=5))
+    with pytest.raises(UsageError, match="unknown setting: thread"):
+        shoplake.status(thread=1)

@@ -40,13 +40,11 @@ def dashboard(lake: str | None, source: str | None, host: str, port: int, show: 
 
     It only reads, and follows the lake as it grows. --export writes a page that needs no server and no network.
     """
-    from shoplake.lake.catalog import Lake
-    from shoplake.sources.open import open_source
+    from shoplake.api.setup import lake_of, source_of
     from shoplake.web.data import Shop
 
     chosen = settings.load({"lake": lake, "source": source})
-    place = open_source(chosen.source) if chosen.source else None
-    shop = Shop(Lake(chosen.need_lake()), place, chosen)
+    shop = Shop(lake_of(chosen), source_of(chosen), chosen)
     if path:
         _export(shop, Path(path))
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoplake import settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.text import count, json_value, size
 
@@ -49,27 +49,11 @@ def erase(user: str, lake: str | None, source: str | None, raw: bool, dry_run: b
     for byte as they were. A run that is killed is finished by the same command. With --raw the exit code is 1 if a raw
     file could not be looked through or rewritten.
     """
-    from shoplake.engines.duckdb import DuckDBEngine
-    from shoplake.lake.catalog import Lake
-    from shoplake.operations import erase as operation
-    from shoplake.sources.open import open_source
-
-    chosen = settings.load({"lake": lake, "source": source})
     if not (yes or dry_run) and sys.stdin.isatty():
         what = "from the lake, its history and the raw files" if raw else "from the lake and its history"
         click.confirm(f"Erase {user!r} {what}? This cannot be undone.", abort=True, err=True)
-    with output.progress("looking through raw files", "lines", shown=style == "table") as (_, advance):
-        request = operation.EraseRequest(
-            user,
-            Lake(chosen.need_lake()),
-            open_source(chosen.source) if chosen.source else None,
-            lambda: DuckDBEngine(chosen.threads),
-            chosen,
-            raw=raw,
-            progress=advance,
-            note=output.note,
-        )
-        receipt = (operation.preview if dry_run else operation.erase)(request)
+    with output.progress("searching raw files", "lines", shown=style == "table") as observer:
+        receipt = api.erase(user, lake, source, raw=raw, dry_run=dry_run, observer=observer)
     if style == "json":
         output.as_json(receipt.as_json())
     else:

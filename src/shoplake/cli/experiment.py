@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake import api, settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
 from shoplake.settings import CONFIDENCE, DAYS, WEIGHT
@@ -70,8 +70,7 @@ def experiment(  # noqa: PLR0917 - one parameter an option
     """Compare the variants of an experiment over the units that were active meanwhile."""
     from shoplake import experiments
 
-    chosen = settings.load({"lake": lake})
-    with api.open(chosen.need_lake()) as opened:
+    with api.open(lake) as opened:
         result = experiments.experiment(
             opened,
             name,

@@ -50,7 +50,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
     chosen = {"none": None, "demo": Faults.demo(), "heavy": Faults.heavy()}[faults]
     span = options.span(events_per_file)
     started = time.perf_counter()
-    with output.progress("generating", "events", shown=style == "table") as (begin, advance):
+    with output.progress("generating", "events", shown=style == "table") as observer:
         try:
             made = generate_files(
                 Path(folder),
@@ -60,7 +60,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
                 seed,
                 profile,
                 faults=chosen,
-                progress=output.so_far(begin, advance),
+                progress=output.so_far(observer),
             )
         except (OverflowError, ValueError) as error:
             raise UsageError(

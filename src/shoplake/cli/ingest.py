@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import click
 
-from shoplake import settings
+from shoplake import api, settings
 from shoplake.cli import options, output
 from shoplake.settings import Range
 
@@ -61,28 +61,19 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     Old months are taken in like anything else that is new: put their files into the source. To take files in again,
     see shoplake replay.
     """
-    from shoplake.engines import choose
     from shoplake.health import reporting
     from shoplake.ingestion import pipeline
-    from shoplake.lake.catalog import Lake
-    from shoplake.sources.open import open_source
 
     given = {"source": source, "lake": lake, "engine": engine, "master": master}
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = reporting.Targets(metrics, metrics_json, lineage)
-    target = Lake(chosen.need_lake())
-    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
+    run = api.prepare(chosen)
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
     while True:
-        with output.progress("ingesting", "lines", shown=style == "table") as (begin, advance):
-            watchers = pipeline.Watchers(
-                planned=lambda todo, begin=begin: begin(todo.bytes),  # type: ignore[misc]
-                progress=advance,
-                note=output.note,
-            )
-            done = reporting.ingest(replace(run, watchers=watchers), targets, watching=watch is not None)
+        with output.progress("ingesting", "lines", shown=style == "table") as observer:
+            done = reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
         if watch is None or done.batches or style != "table":
             output.report(done, style)
             sys.stdout.flush()

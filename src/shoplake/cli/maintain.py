@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake import settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.settings import Range
 from shoplake.text import count, size
@@ -42,18 +41,9 @@ def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: f
     that a killed run left, and files that only snapshots name that are not kept any more: each table keeps its last 100
     batches, so whoever opened the lake reads on undisturbed for as many.
     """
-    from shoplake.lake.catalog import Lake
-    from shoplake.operations import maintain as operation
-
-    chosen = settings.load({"lake": lake})
-    request = operation.MaintenanceRequest(
-        Lake(chosen.need_lake()), timedelta(hours=closed_after), timedelta(hours=older_than), note=output.note
-    )
-    if dry_run:
-        _show(operation.preview(request), style)
-        return
-    with output.progress("merging", "files", shown=style == "table") as (begin, advance):
-        done = operation.maintain(replace(request, planned=begin, progress=advance))
+    spans = timedelta(hours=closed_after), timedelta(hours=older_than)
+    with output.progress("merging", "files", shown=style == "table" and not dry_run) as observer:
+        done = api.maintain(lake, closed_after=spans[0], older_than=spans[1], dry_run=dry_run, observer=observer)
     _show(done, style)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shoplake.api import Observer
 from shoplake.text import count, json_value, seconds, size
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
@@ -158,8 +159,8 @@ def erased(lines: int) -> str:
 
 
 @contextmanager
-def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
-    """A progress bar on stderr; yields ``start(total)`` and ``advance(amount, units)`` as a pair.
+def progress(label: str, unit: str, *, shown: bool) -> Iterator[Observer]:
+    """A progress bar on stderr, as the observer that feeds it.
 
     Args:
         label: What is being done.
@@ -167,7 +168,7 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
         shown: False keeps it silent; so does a stderr that is no terminal.
     """
     if not shown or not sys.stderr.isatty():
-        yield _nothing, _nothing
+        yield Observer(note=note)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -193,24 +194,20 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Any]:
         bar.update(task, advance=amount, rate=rate)
 
     with bar:
-        yield lambda total: bar.update(task, total=total), advance
+        yield Observer(lambda total: bar.update(task, total=total), advance, note)
 
 
-def so_far(begin: Callable[[int], None], advance: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    """Feeds a progress bar, given as its pair, from ``(done, total)``: the units done until then and all there are."""
+def so_far(observer: Observer) -> Callable[[int, int], None]:
+    """Feeds an observer from ``(done, total)``: the units done until then and all there are."""
     before = 0
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         nonlocal before
-        begin(total)
-        advance(done - before, done - before)
+        observer.total(total)
+        observer.advance(done - before, done - before)
         before = done
 
-    return told
-
-
-def _nothing(*_: int) -> None:
-    return
+    return report
 
 
 def _cell(value: Any) -> str:  # noqa: PLR0911 - one return a type

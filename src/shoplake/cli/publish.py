@@ -21,9 +21,9 @@ def publish(lake: str | None, database: str, region: str | None) -> None:
 
     The Glue job does so after each batch. Do it after an ingest, a maintenance or an erasure of your own.
     """
+    from shoplake.api.setup import lake_of
     from shoplake.aws import clients, glue_catalog
-    from shoplake.lake.catalog import Lake
 
-    view = Lake(settings.load({"lake": lake}).need_lake()).need_view()
+    view = lake_of(settings.load({"lake": lake})).need_view()
     glue_catalog.publish(view, database, clients.client("glue", region))
     output.say(f"The tables of {database} are at version {view.version:,} of the lake.")

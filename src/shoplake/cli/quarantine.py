@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoplake import settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
-    from shoplake.lake.snapshots import View
     from shoplake.operations.quarantine.held import Counts, Line
     from shoplake.operations.quarantine.replay import QuarantineReplayReport
 
@@ -58,9 +58,7 @@ def list_(lake: str | None, by: str | None, style: str) -> None:
     A line that breaks several rules counts for each of them. An unreadable file holds up no other; it is read again when its
     object in the source changes.
     """
-    from shoplake.operations.quarantine import held
-
-    counts = held.count(_view(lake))
+    counts = api.quarantine(lake).counts()
     if style == "json":
         _as_json(_counts_as_json(counts, by))
     elif style == "csv":
@@ -87,14 +85,9 @@ def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: in
     Bytes that are not UTF-8 are kept and shown: as base64 (and encoding says so) in json and csv, as \\xNN for a person. So are
     characters that would steer a terminal.
     """  # noqa: D301 - one backslash in the help
-    from itertools import islice
-
-    from shoplake.operations.quarantine import held
-
-    view, choice = _view(lake), held.LineFilter(reason, files)
-    held.check(view, choice)
-    total = sum(held.files_of(view, choice).values())
-    lines = list(islice(held.lines(view, choice), limit))
+    quarantined = api.quarantine(lake)
+    total = quarantined.total(reason=reason, files=files)
+    lines = list(islice(quarantined.lines(reason=reason, files=files), limit))
     if style == "json":
         _as_json({"total": total, "lines": [line._asdict() for line in lines]})
     elif style == "csv":
@@ -128,23 +121,8 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     Where the producer sends a mended file under the same name, nothing is to be done here: the next shoplake ingest takes it in
     place of the broken one, and its quarantined lines go.
     """
-    from shoplake.engines.duckdb import DuckDBEngine
-    from shoplake.lake.catalog import Lake
-    from shoplake.operations.quarantine import replay as operation
-    from shoplake.operations.quarantine.held import LineFilter
-
-    chosen = settings.load({"lake": lake})
-    choice = LineFilter(reason, files)
-    with output.progress("judging", "lines", shown=style == "table") as (begin, advance):
-        run = operation.QuarantineReplay(
-            Lake(chosen.need_lake()),
-            lambda: DuckDBEngine(chosen.threads),
-            chosen,
-            planned=begin,
-            progress=advance,
-            note=output.note,
-        )
-        done = operation.preview(run, choice) if dry_run else operation.replay(run, choice)
+    with output.progress("judging", "lines", shown=style == "table") as observer:
+        done = api.quarantine(lake).replay(reason=reason, files=files, dry_run=dry_run, observer=observer)
     figures = done.as_json() | {"dry_run": dry_run}
     if style == "json":
         _as_json(figures)
@@ -178,13 +156,10 @@ def export(
     byte for byte. Mend such lines, gzip the file and put it into the source under a new name: the next shoplake ingest takes
     it in.
     """
-    from shoplake.operations.quarantine import export as operation
-    from shoplake.operations.quarantine.held import LineFilter
-
     target = Path(out)
     if target.is_dir():
         target /= "quarantine.raw.jsonl" if raw else "quarantine.jsonl"
-    number = operation.export(_view(lake), LineFilter(reason, files), target, raw=raw, force=force)
+    number = api.quarantine(lake).export(target, reason=reason, files=files, raw=raw, force=force)
     written = str(target) if number else None
     if style == "json":
         _as_json({"lines": number, "file": written})
@@ -194,12 +169,6 @@ def export(
         output.say(f"Wrote {count(number, 'quarantined line')} to {target}")
     else:
         output.say("No such line is quarantined; nothing was written.")
-
-
-def _view(lake: str | None) -> View:
-    from shoplake.lake.catalog import Lake
-
-    return Lake(settings.load({"lake": lake}).need_lake()).need_view()
 
 
 def _as_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shoplake import api, queries, settings
+from shoplake import api, queries
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
@@ -64,11 +64,10 @@ def query(  # noqa: PLR0917 - one parameter an option
             raise UsageError("no workgroup is named", remedy="Give --workgroup shoplake-ID: the stack's output.")
         _ask_athena(workgroup, database, which, sql, path, style)
         return
-    chosen = settings.load({"lake": lake})
-    _ask(chosen.need_lake(), which, sql, path, style)
+    _ask(lake, which, sql, path, style)
 
 
-def _ask(lake: str, which: str | None, sql: str | None, path: str | None, style: str) -> None:
+def _ask(lake: str | None, which: str | None, sql: str | None, path: str | None, style: str) -> None:
     """Answer what was asked.
 
     Args:

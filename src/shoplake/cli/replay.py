@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoplake import settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
 from shoplake.text import count, size
 
 if TYPE_CHECKING:
-    from shoplake.ingestion.pipeline import Run
-    from shoplake.ingestion.plan import Plan
-    from shoplake.ingestion.report import RunReport
+    from shoplake.api import ReplayReport
     from shoplake.operations.replay import Choice
 
 
@@ -59,85 +57,64 @@ def replay(  # noqa: PLR0917 - one parameter an option
 
     It is not needed for old months that the lake never had: shoplake ingest takes in whatever is new, of any age.
     """
-    from dataclasses import replace
-
-    from shoplake.engines import choose
-    from shoplake.ingestion import pipeline
-    from shoplake.lake.catalog import Lake
-    from shoplake.operations import replay as replays
-    from shoplake.sources.open import open_source
-
-    chosen = settings.load({"source": source, "lake": lake, "engine": engine, "master": master})
-    target = Lake(chosen.need_lake())
-    run = pipeline.Run(target, open_source(chosen.need_source()), choose.engine(chosen, target), chosen)
-    choice = _choose(run, start, end, (first, *more) if first else more, named=bool(first))
-    if dry_run:
-        _show_plan(choice, replays.preview(run, choice), style)
-    else:
-        with output.progress("replaying", "lines", shown=style == "table") as (begin, advance):
-            watchers = pipeline.Watchers(lambda todo: begin(todo.bytes), advance, output.note)
-            done = replays.replay(replace(run, watchers=watchers), choice)
-        _show(choice, done, style)
-        if choice.gone or done.failures:
-            sys.exit(1)
-
-
-def _choose(run: Run, start: str | None, end: str | None, files: tuple[str, ...], *, named: bool) -> Choice:
-    from shoplake.operations import replay as replays
-
-    if named == bool(start or end) or bool(start) != bool(end) or (files and not named):
-        raise UsageError(
-            "it is not clear which files are meant", remedy="Give both --from ISO and --to ISO, or --files F..."
+    if more and not first:
+        raise UsageError(f"what is {more[0]}?", remedy="Give both --from ISO and --to ISO, or --files F...")
+    with output.progress("replaying", "lines", shown=style == "table" and not dry_run) as observer:
+        report = api.replay(
+            source,
+            lake,
+            start=options.moment(start, "--from") if start else None,
+            end=options.moment(end, "--to") if end else None,
+            files=(first, *more) if first else (),
+            dry_run=dry_run,
+            observer=observer,
+            engine=engine,
+            master=master,
         )
-    if named:
-        return replays.choose_files(run, files)
-    return replays.choose_range(run, options.moment(str(start), "--from"), options.moment(str(end), "--to"))
-
-
-def _show_plan(choice: Choice, todo: Plan, style: str) -> None:
-    planned = [(number, file) for number, batch in enumerate(todo.batches, 1) for file in batch.files]
-    rows = [(number, file.path, file.bytes, choice.files.get(file.path, "again")) for number, file in planned]
     if style == "json":
-        output.as_json(
-            {
-                "files": todo.files,
-                "bytes": todo.bytes,
-                "batches": [
-                    [{"path": path, "bytes": size, "kind": kind} for of, path, size, kind in rows if of == number]
-                    for number in range(1, len(todo.batches) + 1)
-                ],
-                "changed": choice.changed,
-                "refused": choice.refused,
-            }
-        )
-    elif style == "csv":
+        output.as_json(report.as_json())
+    elif dry_run:
+        _show_plan(report, style)
+    else:
+        _show(report, style)
+    if not (report.ok or dry_run):
+        sys.exit(1)
+
+
+def _show_plan(report: ReplayReport, style: str) -> None:
+    plan = report.as_json()
+    rows = [
+        (number, file["path"], file["bytes"], file["kind"])
+        for number, batch in enumerate(plan["batches"], 1)
+        for file in batch
+    ]
+    if style == "csv":
         output.as_csv(("batch", "path", "bytes", "kind"), rows)
-    else:
-        _tell_exceptions(choice)
-        if rows:
-            output.as_table(("batch", "source file", "bytes", ""), rows)
-        output.say(
-            f"Would replay {count(todo.files, 'file')} ({size(todo.bytes)}) in"
-            f" {count(len(todo.batches), 'batch', 'batches')}. Nothing was changed."
-        )
+        return
+    _note_exceptions(report.choice)
+    if rows:
+        output.as_table(("batch", "source file", "bytes", ""), rows)
+    output.say(
+        f"Would replay {count(plan['files'], 'file')} ({size(plan['bytes'])}) in"
+        f" {count(len(plan['batches']), 'batch', 'batches')}. Nothing was changed."
+    )
 
 
-def _show(choice: Choice, done: RunReport, style: str) -> None:
-    if style == "json":
-        output.as_json(done.as_json() | {"changed": choice.changed, "refused": choice.refused})
+def _show(report: ReplayReport, style: str) -> None:
+    if report.run is None:
         return
     if style == "csv":
-        output.report(done, style)
+        output.report(report.run, style)
         return
-    _tell_exceptions(choice)
-    if choice.files:
-        output.report(done, style, "Replayed")
+    _note_exceptions(report.choice)
+    if report.choice.files:
+        output.report(report.run, style, "Replayed")
     else:
         output.say("No file to replay.")
 
 
-def _tell_exceptions(choice: Choice) -> None:
+def _note_exceptions(choice: Choice) -> None:
     for path in choice.changed:
         output.note(f"changed: {path}: its raw object is not the one that was ingested; its rows may change")
-    for one in choice.refused:
-        output.note(f"refused: {one['file']}: {one['error']}")
+    for refused in choice.refused:
+        output.note(f"refused: {refused['file']}: {refused['error']}")

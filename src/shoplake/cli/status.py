@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from shoplake import settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.text import count, json_value, size
 
@@ -52,13 +51,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
 
     It reads the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
     """  # noqa: D301 - click wants the character itself
-    from shoplake.health import status as states
-    from shoplake.lake.catalog import Lake
-    from shoplake.sources.open import open_source
-
-    chosen = settings.load({"lake": lake, "source": source})
-    place = open_source(chosen.source) if chosen.source else None
-    state = states.read(Lake(chosen.need_lake()), place, chosen, datetime.now(UTC))
+    state = api.status(lake, source)
     if style == "json":
         output.as_json(state.as_json())
     elif style == "openmetrics":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoplake import settings
+from shoplake import api
 from shoplake.cli import options, output
 from shoplake.errors import UsageError
 from shoplake.settings import SHARE
@@ -57,28 +57,16 @@ def verify(  # noqa: PLR0917 - one parameter an option
     Recounts every table, compares each source file with the ledger and each gold table with the events, and looks at every
     file of the lake. With a source, also counts the lines of every raw object, and judges some of them anew.
     """
-    from shoplake.engines.duckdb import DuckDBEngine
-    from shoplake.lake.catalog import Lake
-    from shoplake.operations import verify as operation
-    from shoplake.sources.open import open_source
-
-    chosen = settings.load({"lake": lake, "source": source})
-    with output.progress("verifying", "rows", shown=style == "table") as (begin, advance):
-        report = operation.verify(
-            operation.VerifyRequest(
-                Lake(chosen.need_lake()),
-                open_source(chosen.source) if chosen.source else None,
-                lambda: DuckDBEngine(chosen.threads),
-                chosen.threads,
-                share=_share(sample),
-                seed=seed,
-                lines=lines,
-                allow_gone=allow_gone,
-                repair=repair,
-                planned=begin,
-                progress=advance,
-                note=output.note,
-            )
+    with output.progress("verifying", "rows", shown=style == "table") as observer:
+        report = api.verify(
+            lake,
+            source,
+            sample=_share(sample),
+            seed=seed,
+            lines=lines,
+            allow_gone=allow_gone,
+            repair=repair,
+            observer=observer,
         )
     if style == "json":
         output.as_json(report.as_json())

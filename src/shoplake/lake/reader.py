@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from types import TracebackType
@@ -57,13 +57,26 @@ class OpenLake:
         """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.
 
         Args:
-            text: One SELECT; tables by their plain names. Times are UTC.
+            text: One SELECT, or SHOW TABLES; tables by their plain names. Times are UTC.
         """
+        used = self._tables_of(text)
         for table in TABLES:
-            if table.name not in self._viewed and table.name in text.lower():
+            if table.name in used and table.name not in self._viewed:
                 self._make_view(table)
         with self.reading():
             return self._connection.sql(text)
+
+    def _tables_of(self, text: str) -> Collection[str]:
+        """The tables that a text reads, as DuckDB parses it; all of them where it cannot tell.
+
+        It cannot where a text asks for the catalog (SHOW TABLES), joins a table of ours USING columns that it does not know
+        yet, or becomes several statements (PIVOT). A text that is not SQL raises when it is run.
+        """
+        try:
+            found = {name.lower() for name in self._connection.get_table_names(text)}
+        except duckdb.Error:
+            found = set()
+        return found or self.tables
 
     def query(self, name: str | int) -> DuckDBPyRelation:
         """One of the five questions, by name or number.
@@ -74,9 +87,9 @@ class OpenLake:
         return self.sql(queries.find(str(name))[0].sql)
 
     def reading(self) -> AbstractContextManager[None]:
-        """A block in which the rows of a relation are fetched: what fails on S3 is told in our own words.
+        """A block in which the rows of a relation are fetched: a failure of S3 is raised as an error of shoplake.
 
-        Without it DuckDB tells it, as the text of its own error.
+        Outside such a block it is DuckDB's own error.
 
         Raises:
             ShoplakeError: What went wrong on S3.
@@ -84,16 +97,16 @@ class OpenLake:
         return self._scans.reading()
 
     def register(self, name: str, rows: Any) -> None:
-        """Make rows of your own queryable beside the tables.
+        """Make your own rows queryable beside the tables.
 
         Args:
-            name: The name to use in SQL.
+            name: Their name in SQL.
             rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
         """
         self._connection.register(name, rows)
 
     def _make_view(self, table: Table) -> None:
-        """Make a table known to DuckDB, which opens one of its files: only the tables that are asked for."""
+        """Define a table as a view; DuckDB opens one of its files for that, so only tables that are used get one."""
         try:
             with self.reading():
                 rows = self._select(table, self._view[table.name])
@@ -116,8 +129,12 @@ class OpenLake:
         return f"SELECT {columns} FROM {self._scans.parquet(files)}{condition}"
 
     def close(self) -> None:
-        """Let go of the lake."""
+        """Release the lake."""
         self._connection.close()
+
+    def __repr__(self) -> str:
+        """Where it is, which version of it is being read, and what can be asked for."""
+        return f"<shoplake lake {self._lake.root}, version {self._view.version:,}, tables: {', '.join(self.tables)}>"
 
     def __enter__(self) -> Self:
         """The lake itself."""
@@ -126,7 +143,7 @@ class OpenLake:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the lake."""
+        """Release the lake."""
         self.close()
 
 

@@ -33,9 +33,9 @@ WITH newest AS (
     FROM (SELECT unnest(reasons) AS reason, source_file, line_number, arrived_at FROM quarantine)
     QUALIFY row_number() OVER (PARTITION BY reason ORDER BY arrived_at DESC, source_file DESC, line_number) <= {SAMPLES}
 )
-SELECT reason, source_file, line_number, encoding, length(raw), substr(raw, 1, {_SAMPLE_LENGTH})
-FROM newest JOIN quarantine USING (source_file, line_number)
-ORDER BY reason, arrived_at DESC, source_file DESC, line_number
+SELECT newest.reason, q.source_file, q.line_number, q.encoding, length(q.raw), substr(q.raw, 1, {_SAMPLE_LENGTH})
+FROM newest JOIN quarantine AS q ON q.source_file = newest.source_file AND q.line_number = newest.line_number
+ORDER BY newest.reason, q.arrived_at DESC, q.source_file DESC, q.line_number
 """
 _FILES = "SELECT source_file, status, accepted FROM ledger ORDER BY source_file"
 

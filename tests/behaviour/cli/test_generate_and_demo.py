@@ -71,5 +71,5 @@ def test_demo_spares_other_folders(call, tmp_path):
     """The demo does not touch a folder that is not its own."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious").touch()
-    tells(call("demo", "--dir", tmp_path / "mine"), 2, "is no demo's")
+    tells(call("demo", "--dir", tmp_path / "mine"), 2, "was not made by shoplake demo")
     assert (tmp_path / "mine" / "precious").exists()

@@ -1,0 +1,27 @@
+"""The Python interface: what the commands do, for notebooks, schedulers and analysts.
+
+A lake or a source that a call does not give is the one that the environment or ``shoplake.toml`` names, as on the command
+line.
+"""
+
+from shoplake.api.ingesting import ReplayReport, ingest, preview, replay
+from shoplake.api.operating import erase, maintain, open, status, verify  # noqa: A004 - read as shoplake.open(lake)
+from shoplake.api.quarantined import Quarantine, quarantine
+from shoplake.api.setup import Observer, prepare, watchers
+
+__all__ = [
+    "Observer",
+    "Quarantine",
+    "ReplayReport",
+    "erase",
+    "ingest",
+    "maintain",
+    "open",
+    "prepare",
+    "preview",
+    "quarantine",
+    "replay",
+    "status",
+    "verify",
+    "watchers",
+]

@@ -1,0 +1,215 @@
+"""One lake: opened, looked at, verified, maintained, and cleared of a person."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, source_of
+from shoplake.settings import SHARE, Range
+
+if TYPE_CHECKING:
+    from shoplake.health.status import Status
+    from shoplake.lake.reader import OpenLake
+    from shoplake.operations import erase as erasure
+    from shoplake.operations import maintain as maintenance
+    from shoplake.operations import verify as verification
+
+_HOURS = 876_000
+
+
+def open(  # noqa: A001 - read as shoplake.open(lake)
+    lake: Place = None, *, threads: int | None = None, since: date | None = None, until: date | None = None
+) -> OpenLake:
+    """Open a lake for reading.
+
+    What is read is one consistent state: every table as the last batch left it at the moment of opening. Open the lake again
+    to see later batches, or call :meth:`OpenLake.refresh`.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        threads: Threads to use; one per core by default.
+        since: The first day (UTC) of events and gold tables to see; all by default.
+        until: The last day, inclusive. ``ledger`` and ``quarantine`` are always complete.
+
+    Raises:
+        UsageError: There is no lake at that place.
+        FatalError: The lake is damaged.
+
+    Example:
+        >>> import shoplake
+        >>> lake = shoplake.open("lake")
+        >>> lake.query("conversion_funnel").df()
+        >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
+    """
+    from shoplake.lake.reader import OpenLake
+
+    chosen = settled(lake, None, {"threads": threads})
+    return OpenLake(lake_of(chosen), chosen.threads, since, until)
+
+
+def status(lake: Place = None, source: Place = None, **settings: Any) -> Status:
+    """Tell whether a lake is fresh and complete, what failed, what is waiting and what to do about it.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        source: The folder or prefix of its raw files, to tell which of them are waiting.
+        settings: Settings by name, such as ``freshness_minutes=30``.
+
+    Returns:
+        ``.verdict`` (ok, warning or failed), ``.checks``, ``.tables``, ``.ledger``, ``.as_json()`` and more.
+
+    Raises:
+        UsageError: There is no lake, or no source, at that place.
+
+    Example:
+        >>> import shoplake
+        >>> [check.remedy for check in shoplake.status("lake").checks if check.verdict != "ok"]
+    """
+    from shoplake.health import status as states
+
+    chosen = settled(lake, source, settings)
+    return states.read(lake_of(chosen), source_of(chosen), chosen, datetime.now(UTC))
+
+
+def verify(
+    lake: Place = None,
+    source: Place = None,
+    *,
+    sample: float = 1.0,
+    seed: int | None = None,
+    lines: int = 1000,
+    allow_gone: bool = False,
+    repair: bool = False,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> verification.VerifyReport:
+    """Recount a lake from its raw objects and from every table, and compare everything with the ledger.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        source: The folder or prefix of its raw objects; without one they are not checked.
+        sample: The share of hours, days and files to check, above 0; 1 checks all of them.
+        seed: Chooses that share; by default the lake's version does.
+        lines: How many lines of each raw object are judged again and looked up in the tables.
+        allow_gone: Whether ingested raw objects may be gone, because of a retention rule.
+        repair: Whether to rebuild hours and days of gold that differ from the events.
+        observer: Follows the work in bytes and rows.
+        settings: Settings by name, such as ``threads=2``.
+
+    Returns:
+        ``.ok``, ``.differences`` (each with ``where``, ``message`` and ``remedy``), ``.checks``, ``.notes``, ``.as_json()``.
+
+    Raises:
+        UsageError: There is no lake, or no source, at that place.
+
+    Example:
+        >>> import shoplake
+        >>> shoplake.verify("lake", "raw").ok
+        True
+    """
+    from shoplake.operations import verify as operation
+
+    SHARE.check(sample, "sample")
+    chosen, watch = settled(lake, source, settings), observer or Observer()
+    request = operation.VerifyRequest(
+        lake_of(chosen),
+        source_of(chosen),
+        duckdb_of(chosen),
+        chosen.threads,
+        share=sample,
+        seed=seed,
+        lines=lines,
+        allow_gone=allow_gone,
+        repair=repair,
+        planned=watch.total,
+        progress=watch.advance,
+        note=watch.note,
+    )
+    return operation.verify(request)
+
+
+def maintain(
+    lake: Place = None,
+    *,
+    closed_after: timedelta = timedelta(hours=2),
+    older_than: timedelta = timedelta(hours=24),
+    dry_run: bool = False,
+    observer: Observer | None = None,
+) -> maintenance.MaintenanceReport:
+    """Merge the small files of closed hours, days and months, and delete files that nothing needs.
+
+    Safe beside runs and readers.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        closed_after: An hour, day or month is closed when it ended this long ago.
+        older_than: Files that nothing needs are deleted when they were written this long ago; at least one hour.
+        dry_run: Change nothing, and report what would be done.
+        observer: Follows the work in bytes and files.
+
+    Returns:
+        ``.merged`` by table, ``.removed``, ``.as_json()``.
+    """
+    from shoplake.operations import maintain as operation
+
+    hour = timedelta(hours=1)
+    Range(0, _HOURS).check(closed_after / hour, "closed_after, in hours,")
+    Range(1, _HOURS).check(older_than / hour, "older_than, in hours,")
+    watch = observer or Observer()
+    request = operation.MaintenanceRequest(
+        lake_of(settled(lake, None, {})),
+        closed_after,
+        older_than,
+        planned=watch.total,
+        progress=watch.advance,
+        note=watch.note,
+    )
+    return (operation.preview if dry_run else operation.maintain)(request)
+
+
+def erase(
+    user: str,
+    lake: Place = None,
+    source: Place = None,
+    *,
+    raw: bool = False,
+    dry_run: bool = False,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> erasure.EraseReceipt:
+    """Remove a person from the tables and from their history. This cannot be undone, and it does not ask.
+
+    Args:
+        user: The person's user_id.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        source: The folder or prefix of its raw files, to find those that name the person.
+        raw: Whether to rewrite those files without the person's lines.
+        dry_run: Change nothing, and report what would be done.
+        observer: Follows the search of raw files in compressed bytes and lines.
+        settings: Settings by name, such as ``threads=2``.
+
+    Returns:
+        The receipt: ``.found``, ``.removed`` by table, ``.raw`` (files), ``.failed``, ``.as_json()``.
+
+    Raises:
+        UsageError: There is no lake, or no source, at that place.
+
+    Example:
+        >>> import shoplake
+        >>> shoplake.erase("u_81234", "lake", "raw", dry_run=True).removed
+    """
+    from shoplake.operations import erase as operation
+
+    chosen, watch = settled(lake, source, settings), observer or Observer()
+    request = operation.EraseRequest(
+        user,
+        lake_of(chosen),
+        source_of(chosen),
+        duckdb_of(chosen),
+        chosen,
+        raw=raw,
+        progress=watch.advance,
+        note=watch.note,
+    )
+    return (operation.preview if dry_run else operation.erase)(request)
