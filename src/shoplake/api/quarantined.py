@@ -119,7 +119,7 @@ class Quarantine:
         self._view = None
 
     def _snapshots(self) -> View:
-        self._view = self._view or self._lake.need().view()
+        self._view = self._view or self._lake.need_view()
         return self._view
 
 
