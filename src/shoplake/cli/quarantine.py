@@ -14,7 +14,7 @@ from shoplake.cli import options, output
 
 if TYPE_CHECKING:
     from shoplake.lake.snapshots import View
-    from shoplake.operations.quarantine.held import Counts, Line
+    from shoplake.operations.quarantine.contents import Counts, Line
     from shoplake.operations.quarantine.replay import QuarantineReplayReport
 
 _FILES_SHOWN = 20
@@ -57,9 +57,9 @@ def list_(lake: str | None, by: str | None, style: str) -> None:
     A line that breaks several rules counts for each of them. An unreadable file holds up no other; it is read again when its
     object in the source changes.
     """
-    from shoplake.operations.quarantine import held
+    from shoplake.operations.quarantine import contents
 
-    counts = held.count(_view(lake))
+    counts = contents.count(_view(lake))
     if style == "json":
         _as_json(_counts_as_json(counts, by))
     elif style == "csv":
@@ -88,12 +88,12 @@ def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: in
     """  # noqa: D301 - one backslash in the help
     from itertools import islice
 
-    from shoplake.operations.quarantine import held
+    from shoplake.operations.quarantine import contents
 
-    view, choice = _view(lake), held.LineFilter(reason, files)
-    held.check(view, choice)
-    total = sum(held.files_of(view, choice).values())
-    lines = list(islice(held.lines(view, choice), limit))
+    view, choice = _view(lake), contents.LineFilter(reason, files)
+    contents.check(view, choice)
+    total = sum(contents.files_of(view, choice).values())
+    lines = list(islice(contents.lines(view, choice), limit))
     if style == "json":
         _as_json({"total": total, "lines": [line._asdict() for line in lines]})
     elif style == "csv":
@@ -130,7 +130,7 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     from shoplake.engines.duckdb import DuckDBEngine
     from shoplake.lake.catalog import Lake
     from shoplake.operations.quarantine import replay as operation
-    from shoplake.operations.quarantine.held import LineFilter
+    from shoplake.operations.quarantine.contents import LineFilter
 
     chosen = settings.load({"lake": lake})
     choice = LineFilter(reason, files)
@@ -178,7 +178,7 @@ def export(  # noqa: PLR0917 - one parameter an option
     it in.
     """
     from shoplake.operations.quarantine import export as operation
-    from shoplake.operations.quarantine.held import LineFilter
+    from shoplake.operations.quarantine.contents import LineFilter
 
     target = Path(out)
     if target.is_dir():
