@@ -289,7 +289,7 @@ def test_a_file_that_is_gone_is_refused(shop):
     (source / key(12)).unlink()
     done, choice = again(source, lake, at(15), at(16))
     assert (choice.gone, done.files) == ((key(12),), 1)
-    assert "not in the source any more" in choice.refused[0]["error"]
+    assert "no longer in the source" in choice.refused[0]["error"]
     assert dump(lake) == before
     assert {of[0] for path, of in files.items() if path not in data_files(lake, "events")} == {key(13)}
 
@@ -436,7 +436,7 @@ def test_command(shop):
     assert [one["file"] for one in told.json["refused"]] == [key(12)]
     told = command("replay", *places, "--files", key(12))
     assert told.code == 1
-    assert "not in the source any more" in told.err
+    assert "no longer in the source" in told.err
 
 
 @pytest.mark.parametrize(

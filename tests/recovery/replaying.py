@@ -9,7 +9,7 @@ import sys
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
-from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.contents import LineFilter
 from shoplake.operations.quarantine.replay import QuarantineReplay, replay
 from shoplake.settings import Settings
 from tests.recovery.driver import kill_at

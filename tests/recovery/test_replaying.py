@@ -9,7 +9,7 @@ import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
-from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.contents import LineFilter
 from shoplake.operations.quarantine.replay import QuarantineReplay, replay
 from shoplake.settings import Settings
 from tests.support import answers, command, dump, event, events, ingest, key, oracle, put, snapshots

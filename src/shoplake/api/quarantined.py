@@ -11,7 +11,7 @@ from shoplake.settings import Settings
 
 if TYPE_CHECKING:
     from shoplake.lake.snapshots import View
-    from shoplake.operations.quarantine.held import Counts, Line
+    from shoplake.operations.quarantine.contents import Counts, Line
     from shoplake.operations.quarantine.replay import QuarantineReplayReport
 
 
@@ -26,17 +26,17 @@ class Quarantine:
 
     def counts(self) -> Counts:
         """How many lines are quarantined: ``.lines``, ``.by_reason``, ``.by_file``; and the ``.unreadable`` files."""
-        from shoplake.operations.quarantine import held
+        from shoplake.operations.quarantine import contents
 
-        return held.count(self._snapshots())
+        return contents.count(self._snapshots())
 
     def total(self, *, reason: str | None = None, files: Sequence[str] = ()) -> int:
         """How many lines :meth:`lines` gives."""
-        from shoplake.operations.quarantine import held
+        from shoplake.operations.quarantine import contents
 
-        view, choice = self._snapshots(), held.LineFilter(reason, tuple(files))
-        held.check(view, choice)
-        return sum(held.files_of(view, choice).values())
+        view, choice = self._snapshots(), contents.LineFilter(reason, tuple(files))
+        contents.check(view, choice)
+        return sum(contents.files_of(view, choice).values())
 
     def lines(self, *, reason: str | None = None, files: Sequence[str] = ()) -> Iterator[Line]:
         """The lines as they came, by file and number: ``.source_file``, ``.line_number``, ``.reasons``, ``.octets``.
@@ -48,11 +48,11 @@ class Quarantine:
         Raises:
             UsageError: There is no such file or reason.
         """
-        from shoplake.operations.quarantine import held
+        from shoplake.operations.quarantine import contents
 
-        view, choice = self._snapshots(), held.LineFilter(reason, tuple(files))
-        held.check(view, choice)
-        return held.lines(view, choice)
+        view, choice = self._snapshots(), contents.LineFilter(reason, tuple(files))
+        contents.check(view, choice)
+        return contents.lines(view, choice)
 
     def replay(
         self,
@@ -74,7 +74,7 @@ class Quarantine:
             ``.lines``, ``.accepted``, ``.duplicates``, ``.quarantined``, ``.reasons``, ``.as_json()``.
         """
         from shoplake.operations.quarantine import replay as operation
-        from shoplake.operations.quarantine.held import LineFilter
+        from shoplake.operations.quarantine.contents import LineFilter
 
         watch = observer or Observer()
         run = operation.QuarantineReplay(
@@ -110,7 +110,7 @@ class Quarantine:
             How many lines were written; for none, no file is written.
         """
         from shoplake.operations.quarantine import export as operation
-        from shoplake.operations.quarantine.held import LineFilter
+        from shoplake.operations.quarantine.contents import LineFilter
 
         return operation.export(self._snapshots(), LineFilter(reason, tuple(files)), Path(target), raw=raw, force=force)
 
@@ -135,7 +135,7 @@ def quarantine(lake: Place = None, **settings: Any) -> Quarantine:
     Example:
         >>> import shoplake
         >>> held = shoplake.quarantine("lake")
-        >>> [(reason.reason, reason.lines) for reason in held.counts().by_reason]
-        >>> held.replay(reason="future_timestamp").accepted
+        >>> [(reason.reason, reason.lines) for reason in contents.counts().by_reason]
+        >>> contents.replay(reason="future_timestamp").accepted
     """
     return Quarantine(settled(lake, None, settings))

@@ -15,7 +15,7 @@ from shoplake.cli import options, output
 from shoplake.text import count, seconds
 
 if TYPE_CHECKING:
-    from shoplake.operations.quarantine.held import Counts, Line
+    from shoplake.operations.quarantine.contents import Counts, Line
     from shoplake.operations.quarantine.replay import QuarantineReplayReport
 
 _FILES_SHOWN = 20

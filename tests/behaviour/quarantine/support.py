@@ -7,7 +7,7 @@ from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.operations.quarantine import replay as operation
-from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.contents import LineFilter
 from shoplake.settings import Settings
 from tests.support import (
     START,

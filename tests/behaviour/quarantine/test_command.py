@@ -6,7 +6,7 @@ import io
 import pytest
 
 from shoplake.errors import UsageError
-from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.contents import LineFilter
 from tests.behaviour.quarantine.support import LATE, replay_at, truth
 from tests.support import command, events, ingest, put, snapshots
 
@@ -76,7 +76,7 @@ def test_no_lake(tmp_path, name):
 def test_a_reason_of_an_older_contract(shop, monkeypatch):
     """A code that the contract has no more can still be asked for, as long as a line has it."""
     _, lake = shop
-    monkeypatch.setattr("shoplake.operations.quarantine.held.REASON_CODES", ())
+    monkeypatch.setattr("shoplake.operations.quarantine.contents.REASON_CODES", ())
     assert replay_at(LATE, lake, LineFilter("future_timestamp")).lines == 11
-    with pytest.raises(UsageError, match="no reason code"):
+    with pytest.raises(UsageError, match="is not a reason code"):
         replay_at(LATE, lake, LineFilter("future_timestamp"))

@@ -10,7 +10,7 @@ from collections import defaultdict
 import pytest
 
 import shoplake
-from shoplake.operations.quarantine import held
+from shoplake.operations.quarantine import contents
 from tests.behaviour.quarantine.support import truth
 from tests.support import command, dump, event, events, ingest, judge_files, key, put, put_bytes
 
@@ -213,7 +213,7 @@ def test_export_never_overwrites(hostile, tmp_path, monkeypatch):
     words = ("quarantine", "export", "--lake", lake, "--out", out)
     told = command(*words)
     assert (told.code, out.read_bytes(), "--force" in told.err) == (2, b"mine", True)
-    real = held.Line.octets
+    real = contents.Line.octets
 
     def broken(line):
         if line.line_number > 5:
@@ -221,7 +221,7 @@ def test_export_never_overwrites(hostile, tmp_path, monkeypatch):
         return real.__get__(line)
 
     with monkeypatch.context() as patched:
-        patched.setattr(held.Line, "octets", property(broken))
+        patched.setattr(contents.Line, "octets", property(broken))
         told = command(*words, "--force", "--raw")
     assert (told.code, out.read_bytes(), list(out.parent.iterdir())) == (1, b"mine", [out])
     assert command(*words, "--force").code == 0
@@ -233,12 +233,12 @@ def test_export_does_not_win_a_race(hostile, tmp_path, monkeypatch):
     """A file that comes to be while the lines are written is not overwritten either."""
     _, lake = hostile
     out = tmp_path / "f"
-    real = held.lines
+    real = contents.lines
 
     def slow(*words):
         out.write_bytes(b"theirs")
         return real(*words)
 
-    monkeypatch.setattr(held, "lines", slow)
+    monkeypatch.setattr(contents, "lines", slow)
     assert command("quarantine", "export", "--lake", lake, "--out", out).code == 2
     assert out.read_bytes() == b"theirs"

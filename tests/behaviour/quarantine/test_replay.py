@@ -12,7 +12,7 @@ from shoplake import contract
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
-from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.contents import LineFilter
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import (
     answers,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shoplake.ingestion import pipeline
-from shoplake.operations.quarantine.held import LineFilter
+from shoplake.operations.quarantine.contents import LineFilter
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
 from tests.support import START, answers, command, dump, event, everywhere, ingest, key, ledger, oracle, prepare, put
 

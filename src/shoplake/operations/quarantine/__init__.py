@@ -1,1 +1,1 @@
-"""The quarantined lines as something to work with: counted, shown, given back, and judged anew."""
+"""The quarantine: count its lines, show them, export them, and judge them again."""

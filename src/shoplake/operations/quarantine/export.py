@@ -1,4 +1,4 @@
-"""Gives quarantined lines back, as JSON Lines with their reasons or as the bytes that came."""
+"""Exports quarantined lines, as JSON Lines with their reasons or as the bytes that arrived."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pathlib import Path
 
 from shoplake.errors import FatalError, UsageError
 from shoplake.lake.snapshots import View
-from shoplake.operations.quarantine import held
-from shoplake.operations.quarantine.held import Line, LineFilter
+from shoplake.operations.quarantine import contents
+from shoplake.operations.quarantine.contents import Line, LineFilter
 from shoplake.storage.atomic import replacing
 
 
-def export(view: View, choice: LineFilter, target: Path, *, raw: bool, force: bool) -> int:
-    """Write the chosen lines into a file, all of it or nothing.
+def export(view: View, chosen: LineFilter, target: Path, *, raw: bool, force: bool) -> int:
+    """Write quarantined lines to a file, all of them or none.
 
     Args:
         view: The lake.
-        choice: Which lines.
-        target: The file; its folder is made.
-        raw: Write the bytes of each line exactly as they came, instead of JSON.
+        chosen: Which lines.
+        target: The file; its folder is created.
+        raw: Write the bytes of each line exactly as they arrived, instead of JSON.
         force: Whether an existing file is replaced.
 
     Returns:
-        How many lines were written; for none, no file is written.
+        How many lines were written; if none, no file is written.
 
     Raises:
-        UsageError: The file is there already, or nobody knows the chosen file or reason.
+        UsageError: The file exists already, or the source file or reason is unknown.
         FatalError: It cannot be written.
     """
-    held.check(view, choice)
-    taken = UsageError(f"{target} is there already", remedy="Name another file, or replace it: --force")
+    contents.check(view, chosen)
+    exists = UsageError(f"{target} already exists", remedy="Name another file, or replace it: --force")
     if target.exists() and not force:
-        raise taken
-    lines = held.lines(view, choice)
+        raise exists
+    lines = contents.lines(view, chosen)
     first = next(lines, None)
     if first is None:
         return 0
@@ -45,7 +45,7 @@ def export(view: View, choice: LineFilter, target: Path, *, raw: bool, force: bo
             for number, line in enumerate(chain((first,), lines), 1):  # noqa: B007 - counts
                 stream.write((line.octets if raw else _as_json(line)) + b"\n")
     except FileExistsError:
-        raise taken from None
+        raise exists from None
     except OSError as error:
         raise FatalError(
             f"{target} cannot be written: {error.strerror or error}", remedy="Check disk space and permissions."
@@ -54,5 +54,5 @@ def export(view: View, choice: LineFilter, target: Path, *, raw: bool, force: bo
 
 
 def _as_json(line: Line) -> bytes:
-    """All in ASCII: nothing in a hostile line can end the line or steer a terminal."""
+    """All in ASCII: nothing in a hostile line can end the line or control a terminal."""
     return json.dumps(line._asdict()).encode("ascii")

@@ -1,8 +1,8 @@
-"""Judges quarantined lines anew, by the present contract and settings; those that pass move to ``events``, once.
+"""Judges quarantined lines again, by the present contract and settings; those that pass move to ``events``, once.
 
-No raw file is read: all that is needed is in the lake. Each file with a line whose verdict changes is published again as a
-whole, from its stored events, its quarantined lines and its ledger entry, by the same commit as an ingested one: it
-happens at once or not at all.
+No raw file is read: all that is needed is in the lake. Each file with a line whose reasons change is published again as a
+whole, from its stored events, its quarantined lines and its ledger entry, by the same commit as an ingested file: all of it
+at once or nothing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
-from shoplake.operations.quarantine import held
-from shoplake.operations.quarantine.held import Line, LineFilter
+from shoplake.operations.quarantine import contents
+from shoplake.operations.quarantine.contents import Line, LineFilter
 from shoplake.settings import Settings
 from shoplake.sources.base import SourceFile
 from shoplake.tables import EVENTS
@@ -40,15 +40,15 @@ from shoplake.tables import EVENTS
 
 @dataclass(frozen=True)
 class QuarantineReplay:
-    """Everything a replay stands on; clock and ids are passed in.
+    """Everything a replay needs; clock and ids are passed in.
 
     Attributes:
         lake: The lake.
-        engine: What judges and computes.
-        settings: The bounds that hold now.
-        planned: Is told how many lines are judged.
-        progress: Is told of lines judged, twice the same number.
-        note: Is told a sentence worth showing.
+        engine: Judges and computes.
+        settings: The present bounds.
+        planned: Called with the number of lines to judge.
+        progress: Called with the number of lines judged, as both arguments.
+        note: Called with a sentence worth showing.
         now: The time, UTC with a zone.
         new_id: A new id for each batch.
     """
@@ -69,11 +69,11 @@ class QuarantineReplayReport:
 
     Attributes:
         files: Source files whose lines were judged.
-        lines: Lines judged anew.
-        accepted: Rows that ``events`` gained.
-        duplicates: Lines that pass, but whose event was counted already.
+        lines: Lines judged.
+        accepted: Rows added to ``events``.
+        duplicates: Lines that pass, but whose event is in ``events`` already.
         quarantined: Lines that still break the contract.
-        reasons: Those by reason (a line may have several).
+        reasons: Those by reason; a line may have several.
         batches: Batches committed.
         seconds: Wall time.
     """
@@ -93,28 +93,28 @@ class QuarantineReplayReport:
 
 
 def preview(run: QuarantineReplay, choice: LineFilter) -> QuarantineReplayReport:
-    """What a replay would do now, but for duplicates: they count as accepted. Changes nothing."""
+    """What a replay would do now, except that duplicates count as accepted. Changes nothing."""
     view, report = run.lake.need_view(), QuarantineReplayReport()
-    held.check(view, choice)
-    engine, files = run.engine(), held.files_of(view, choice)
+    contents.check(view, choice)
+    engine, files = run.engine(), contents.files_of(view, choice)
     run.planned(sum(files.values()))
     for batch in _batches(run, view, files):
         judged = _judge(run, engine, view, [file.path for file in batch.files], choice.takes)
         _add(report, judged.values())
-        report.accepted += sum(one.rows.num_rows for one in judged.values())
+        report.accepted += sum(file.rows.num_rows for file in judged.values())
     return report
 
 
 def replay(run: QuarantineReplay, choice: LineFilter) -> QuarantineReplayReport:
-    """Judge the chosen lines anew; doing it twice changes nothing the second time.
+    """Judge the selected lines again; doing it twice changes nothing the second time.
 
     Raises:
-        UsageError: There is no such lake, file or reason.
+        UsageError: There is no such lake, source file or reason.
         TransientError: Other runs changed the lake faster than this one could.
-        FatalError: The lake cannot be read or written, or its tables do not agree with its ledger.
+        FatalError: The lake cannot be read or written, or its tables disagree with its ledger.
     """
     started = time.perf_counter()
-    held.check(run.lake.need_view(), choice)
+    contents.check(run.lake.need_view(), choice)
     report = QuarantineReplayReport()
     with writing(run.lake, run.note):
         _replay(run, choice, report)
@@ -129,7 +129,7 @@ def _replay(run: QuarantineReplay, choice: LineFilter, report: QuarantineReplayR
     def replay_next(view: View) -> View | None:
         """Judge the lines of the next batch of files and publish what changed; None when there are no more."""
         nonlocal engine
-        files = {path: number for path, number in held.files_of(view, choice).items() if path not in done}
+        files = {path: number for path, number in contents.files_of(view, choice).items() if path not in done}
         run.planned(report.lines + sum(files.values()))
         batch = next(iter(_batches(run, view, files)), None)
         if batch is None:
@@ -145,10 +145,10 @@ def _replay(run: QuarantineReplay, choice: LineFilter, report: QuarantineReplayR
 
 
 def _batches(run: QuarantineReplay, view: View, files: Collection[str]) -> Iterable[Batch]:
-    """The files, cut into batches as for an ingest."""
+    """The files, divided into batches as for an ingest."""
     entries = ledger.read(view["ledger"])
     if unknown := set(files) - set(entries):
-        raise _damaged(f"quarantine has lines of {min(unknown)}, which the ledger does not know")
+        raise _damaged(f"quarantine has lines of {min(unknown)}, which is not in the ledger")
     listing = [SourceFile(path, entries[path].version, entries[path].bytes) for path in files]
     known = {path: entries[path].known for path in files}
     return plan.make(listing, known, run.settings.batch_bytes, files).batches
@@ -156,15 +156,15 @@ def _batches(run: QuarantineReplay, view: View, files: Collection[str]) -> Itera
 
 @dataclass(frozen=True)
 class _Judged:
-    """The quarantined lines of one file, those that were chosen judged anew.
+    """The quarantined lines of one file, after the selected ones were judged again.
 
     Attributes:
         lines: How many were judged.
         rows: The events of those that pass.
         quarantined: The lines that stay, judged or not.
-        stay: How many of them were judged.
-        changed: Whether any verdict is another than before.
-        unknown_keys: In how many of the file's lines each key stands that the contract does not know.
+        stay: Those of them that were judged.
+        changed: Whether any line passes now or has other reasons than before.
+        unknown_keys: In how many of the file's lines each key occurs that is not in the contract.
     """
 
     lines: int
@@ -178,16 +178,16 @@ class _Judged:
 def _judge(
     run: QuarantineReplay, engine: ArrowEngine, view: View, paths: Collection[str], takes: Callable[[Line], bool]
 ) -> dict[str, _Judged]:
-    """Judge those quarantined lines of some files that the choice takes."""
+    """Judge the quarantined lines of some files that are selected."""
     latest = pipeline.latest_event(run.settings, run.now().replace(tzinfo=None))
     entries = ledger.read(view["ledger"])
-    found = {}
-    for path, lines in held.of_files(view, paths).items():
+    judged = {}
+    for path, lines in contents.of_files(view, paths).items():
         chosen = [line for line in lines if takes(line)]
         others = [Quarantined(line.line_number, line.octets, line.reasons) for line in lines if not takes(line)]
         rows, stay = engine.judge([(line.line_number, line.octets) for line in chosen], latest)
         before = [(line.line_number, line.reasons) for line in chosen]
-        found[path] = _Judged(
+        judged[path] = _Judged(
             len(chosen),
             rows,
             tuple(sorted([*others, *stay], key=lambda line: line.line_number)),
@@ -196,11 +196,11 @@ def _judge(
             _unknown_keys(entries.get(path), lines, rows),
         )
         run.progress(len(chosen), len(chosen))
-    return found
+    return judged
 
 
 def _unknown_keys(entry: Entry | None, lines: Sequence[Line], rows: pa.Table) -> dict[str, int]:
-    """As ingest counts them: once an accepted line has one, over all lines of the file, else not at all."""
+    """Counted as by an ingest: over all lines of the file if any accepted line has such a key, otherwise not at all."""
     counted = json.loads(entry.unknown_keys) if entry and entry.unknown_keys else {}
     if counted or rows.column("extra").null_count == rows.num_rows:
         return dict(counted)
@@ -249,18 +249,18 @@ def _replay_batch(
 
 
 def _checked(base: View, paths: list[str], judged: dict[str, _Judged], entries: dict[str, Entry]) -> list[CheckedFile]:
-    """The files as if they had been read: what the lake holds of them, with the new verdicts."""
+    """The files as if they had just been read: what the lake has of them, as judged now."""
     stored = _stored_events(base, paths, entries)
     results = []
     for path in paths:
         entry, one = entries.get(path), judged[path]
         if entry is None:
-            raise _damaged(f"events has rows of {path}, which the ledger does not know")
+            raise _damaged(f"events has rows of {path}, which is not in the ledger")
         rows = pa.concat_tables([*stored[path], no_events()])
         lines = len(one.quarantined) + one.rows.num_rows
         if (rows.num_rows, lines) != (entry.accepted, entry.quarantined):
             raise _damaged(
-                f"of {path} the lake holds {rows.num_rows:,} events and {lines:,} quarantined lines, but its ledger says"
+                f"the lake has {rows.num_rows:,} events and {lines:,} quarantined lines of {path}, but its ledger counts"
                 f" {entry.accepted:,} and {entry.quarantined:,}"
             )
         results.append(
@@ -280,11 +280,11 @@ def _checked(base: View, paths: list[str], judged: dict[str, _Judged], entries: 
 
 
 def _stored_events(base: View, paths: list[str], entries: dict[str, Entry]) -> dict[str, list[pa.Table]]:
-    found: dict[str, list[pa.Table]] = {path: [] for path in paths}
+    stored: dict[str, list[pa.Table]] = {path: [] for path in paths}
     events = base[EVENTS.name]
-    known = [entries[path] for path in paths if path in entries]
-    firsts = [entry.min_event_time for entry in known if entry.min_event_time]
-    lasts = [entry.max_event_time for entry in known if entry.max_event_time]
+    of_paths = [entries[path] for path in paths if path in entries]
+    firsts = [entry.min_event_time for entry in of_paths if entry.min_event_time]
+    lasts = [entry.max_event_time for entry in of_paths if entry.max_event_time]
     for file in events.within(min(firsts), max(lasts)) if firsts else ():
         if not file.may_hold("source_file", paths):
             continue
@@ -292,32 +292,32 @@ def _stored_events(base: View, paths: list[str], entries: dict[str, Entry]) -> d
         for path in paths:
             if file.may_hold("source_file", [path]):
                 of_file = rows.filter(pc.equal(rows.column("source_file"), path))
-                found[path].append(of_file.select(list(ROW_COLUMNS)))
-    return found
+                stored[path].append(of_file.select(list(ROW_COLUMNS)))
+    return stored
 
 
 def _linked(entries: dict[str, Entry], fresh: dict[str, Entry]) -> dict[str, Entry]:
-    """New entries of files that have duplicates of events which may be another file's now: they point at that one, too.
+    """New entries of files with duplicates of events that may now belong to another file: they are linked to that one too.
 
-    Which of their lines is whose duplicate only their raw objects tell, so they go on pointing at the earlier one as well.
+    Only their raw objects tell which line duplicates which event, so they stay linked to the earlier one as well.
     """
     gave = {path: set(fresh[path].duplicates_of) for path in fresh if fresh[path].duplicates > entries[path].duplicates}
-    found = {}
+    linked = {}
     for path, entry in (entries | fresh).items():
         of = set(entry.duplicates_of)
         more = set().union(*(gave[other] for other in of & gave.keys())) - of - {path}
         if more:
-            found[path] = replace(entry, duplicates_of=tuple(sorted(of | more)))
-    return found
+            linked[path] = replace(entry, duplicates_of=tuple(sorted(of | more)))
+    return linked
 
 
 def _add(report: QuarantineReplayReport, judged: Iterable[_Judged]) -> None:
-    for one in judged:
+    for file in judged:
         report.files += 1
-        report.lines += one.lines
-        report.quarantined += len(one.stay)
-        report.reasons.update(code for line in one.stay for code in line.reasons)
+        report.lines += file.lines
+        report.quarantined += len(file.stay)
+        report.reasons.update(code for line in file.stay for code in line.reasons)
 
 
 def _damaged(what: str) -> FatalError:
-    return FatalError(what, remedy="The lake is damaged. See where: shoplake verify")
+    return FatalError(what, remedy="The lake is damaged. Find out where: shoplake verify")

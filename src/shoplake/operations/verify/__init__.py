@@ -1,4 +1,4 @@
-"""Recounts a lake from its raw objects and from every table, compares all with the ledger, and mends gold."""
+"""Recounts a lake from its raw objects and every table, compares everything with the ledger, and repairs gold."""
 
 from __future__ import annotations
 

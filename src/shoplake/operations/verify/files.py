@@ -1,4 +1,4 @@
-"""Files: all that the lake's view names is there and is what it is said to be; what nothing names is an orphan."""
+"""Files: each one that the lake's view refers to is there and as recorded; one that nothing refers to is an orphan."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shoplake.engines.sql import ONE_HOUR, start_of_hour
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
@@ -30,7 +31,6 @@ GOLD = (*GOLD_HOURLY, ACTIVITY_DAILY)
 YOUNG = timedelta(hours=1)
 _FIRST_ORPHANS = 20
 _DAMAGED = (FatalError, ValueError, LookupError, TypeError, EOFError, OSError, struct.error, zlib.error)
-_HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -61,51 +61,51 @@ class Inventory:
 
 def hours_of(file: DataFile, column: str) -> list[datetime]:
     """The hours that a data file of an hourly table spans."""
-    hour = file.lower[column].replace(minute=0, second=0, microsecond=0)
+    hour = start_of_hour(file.lower[column])
     hours = []
     while hour <= file.upper[column]:
         hours.append(hour)
-        hour += _HOUR
+        hour += ONE_HOUR
     return hours
 
 
 def remedy_for(table: Table, file: DataFile) -> str:
-    """What mends a data file that is not as it should be."""
+    """What repairs a data file that is not as it should be."""
     if table in GOLD:
         return REBUILD
     if table in {EVENTS, QUARANTINE}:
         ends = [path for path in (file.lower.get(table.key), file.upper.get(table.key)) if path is not None]
         if ends and ends[0] == ends[-1]:
             return replay(ends[:1])
-        return "Ingest again all source files whose events it holds: shoplake replay" + (
+        return "Re-ingest all source files whose rows it contains: shoplake replay" + (
             f" (from {ends[0]} to {ends[-1]})" if ends else ""
         )
     return FROM_BACKUP
 
 
 class Files:
-    """Looks at every file of a lake."""
+    """Examines every file of a lake."""
 
     def __init__(self, view: View, storage: Storage, sample: Sample, threads: int, now: datetime) -> None:
         """List the lake.
 
         Args:
-            view: What is looked at.
+            view: The view to examine.
             storage: Where the lake is.
-            sample: Which footers are read; that files are there, and their sizes, is looked at for all.
-            threads: How many footers are read at once.
+            sample: Which footers to read; presence and size are checked for every file.
+            threads: How many footers to read at once.
             now: The time, UTC with a zone, to tell how old an orphan is.
         """
         self.inventory = Inventory(storage.root)
         self.files = Audit("files", "files are there and as recorded", "files")
         self.history = Audit("history", "files of older snapshots are there", "snapshots")
         self._view, self._storage, self._sample, self._threads, self._now = view, storage, sample, threads, now
-        self._listing = {found.location: found for found in storage.list(storage.root)}
-        self._named: set[str] = {f"{storage.root}/{CATALOG_FILE}"}
+        self._listing = {file.location: file for file in storage.list(storage.root)}
+        self._referenced: set[str] = {f"{storage.root}/{CATALOG_FILE}"}
         self._manifests: dict[str, list[str]] = {}
 
     def look(self) -> list[Note]:
-        """Fill the inventory and both audits; returns what is worth knowing."""
+        """Fill the inventory and both audits; returns notes."""
         for table in TABLES:
             self._table(self._view[table.name])
         self._data_files()
@@ -114,8 +114,8 @@ class Files:
         return self._orphans()
 
     def lost(self) -> bool:
-        """Whether a file is missing: it may have gone meanwhile, by maintenance beside this."""
-        return any(one.what == "missing" for one in self.files.differences + self.history.differences)
+        """Whether a file is missing: maintenance may have removed it during this verification."""
+        return any(found.what == "missing" for found in self.files.differences + self.history.differences)
 
     def unreadable(self, table: Table, file: DataFile, why: str) -> None:
         """Note a data file that turned out to be unreadable."""
@@ -131,41 +131,41 @@ class Files:
         files: list[DataFile] = []
         self.inventory.files[name] = files
         if snapshot.location is None:
-            self.files.differs("unnamed", CATALOG_FILE, f"the catalog names no table {name}", FROM_BACKUP, table=name)
+            self.files.differs("unnamed", CATALOG_FILE, f"the catalog has no table {name}", FROM_BACKUP, table=name)
             return
         self._there(snapshot.location, f"the metadata document of {name}")
         try:
             listed = snapshot.manifests
         except _DAMAGED as error:
-            self._broken(_list_of(snapshot) or snapshot.location, f"the manifest list of {name}", name, error)
+            self._broken(_manifest_list(snapshot) or snapshot.location, f"the manifest list of {name}", name, error)
             return
         if snapshot.snapshot is None:
             return
         self._there(snapshot.snapshot["manifest-list"], f"the manifest list of {name}")
-        whole = True
+        complete = True
         for manifest in listed:
             path = manifest["manifest_path"]
             try:
                 found = snapshot.files_of(manifest)
             except _DAMAGED as error:
                 self._broken(path, f"a manifest of {name}", name, error)
-                whole = False
+                complete = False
                 continue
             self._there(path, f"a manifest of {name}", manifest["manifest_length"])
             files += found
         totals = (len(files), sum(file.rows for file in files), sum(file.bytes for file in files))
         recorded = (snapshot.file_count, snapshot.rows, snapshot.bytes)
-        if whole and totals != recorded:
+        if complete and totals != recorded:
             self.files.differs(
                 "totals",
                 self.inventory.short(snapshot.location),
-                f"the manifests of {name} name {_totals(totals)}, its snapshot says {_totals(recorded)}",
+                f"the manifests of {name} list {_totals(totals)}, but its snapshot records {_totals(recorded)}",
                 FROM_BACKUP,
                 table=name,
             )
 
     def _there(self, location: str, kind: str, size: int | None = None) -> None:
-        """A document of the table format, which was read already or is not needed, is there with its size."""
+        """A metadata file of the table is there, with its size; its content was read already or is not needed."""
         found = self._find(location)
         self.files.checked += 1
         where = self.inventory.short(location)
@@ -187,7 +187,7 @@ class Files:
 
     def _find(self, location: str) -> StoredFile | None:
         location = location.removeprefix("file://")
-        self._named.add(location)
+        self._referenced.add(location)
         return self._listing.get(location)
 
     def _data_files(self) -> None:
@@ -246,12 +246,12 @@ class Files:
         for document in snapshot.metadata["metadata-log"]:
             self._past(document["metadata-file"], f"an earlier metadata document of {snapshot.table.name}")
         current = snapshot.metadata["current-snapshot-id"]
-        for one in snapshot.history:
-            self.history.checked += one["snapshot-id"] != current
-            for path in self._names_of(one, snapshot.table.name):
+        for kept in snapshot.history:
+            self.history.checked += kept["snapshot-id"] != current
+            for path in self._data_files_of(kept, snapshot.table.name):
                 self._past(path, f"a data file of an earlier snapshot of {snapshot.table.name}")
 
-    def _names_of(self, snapshot: Snapshot, table: str) -> Iterator[str]:
+    def _data_files_of(self, snapshot: Snapshot, table: str) -> Iterator[str]:
         listing, kind = snapshot["manifest-list"], f"the manifest list of an earlier snapshot of {table}"
         self._past(listing, kind)
         for manifest in self._read(listing, kind, manifests.read_manifest_list):
@@ -273,28 +273,28 @@ class Files:
             return parse(self._storage.read(location))
         except _DAMAGED as error:
             where = self.inventory.short(location)
-            if where not in {one.where for one in self.files.differences}:
+            if where not in {difference.where for difference in self.files.differences}:
                 self.history.differs("unreadable", where, f"{kind} cannot be read: {error}", _EXPIRE)
             return []
 
     def _past(self, location: str, kind: str) -> None:
-        known = location.removeprefix("file://") in self._named
-        if self._find(location) is None and not known:
+        current = location.removeprefix("file://") in self._referenced
+        if self._find(location) is None and not current:
             self.history.differs("missing", self.inventory.short(location), f"{kind} is missing", _EXPIRE)
 
     def _orphans(self) -> list[Note]:
         orphans = [
-            found
-            for location, found in sorted(self._listing.items())
-            if location not in self._named and not location.rpartition("/")[2].startswith(".")
+            file
+            for location, file in sorted(self._listing.items())
+            if location not in self._referenced and not location.rpartition("/")[2].startswith(".")
         ]
         if not orphans:
             return []
-        young = [found for found in orphans if self._now - found.modified < YOUNG]
-        size = sum(found.bytes for found in orphans)
-        message = f"{_files(len(orphans))} ({size:,} bytes) that no kept snapshot names"
+        young = [file for file in orphans if self._now - file.modified < YOUNG]
+        size = sum(file.bytes for file in orphans)
+        message = f"{_files(len(orphans))} ({size:,} bytes) that no kept snapshot refers to"
         if young:
-            message += f"; {len(young):,} of them younger than an hour, which may belong to a run in progress"
+            message += f"; {len(young):,} of them younger than an hour, possibly of a run in progress"
         return [
             Note(
                 "orphans",
@@ -303,14 +303,14 @@ class Files:
                     "files": len(orphans),
                     "bytes": size,
                     "young_files": len(young),
-                    "young_bytes": sum(found.bytes for found in young),
-                    "first": [self.inventory.short(found.location) for found in orphans[:_FIRST_ORPHANS]],
+                    "young_bytes": sum(file.bytes for file in young),
+                    "first": [self.inventory.short(file.location) for file in orphans[:_FIRST_ORPHANS]],
                 },
             )
         ]
 
 
-_EXPIRE = "Only time travel to that snapshot is lost; each table lets go of it after 100 more batches."
+_EXPIRE = "Only time travel to that snapshot is lost; the snapshot expires after at most 100 more batches."
 
 
 @dataclass(frozen=True)
@@ -328,7 +328,7 @@ def _footer(storage: Storage, table: Table, file: DataFile) -> _Footer:
             footer = pq.read_metadata(stream)
             missing = set(table.column_names) - set(footer.schema.to_arrow_schema().names)
             if missing:
-                return _Footer(error=f"it has no column {', '.join(sorted(missing))}")
+                return _Footer(error=f"it lacks column {', '.join(sorted(missing))}")
             return _Footer(footer.num_rows, _bounds(table, footer, stream) if footer.num_rows else {})
     except MissingFileError:
         return _Footer(error="it is missing")
@@ -347,8 +347,8 @@ def _bounds(table: Table, footer: pq.FileMetaData, stream: Any) -> dict[str, tup
         return {name: (both["min"].as_py(), both["max"].as_py()) for name, both in ends.items()}
 
 
-def _list_of(snapshot: TableSnapshot) -> str:
-    """Where the manifest list is, empty if the metadata does not say."""
+def _manifest_list(snapshot: TableSnapshot) -> str:
+    """The location of the manifest list, empty if the metadata does not say."""
     try:
         return str(snapshot.snapshot["manifest-list"]) if snapshot.snapshot else ""
     except _DAMAGED:

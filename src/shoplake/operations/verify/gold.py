@@ -1,4 +1,4 @@
-"""Gold and answers: what the tables hold against the same recomputed from the events, by SQL written independently."""
+"""Gold and answers: the stored tables against the same recomputed from events, by independently written SQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEYS = {
     "session_hourly": ("session_id",),
     "activity_daily": ("event_date",),
 }
-_BRING_BACK = "First bring back the events, as said above; that rebuilds it."
+_RESTORE_EVENTS = "Restore the events first, as described above; that rebuilds it."
 _Row = tuple[Any, ...]
 
 
@@ -27,7 +27,7 @@ class Gold:
     """Compares the gold tables, hour by hour and day by day."""
 
     def __init__(self, reader: Reader, inventory: Inventory, hours: Hours) -> None:
-        """Begin."""
+        """Prepare one audit for each table, and one for the answers."""
         self.hourly = {table.name: Audit(table.name, "gold = recomputed from events", "hours") for table in GOLD_HOURLY}
         self.daily = Audit(ACTIVITY_DAILY.name, "gold = recomputed from events", "days")
         self.answers = Audit("answers", "answers from gold = from events", "answers")
@@ -45,7 +45,7 @@ class Gold:
         """
         audit = self.hourly[table.name]
         if self._broken(table, hour):
-            remedy = _BRING_BACK if hour in self._hours.lacking else REBUILD
+            remedy = _RESTORE_EVENTS if hour in self._hours.lacking else REBUILD
             message = f"{table.name} of {iso(hour)} cannot be read"
             audit.differs("gold_unreadable", iso(hour), message, remedy, table=table.name, hour=hour)
         elif hour in self._hours.lacking:
@@ -95,13 +95,13 @@ class Gold:
     # --------------------------------------------------------------------------------------------------------------- days
 
     def days(self) -> list[date]:
-        """Every day that events or gold speak of."""
+        """Every day that events or gold have rows of."""
         relation = self._reader.relation(ACTIVITY_DAILY, self._inventory.usable(ACTIVITY_DAILY))
         stored = {row[0] for row in self._reader.rows(f"SELECT DISTINCT event_date FROM {relation}")}
         return sorted({*stored, *self._broken_days(), *(hour.date() for hour in self._hours.all)})
 
     def skip_day(self) -> None:
-        """A day that is not looked at."""
+        """Count a day that is not examined."""
         self.daily.skipped += 1
         self.answers.skipped += len(queries.five())
 
@@ -116,9 +116,9 @@ class Gold:
         expected = {query.name: self._reader.rows(query.sql) for query in queries.oracle()}
         gold = {
             file.path: file
-            for hour, held in self._hours.gold[PRODUCT_HOURLY.name].items()
+            for hour, of_hour in self._hours.gold[PRODUCT_HOURLY.name].items()
             if hour.date() == day
-            for file in held
+            for file in of_hour
         }
         self._view("product_hourly", PRODUCT_HOURLY, list(gold.values()), day)
         broken = day in self._broken_days()
@@ -153,7 +153,7 @@ class Gold:
         first = _side_by_side(sides, ACTIVITY_DAILY)
         message = f"activity_daily of {day}: {_in_words(first[0])}"
         if len(found) > 1:
-            message = f"activity_daily has {len(found)} rows of {day}"
+            message = f"activity_daily has {len(found)} rows of {day} instead of one"
         self.daily.differs("gold", str(day), message, REBUILD, table=ACTIVITY_DAILY.name, day=day, first=first)
 
     def _compare_answer(self, day: date, name: str, found: list[_Row], expected: list[_Row]) -> None:
@@ -196,7 +196,7 @@ def _in_words(pair: dict[str, Any]) -> str:
     if pair["found"] is None:
         return f"{key} is missing"
     if pair["expected"] is None:
-        return f"{key} is there once too often"
+        return f"{key} should not be there"
     figures = ", ".join(f"{name} {value} instead of {pair['expected'][name]}" for name, value in pair["found"].items())
     return f"{key}: {figures}"
 

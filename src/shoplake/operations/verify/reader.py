@@ -19,20 +19,20 @@ from shoplake.operations.verify.report import Note
 from shoplake.tables import EVENTS, GOLD_HOURLY, Table
 
 READ_ERRORS = (duckdb.Error, FatalError)
-"""What the reader raises when a data file cannot be read."""
+"""What the reader raises for a data file that cannot be read."""
 
 
 class Reader:
     """DuckDB over chosen data files of a lake."""
 
     def __init__(self, threads: int) -> None:
-        """Start it; what does not fit into memory goes to a folder of its own."""
+        """Open a database; what does not fit into memory spills to a temporary folder."""
         self._folder = tempfile.TemporaryDirectory(prefix="shoplake-")
         self.connection = connect(threads, temp_directory=self._folder.name, preserve_insertion_order=False)
         self._scans = Scans(self.connection)
 
     def view(self, name: str, table: Table, files: Sequence[DataFile], where: str = "TRUE") -> None:
-        """Let a name stand for the rows of some data files of a table."""
+        """Define a view of the rows of some data files of a table."""
         self.rows(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {self.relation(table, files)} WHERE {where}")
 
     def relation(self, table: Table, files: Sequence[DataFile]) -> str:
@@ -46,7 +46,7 @@ class Reader:
         """The rows of a statement.
 
         Raises:
-            TransientError: S3 did not answer: that says nothing about a data file.
+            TransientError: S3 did not respond, which says nothing about a data file.
         """
         with self._scans.reading():
             return self.connection.execute(sql, parameters).fetchall()
@@ -54,25 +54,25 @@ class Reader:
     def why_unreadable(self, table: Table, file: DataFile) -> str:
         """Why a data file cannot be read whole; empty if it can."""
         try:
-            self.rows(f"SELECT bit_xor(hash(held)) FROM {self.relation(table, [file])} AS held")
+            self.rows(f"SELECT bit_xor(hash(stored)) FROM {self.relation(table, [file])} AS stored")
         except READ_ERRORS as error:
             return str(error).splitlines()[0]
         return ""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the database and remove the temporary folder."""
         self.connection.close()
         self._folder.cleanup()
 
 
 class Hours:
-    """Which data files hold each hour, as far as they can be read.
+    """The data files of each hour, as far as they can be read.
 
     Attributes:
         events: Data files of ``events`` by hour.
         gold: Data files of the hourly tables by table name and hour.
-        lacking: Hours of which a data file of ``events`` cannot be read: nothing can be recomputed from them.
-        notes: What could not be compared whole.
+        lacking: Hours with an unreadable data file of ``events``: nothing can be recomputed from them.
+        notes: What could not be compared completely.
     """
 
     def __init__(self, inventory: Inventory) -> None:
@@ -83,36 +83,36 @@ class Hours:
         self.notes: list[Note] = []
         broken = [_by_hour(inventory.broken(table), table) for table in GOLD_HOURLY]
         self.all = sorted(
-            {*self.events, *self.lacking, *(hour for one in (*self.gold.values(), *broken) for hour in one)}
+            {*self.events, *self.lacking, *(hour for by_hour in (*self.gold.values(), *broken) for hour in by_hour)}
         )
 
     def not_compared(self, where: str, why: str) -> None:
-        """Note that something was left out."""
-        self.notes.append(Note("not_compared", f"{where} could not be compared whole: {why}", {"where": where}))
+        """Note that something was not compared."""
+        self.notes.append(Note("not_compared", f"{where} could not be compared completely: {why}", {"where": where}))
 
     def find_unreadable(self, hour: datetime, reader: Reader, files: Files) -> None:
-        """After the reader failed: note which data files of the hour cannot be read, and leave them out from now on."""
+        """After a read failed: note which data files of the hour cannot be read, and leave them out from now on."""
         for table, by_hour in ((EVENTS, self.events), *((table, self.gold[table.name]) for table in GOLD_HOURLY)):
             for file in list(by_hour.get(hour, [])):
                 if why := reader.why_unreadable(table, file):
                     files.unreadable(table, file, why)
-                    for held in by_hour.values():
-                        if file in held:
-                            held.remove(file)
+                    for files_of_hour in by_hour.values():
+                        if file in files_of_hour:
+                            files_of_hour.remove(file)
                     if table is EVENTS:
                         self.lacking.add(hour)
 
 
 def _by_hour(files: Collection[DataFile], table: Table) -> dict[datetime, list[DataFile]]:
-    """The data files that hold rows of each hour; one of events lies in the hour that its first event lies in."""
+    """The data files with rows of each hour; a file of events belongs to the hour of its first event."""
     column = table.partition[0]
-    found: dict[datetime, list[DataFile]] = defaultdict(list)
+    by_hour: dict[datetime, list[DataFile]] = defaultdict(list)
     for file in files:
         if column in file.lower and column in file.upper:
             hours = hours_of(file, column)
             for hour in hours[:1] if table is EVENTS else hours:
-                found[hour].append(file)
-    return dict(found)
+                by_hour[hour].append(file)
+    return dict(by_hour)
 
 
 def iso(hour: datetime) -> str:

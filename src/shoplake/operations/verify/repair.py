@@ -1,4 +1,4 @@
-"""Rebuilds the hours and days of gold that differ from the events. Nothing else is touched."""
+"""Rebuilds the hours and days of gold that differ from events. Nothing else is touched."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Repaired:
     left: list[dict[str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, list[str] | list[dict[str, str]]]:
-        """What was rebuilt, as reports show it."""
+        """What was rebuilt, as the fixed JSON interface names it."""
         return {"hours": [iso(hour) for hour in self.hours], "days": [str(day) for day in self.days], "left": self.left}
 
 
@@ -57,14 +57,14 @@ def rebuild(
     now: Callable[[], datetime],
     note: Callable[[str], None],
 ) -> Repaired:
-    """Rebuild what the audits found to differ, a day at a time.
+    """Rebuild what differs according to the audits, a day at a time.
 
     Args:
         lake: The lake.
         engine: What recomputes.
         audits: The audits of gold; the hours and days of their differences are rebuilt.
-        inventory: Which gold files cannot be read: all that they hold is rebuilt.
-        hours: Which hours hold events, and of which the events cannot be read.
+        inventory: Tells which gold files cannot be read: all of their hours and days are rebuilt.
+        hours: Tells which hours have events, and which have events that cannot be read.
         now: The time, UTC with a zone.
         note: Receives a sentence for each lost race.
 
@@ -95,7 +95,7 @@ def _left(hour: datetime) -> dict[str, str]:
 
 
 def _groups(audits: Collection[Audit], inventory: Inventory, hours: Hours) -> list[_Group]:
-    """What is to be rebuilt: a group for each day, days that share an unreadable file together."""
+    """What to rebuild: one group for each day, or for several days that share an unreadable file."""
     groups: dict[date, _Group] = {}
     for some, broken in _wanted(audits, inventory, hours):
         merged = _Group(set(some), set(broken))
@@ -110,7 +110,7 @@ def _groups(audits: Collection[Audit], inventory: Inventory, hours: Hours) -> li
 def _wanted(
     audits: Collection[Audit], inventory: Inventory, hours: Hours
 ) -> Iterator[tuple[Collection[datetime], Collection[str]]]:
-    """Hours to be rebuilt together, and the unreadable file that they are in; a day is rebuilt by one of its hours."""
+    """Hours to rebuild together, with the unreadable file that they share; a day is rebuilt through one of its hours."""
 
     def an_hour_of(day: date) -> datetime:
         good = (hour for hour in hours.events if hour.date() == day and hour not in hours.lacking)

@@ -1,4 +1,4 @@
-"""What a verification finds: audits with their differences, and notes that are no damage."""
+"""What a verification reports: audits with their differences, and notes about what is not damage."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ REBUILD = "Rebuild it from events: shoplake verify --repair"
 
 
 def replay(paths: Sequence[str]) -> str:
-    """The remedy for source files whose rows in the lake are not what they should be."""
+    """The remedy for source files whose rows in the lake are wrong."""
     more = f" (and {len(paths) - FIRST:,} more)" if len(paths) > FIRST else ""
-    return f"Ingest it again from the raw object: shoplake replay --files {' '.join(paths[:FIRST])}{more}"
+    return f"Re-ingest it from the raw object: shoplake replay --files {' '.join(paths[:FIRST])}{more}"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it should be.
+    """One thing that is not as it should be.
 
     Attributes:
         what: A stable word for its kind.
-        where: Exactly one place: a data file (below the lake), a source file, an hour or a day.
-        message: What was found and what should be.
-        remedy: What mends it.
+        where: Exactly one data file (below the lake), source file, hour or day.
+        message: What is there and what should be.
+        remedy: What repairs it.
         more: Figures for scripts, by stable names.
     """
 
@@ -46,14 +46,14 @@ class Difference:
 
 @dataclass
 class Audit:
-    """One question put to the lake.
+    """One question about many units of a lake.
 
     Attributes:
-        name: Stable.
-        question: What was compared.
-        unit: What is counted in ``checked``, in the plural.
-        checked: How many were looked at.
-        skipped: How many were not: outside the sample, or not readable.
+        name: A stable word.
+        question: What is compared.
+        unit: What ``checked`` counts, in the plural.
+        checked: How many were examined.
+        skipped: How many were not: outside the sample, or unreadable.
         differences: What is not as it should be.
     """
 
@@ -83,11 +83,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class Note:
-    """Something worth knowing that is no damage.
+    """Something worth knowing that is not damage.
 
     Attributes:
         what: A stable word for its kind.
-        message: In words.
+        message: A sentence.
         more: Figures for scripts, by stable names.
     """
 
@@ -105,11 +105,11 @@ class VerifyReport:
     """The result of a verification.
 
     Attributes:
-        lake: The lake's place.
-        source: The source's place, None without one.
-        version: The version of the lake's catalog that was looked at.
-        share: The share of hours, days and files that was looked at, 1 for all.
-        seed: What chose them.
+        lake: The lake's location.
+        source: The source's location, None without one.
+        version: The version of the lake's catalog that was examined.
+        share: The share of hours, days and files that was examined, 1 for all.
+        seed: Determines which ones.
         checks: The audits, in the order they were made.
         notes: What is worth knowing.
         repaired: What ``--repair`` rebuilt (hours, days), None if it was not asked for.

@@ -1,4 +1,4 @@
-"""Rows: those of every source file against the ledger, and no event twice."""
+"""Rows: those of every source file against the ledger, no event twice, and none of erased people."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from shoplake.operations.verify.sample import Sample
 from shoplake.tables import ERASURES, EVENTS, LEDGER, QUARANTINE
 
 _FILES_AT_ONCE = 500
-_ERASE_AGAIN = "Ingest its source files again, which drops their lines: shoplake replay"
+_ERASE_AGAIN = "Re-ingest its source files, which drops their lines: shoplake replay"
 _NINE = ", ".join(EVENT_COLUMNS)
 
 
 @dataclass
 class _Account:
-    """What the tables hold of one source file."""
+    """The rows of one source file in the tables."""
 
     accepted: int = 0
     quarantined: int = 0
@@ -34,19 +34,19 @@ class _Account:
     last: datetime | None = None
 
     def add(self, rows: int, first: datetime, last: datetime) -> None:
-        """Add the rows that one hour holds of it."""
+        """Add the rows of one hour."""
         self.accepted += rows
         self.first = min(self.first or first, first)
         self.last = max(self.last or last, last)
 
 
 class Accounts:
-    """Compares every source file's account in the ledger with the rows of the tables.
+    """Compares the counts of every source file in the ledger with the rows of the tables.
 
     Attributes:
         entries: The ledger, empty if it cannot be read.
-        chosen: The source files that are looked at.
-        readable: Whether the ledger could be read whole.
+        chosen: The source files to examine.
+        readable: Whether the whole ledger could be read.
         notes: What is worth knowing.
     """
 
@@ -58,13 +58,13 @@ class Accounts:
         self.entries: dict[str, Entry] = {}
         self._reader, self._files, self._sample = reader, files, sample
         self._found: dict[str, _Account] = defaultdict(_Account)
-        self.readable = not any(one.more.get("table") == LEDGER.name for one in files.files.differences)
+        self.readable = not any(found.more.get("table") == LEDGER.name for found in files.files.differences)
         if self.readable:
             rows = ledger.table(snapshot).column("source_file").to_pylist()
             self.entries = ledger.read(snapshot)
             self._twice = sorted(path for path, times in Counter(rows).items() if times > 1)
         else:
-            self.notes.append(Note("not_compared", "the ledger is damaged: nothing was compared with it"))
+            self.notes.append(Note("not_compared", "the ledger is damaged, so nothing was compared with it"))
         self.chosen = sample.of("source files", self.entries)
         self._wanted = sorted(self.chosen)
         for audit in (self.ledger, self.accounts):
@@ -86,15 +86,17 @@ class Accounts:
                 )
                 self.ledger.differs("ledger_sum", path, message, replay([path]), lines=entry.lines, sum=sums)
             if unknown := set(entry.duplicates_of) - set(self.entries):
-                message = f"{path}: its duplicates are of {', '.join(sorted(unknown))}, which the ledger does not know"
+                message = f"{path}: its duplicates are of {', '.join(sorted(unknown))}, which the ledger does not list"
                 self.ledger.differs("ledger_link", path, message, replay([path]))
         reopened = sorted(path for path, entry in self.entries.items() if entry.status in ledger.TO_DO)
         if reopened:
-            message = f"{len(reopened):,} source files are done again by the next run: {', '.join(reopened[:FIRST])}"
+            message = (
+                f"{len(reopened):,} source files will be re-ingested by the next run: {', '.join(reopened[:FIRST])}"
+            )
             self.notes.append(Note("reopened", message, {"files": reopened}))
 
     def count_hour(self, hour: datetime, files: Sequence[DataFile]) -> None:
-        """Count the rows of each source file in an hour; those that belong to another hour are a difference."""
+        """Count the rows of each source file in an hour; rows of another hour are a difference."""
         if not self.readable:
             return
         files = self._candidates(files)
@@ -109,13 +111,11 @@ class Accounts:
         for path, rows, first, last, elsewhere in found:
             self._found[path].add(rows, first, last)
             if elsewhere:
-                message = (
-                    f"{elsewhere:,} events of {path} lie in the partition of {iso(hour)}, another hour than theirs"
-                )
+                message = f"{elsewhere:,} events of {path} are in the partition of {iso(hour)}, which is not their hour"
                 self.accounts.differs("misplaced", path, message, replay([path]), hour=hour, rows=elsewhere)
 
     def compare(self) -> None:
-        """After all hours: count the quarantine, and compare what was found with the ledger."""
+        """After all hours: count the quarantine, and compare the counts with the ledger."""
         if not self.readable:
             return
         files = self._candidates(self._files.inventory.usable(QUARANTINE))
@@ -128,7 +128,7 @@ class Accounts:
             if entry is None:
                 message = (
                     f"{path}: {found.accepted:,} rows of events and {found.quarantined:,} of quarantine, but the ledger"
-                    " does not know the file"
+                    " does not list the file"
                 )
                 more = {"events": found.accepted, "quarantine": found.quarantined}
                 self.accounts.differs("unknown_file", path, message, replay([path]), **more)
@@ -140,7 +140,7 @@ class Accounts:
 
     def _compare(self, entry: Entry, found: _Account) -> None:
         wrong = [
-            f"{table} holds {have:,} rows, the ledger says {due:,}"
+            f"{table} has {have:,} rows, the ledger counts {due:,}"
             for table, have, due in (
                 ("events", found.accepted, entry.accepted),
                 ("quarantine", found.quarantined, entry.quarantined),
@@ -148,7 +148,7 @@ class Accounts:
             if have != due
         ]
         times = [
-            f"its {which} event is of {have}, the ledger says {due}"
+            f"its {which} event is at {have}, the ledger says {due}"
             for which, have, due in (
                 ("earliest", found.first, entry.min_event_time),
                 ("latest", found.last, entry.max_event_time),
@@ -169,15 +169,15 @@ class Accounts:
 
 
 class Duplicates:
-    """Looks for events that are there twice. Equal events have equal times, so an hour is enough to look at."""
+    """Looks for events that are there twice. Equal events have equal times, so each hour is searched alone."""
 
     def __init__(self, reader: Reader) -> None:
-        """Begin."""
+        """Prepare the audit."""
         self.audit = Audit("duplicates", "no event is there twice", "hours")
         self._reader = reader
 
     def look(self, hour: datetime, files: Sequence[DataFile]) -> None:
-        """Look at the events of an hour, in these data files."""
+        """Examine the events of an hour, in these data files."""
         self._look(hour, files)
         self.audit.checked += 1
 
@@ -200,7 +200,7 @@ class Duplicates:
         paths = sorted(row[0] for row in self._reader.rows("SELECT DISTINCT unnest(source_files) FROM twice"))
         first = self._reader.rows(f"SELECT times, {_NINE} FROM twice ORDER BY {_NINE} LIMIT {FIRST}")
         message = (
-            f"{events:,} events of {iso(hour)} are there more than once ({int(surplus):,} rows too many), from"
+            f"{events:,} events of {iso(hour)} are there more than once ({int(surplus):,} surplus rows), from"
             f" {', '.join(paths[:FIRST])}"
         )
         self.audit.differs(
@@ -217,37 +217,37 @@ class Duplicates:
 
 
 class Erasures:
-    """Looks for rows of people who were erased. Whom it looks for, it knows by the keyed hashes of the lake's list only.
+    """Looks for rows of erased people, whom it knows only by the keyed hashes in the lake's list.
 
     Attributes:
-        erased: The list; empty if it cannot be read, which is a difference of its own.
-        audit: What was found.
+        erased: The list; empty if it cannot be read, which is a difference by itself.
+        audit: The result.
     """
 
     def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files) -> None:
         """Read the list."""
         self.audit = Audit("erased", "no row of an erased person", "hours")
-        readable = not any(one.more.get("table") == ERASURES.name for one in files.files.differences)
+        readable = not any(found.more.get("table") == ERASURES.name for found in files.files.differences)
         self.erased = erasures.read(snapshot) if readable else Erased("")
         self._reader, self._files = reader, files
 
     @property
     def audits(self) -> list[Audit]:
-        """The audit, where anybody was erased."""
+        """The audit, if anybody was erased."""
         return [self.audit] if self.erased else []
 
     def look(self, hour: datetime, files: Sequence[DataFile]) -> None:
-        """Look at the events of an hour, in these data files."""
+        """Examine the events of an hour, in these data files."""
         if not self.erased or not files:
             return
         self.audit.checked += 1
         users = self._reader.rows(f"SELECT DISTINCT user_id FROM {self._reader.relation(EVENTS, files)}")
         if found := self.erased.among(user for (user,) in users):
-            message = f"events of {iso(hour)} hold {len(found):,} people who were erased"
+            message = f"events of {iso(hour)} contain {len(found):,} erased people"
             self.audit.differs("erased", iso(hour), message, _ERASE_AGAIN, table=EVENTS.name, hour=hour)
 
     def look_at_quarantine(self) -> None:
-        """Look at the quarantine."""
+        """Examine the quarantine."""
         files = self._files.inventory.usable(QUARANTINE) if self.erased else []
         for start in range(0, len(files), _FILES_AT_ONCE):
             relation = self._reader.relation(QUARANTINE, files[start : start + _FILES_AT_ONCE])

@@ -1,4 +1,4 @@
-"""One verification, top to bottom: files, ledger, hours, source files, days, raw objects; then the repair, if asked for."""
+"""One verification, top to bottom: files, ledger, hours, source files, days, raw objects; then the repair, if requested."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ MAX_LOOKS = 3
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """What is to be verified, and how.
+    """What to verify, and how.
 
     Attributes:
         lake: The lake.
         source: Where its raw objects are; None leaves them out.
-        engine: What rebuilds gold, for the repair.
-        threads: How many cores may be used.
-        share: The share of hours, days and files to look at, 1 for all.
-        seed: What chooses them; by default the version of the lake's catalog, so that it moves on with the lake.
-        lines: How many lines of each raw object are judged anew.
+        engine: Rebuilds gold, for the repair.
+        threads: How many cores to use.
+        share: The share of hours, days and files to examine, 1 for all.
+        seed: Determines which ones; by default the version of the lake's catalog, so that it changes with the lake.
+        lines: How many lines of each raw object to judge again.
         allow_gone: Whether ingested raw objects may be gone.
-        repair: Whether gold that differs is rebuilt.
-        planned: Is told, once, the bytes to read.
-        progress: Is told of bytes that were read, and rows.
-        note: Is told a sentence worth showing, such as who is being waited for.
+        repair: Whether to rebuild gold that differs.
+        planned: Called once, with the bytes to read.
+        progress: Called with the bytes and rows that were read.
+        note: Called with a sentence worth showing, such as which run is being waited for.
         now: The time, UTC with a zone.
     """
 
@@ -63,7 +63,7 @@ class VerifyRequest:
 
 
 def verify(request: VerifyRequest) -> VerifyReport:
-    """Recount a lake, compare all of it, and rebuild gold that differs if that was asked for.
+    """Recount a lake, compare everything, and rebuild gold that differs if requested.
 
     Raises:
         UsageError: There is no lake.
@@ -117,7 +117,7 @@ def _unreadable(request: VerifyRequest, source: Source | None, error: FatalError
     audit = Audit("files", "files are there and as recorded", "files", 1)
     audit.differs("unreadable", CATALOG_FILE, str(error), error.remedy)
     look.report.checks = [audit]
-    look.report.notes = [Note("not_compared", "no table can be read: nothing else was compared")]
+    look.report.notes = [Note("not_compared", "no table can be read, so nothing else was compared")]
     return look
 
 
@@ -125,11 +125,11 @@ class _Look:
     """One look at one view of a lake.
 
     Attributes:
-        report: What was found.
+        report: The result so far.
         lost: Whether files are missing.
         gold_audits: The audits of gold.
         inventory: The data files.
-        hours: By hour.
+        hours: The data files by hour.
     """
 
     def __init__(self, request: VerifyRequest, source: Source | None, view: View, seed: int | None) -> None:
@@ -144,11 +144,11 @@ class _Look:
 
     @property
     def gold_differs(self) -> bool:
-        """Whether any hour or day of gold is to be rebuilt."""
+        """Whether any hour or day of gold needs rebuilding."""
         return any(audit.differences for audit in self.gold_audits)
 
     def run(self) -> None:
-        """Make all audits, in order."""
+        """Run all audits, in order."""
         request = self._request
         files = Files(self._view, request.lake.storage, self._sample, request.threads, request.now())
         notes = files.look()
@@ -182,7 +182,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Walk:
-    """Goes through hours and days; a data file that turns out to be unreadable is noted, and the rest is looked at."""
+    """Goes through hours and days; a data file that turns out to be unreadable is noted, and the rest is examined."""
 
     reader: Reader
     files: Files
@@ -190,14 +190,14 @@ class _Walk:
     progress: Progress
 
     def size(self, hours: Collection[datetime], days: Collection[date]) -> int:
-        """The bytes of the data files that will be read."""
+        """The size of the data files to read."""
         of_day = [file for hour, files in self.hours.events.items() if hour.date() in days for file in files]
         return sum(file.bytes for file in [*of_day, *(file for hour in hours for file in self._events(hour))])
 
     def hour(
         self, hour: datetime, accounts: Accounts, of_hours: tuple[Duplicates, Erasures, Gold], *, chosen: bool
     ) -> None:
-        """Look at an hour; its accounts are counted also where the hour is not chosen."""
+        """Examine an hour; its rows are counted by source file even if the hour is not in the sample."""
         duplicates, erased, gold = of_hours
         tables = [*gold.hourly.values()]
         self._try(hour, lambda: accounts.count_hour(hour, self._events(hour)))
@@ -214,7 +214,7 @@ class _Walk:
         self._advance(self._events(hour))
 
     def day(self, day: date, gold: Gold, *, chosen: bool) -> None:
-        """Look at a day, if all of its events can be read."""
+        """Examine a day, if all of its events can be read."""
         hours = [hour for hour in self.hours.all if hour.date() == day]
         if not chosen or self.hours.lacking.intersection(hours):
             gold.skip_day()

@@ -1,4 +1,4 @@
-"""Which hours, days and files are looked at: all of them, or a seeded random share."""
+"""Which hours, days and files to examine: all of them, or a seeded random share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Sample:
 
     Attributes:
         share: Above 0, and 1 for all.
-        seed: The same seed chooses the same things out of the same things.
+        seed: Determines the choice: the same seed picks the same things out of the same things.
     """
 
     share: float = 1.0
@@ -25,12 +25,12 @@ class Sample:
 
     @property
     def whole(self) -> bool:
-        """Whether all is looked at."""
+        """Whether everything is examined."""
         return self.share >= 1
 
     def of(self, kind: str, things: Collection[_T]) -> set[_T]:
-        """The things of a kind that are looked at, at least one where there is one."""
+        """The things of a kind to examine, at least one if there are any."""
         if self.whole or not things:
             return set(things)
         count = math.ceil(self.share * len(things))
-        return set(random.Random(f"{self.seed} {kind}").sample(sorted(things), count))  # noqa: S311 - a sample, no secret
+        return set(random.Random(f"{self.seed} {kind}").sample(sorted(things), count))  # noqa: S311 - a sample, not a secret

@@ -1,7 +1,7 @@
-"""Raw objects: their lines against the ledger, and a sample of lines judged anew and looked for in the tables.
+"""Raw objects: their lines against the ledger, and a sample of lines judged again and looked up in the tables.
 
 The second judge is the careful reader: Python's JSON parser and the contract's rules one by one, as reasons. It shares no
-parsing with the engine's fast pass, which reads nearly every line with DuckDB and one combined condition.
+parsing with the engine's fast path, which reads nearly every line with DuckDB and one combined condition.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 from shoplake.tables import EVENTS, QUARANTINE
 
 _FILES_AT_ONCE = 24
-_RESTORE = "Restore the object. The lake still holds its events, but nothing can prove them any more."
+_RESTORE = "Restore the object. The lake still has its events, but nothing can prove them any longer."
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
 
-_MENDED = "meets the contract, but is in quarantine"
+_PASSES_NOW = "meets the contract, but is in quarantine"
 
 _Line = tuple[int, bytes]
-_Held = tuple[str, str, list[str]]
+_QuarantinedRow = tuple[str, str, list[str]]
 
 
 @dataclass(frozen=True)
 class Judge:
-    """How lines are judged anew.
+    """How lines are judged again.
 
     Attributes:
         lines: How many of each file; 0 for none.
-        seed: What chooses them.
-        erased: Whose lines must be nowhere.
+        seed: Determines which ones.
+        erased: The people whose lines must be nowhere.
     """
 
     lines: int
@@ -56,7 +56,7 @@ class Judge:
 
 @dataclass
 class _Read:
-    """What reading one raw object gave."""
+    """The result of reading one raw object."""
 
     lines: int = 0
     picked: list[_Line] = field(default_factory=list)
@@ -68,16 +68,16 @@ class Raw:
     """Compares the raw objects with the ledger and with the tables."""
 
     def __init__(self, source: Source, entries: Mapping[str, Entry], judge: Judge, *, allow_gone: bool) -> None:
-        """List the source, and tell what waits, what was replaced and what is gone.
+        """List the source, and note what is waiting, what was replaced and what is gone.
 
         Args:
             source: Where the raw objects are.
             entries: The ledger.
-            judge: How lines are judged anew.
-            allow_gone: Whether an ingested object that is gone is no damage.
+            judge: How to judge lines again.
+            allow_gone: Whether an ingested object may be gone.
         """
         self.audit = Audit("source", "lines of each = the ledger's", "raw objects")
-        self.lines = Audit("lines", "judged anew, they are in place", "lines")
+        self.lines = Audit("lines", "judged again, they are in place", "lines")
         self.notes: list[Note] = []
         self._source, self._entries, self._judge, self._allow_gone = source, entries, judge, allow_gone
         listing = {file.path: file for file in source.list()}
@@ -86,10 +86,8 @@ class Raw:
         }
         waiting = sorted(set(listing) - set(entries))
         replaced = sorted(set(listing) & set(entries) - set(self.same))
-        self._note("waiting", waiting, "not ingested yet; the next shoplake ingest takes them in")
-        self._note(
-            "replaced", replaced, "replaced since they were ingested; the next shoplake ingest takes them in again"
-        )
+        self._note("waiting", waiting, "not ingested yet; the next shoplake ingest reads them")
+        self._note("replaced", replaced, "replaced since they were ingested; the next shoplake ingest re-ingests them")
         self._gone(sorted(set(entries) - set(listing)))
 
     def _note(self, what: str, paths: Sequence[str], meaning: str) -> None:
@@ -100,7 +98,7 @@ class Raw:
 
     def _gone(self, paths: Sequence[str]) -> None:
         unread = [path for path in paths if self._entries[path].status == ledger.UNREADABLE]
-        self._note("gone", unread, "could not be read and are gone from the source")
+        self._note("gone", unread, "were unreadable and are gone from the source")
         ingested = sorted(set(paths) - set(unread))
         if self._allow_gone:
             self._note("gone", ingested, "were ingested and are gone from the source; they cannot be recounted")
@@ -113,11 +111,11 @@ class Raw:
             self.audit.differs("raw_gone", path, message, _RESTORE + _ALLOWED)
 
     def size(self, chosen: set[str]) -> int:
-        """The bytes of the raw objects that will be read."""
+        """The size of the raw objects to read."""
         return sum(file.bytes for path, file in self.same.items() if path in chosen)
 
     def look(self, chosen: set[str], reader: Reader, inventory: Inventory, threads: int, progress: Progress) -> None:
-        """Read the chosen raw objects, count their lines, and judge a sample of them anew."""
+        """Read the chosen raw objects, count their lines, and judge a sample of them again."""
         files = [file for path, file in sorted(self.same.items()) if path in chosen]
         self.audit.skipped += len(self.same) - len(files)
         with ThreadPoolExecutor(threads) as pool:
@@ -129,7 +127,7 @@ class Raw:
                         picked[file.path] = read.picked
                     progress(file.bytes, read.lines)
                 if any(picked.values()):
-                    self._judge_anew(picked, reader, inventory)
+                    self._judge_again(picked, reader, inventory)
 
     def _read(self, file: SourceFile) -> _Read:
         read = _Read()
@@ -147,11 +145,11 @@ class Raw:
         except GoneError:
             read.gone = True
         except OSError as error:
-            read.error = f"cannot be read: {error.strerror or error}"
+            read.error = f"could not be read: {error.strerror or error}"
         return read
 
     def _compare(self, file: SourceFile, read: _Read) -> bool:
-        """Compare a raw object with its entry; True if its lines can be judged anew."""
+        """Compare a raw object with its entry; True if its lines can be judged again."""
         entry = self._entries[file.path]
         if read.gone:
             self._gone([file.path])
@@ -160,55 +158,57 @@ class Raw:
         if entry.status == ledger.UNREADABLE:
             if not read.error:
                 message = (
-                    f"{file.path} is set aside as unreadable ({entry.error}), but can be read: {read.lines:,} lines"
+                    f"{file.path} is recorded as unreadable ({entry.error}), but can be read: {read.lines:,} lines"
                 )
                 self.audit.differs("readable", file.path, message, replay([file.path]), raw_lines=read.lines)
             return False
         if read.error:
-            message = f"{file.path} was ingested ({entry.lines:,} lines), but cannot be read any more: {read.error}"
+            message = f"{file.path} was ingested ({entry.lines:,} lines), but can no longer be read: {read.error}"
             self.audit.differs("raw_unreadable", file.path, message, _RESTORE)
             return False
         if read.lines != entry.lines:
-            message = f"{file.path} has {read.lines:,} lines, the ledger says {entry.lines:,}"
+            message = f"{file.path} has {read.lines:,} lines, the ledger counts {entry.lines:,}"
             more = {"raw_lines": read.lines, "lines": entry.lines}
             self.audit.differs("raw_lines", file.path, message, replay([file.path]), **more)
         return True
 
-    # --------------------------------------------------------------------------------------------------- lines, judged anew
+    # --------------------------------------------------------------------------------------------------- lines, judged again
 
-    def _judge_anew(self, picked: Mapping[str, Sequence[_Line]], reader: Reader, inventory: Inventory) -> None:
+    def _judge_again(self, picked: Mapping[str, Sequence[_Line]], reader: Reader, inventory: Inventory) -> None:
         lines = [(path, number, raw) for path, some in picked.items() for number, raw in some]
         self.lines.checked += len(lines)
         reasons = _judged(lines, reader)
-        held = self._held_events(lines, reader, inventory)
-        quarantined = _held_quarantine(sorted(picked), reader, inventory)
+        owners = self._stored_events(lines, reader, inventory)
+        quarantined = _quarantined(sorted(picked), reader, inventory)
         wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for position, (path, number, raw) in enumerate(lines):
             row = quarantined.get((path, number))
-            problems = self._problems(path, raw, reasons[position], row, held[position])
+            problems = self._problems(path, raw, reasons[position], row, owners[position])
             wrong[path] += [(number, problem) for problem in problems]
         for path, found in sorted((path, some) for path, some in wrong.items() if some):
             number, why = found[0]
-            message = f"{path}: {len(found):,} of {len(picked[path]):,} lines judged anew are not where they belong"
+            message = f"{path}: {len(found):,} of {len(picked[path]):,} lines judged again are not where they belong"
             self.lines.differs(
                 "lines",
                 path,
                 f"{message}; first: line {number} {why}",
-                _judge_again(path) if all(why == _MENDED for _, why in found) else replay([path]),
+                _replay_quarantine(path) if all(why == _PASSES_NOW for _, why in found) else replay([path]),
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
 
-    def _problems(self, path: str, raw: bytes, codes: list[str], row: _Held | None, held: set[str]) -> Iterator[str]:
-        """Why a line is not where it belongs."""
+    def _problems(
+        self, path: str, raw: bytes, codes: list[str], row: _QuarantinedRow | None, owners: set[str]
+    ) -> Iterator[str]:
+        """Why a line is not where it belongs; ``owners`` are the source files of the stored rows that equal it."""
         if self._judge.erased and self._judge.erased.named_in(raw):
-            if row is not None or held:
+            if row is not None or owners:
                 yield "is about an erased person, but is in the tables"
             return
         if row is not None and FUTURE in row[2]:
             row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
             if row == (*_as_text(raw), []) and not codes:
-                return  # what was the future when it arrived, no later judge can tell
+                return  # whether it was in the future when it arrived, no later judge can tell
         if codes:
             if row is None:
                 yield f"breaks the contract ({', '.join(codes)}), but is not in quarantine"
@@ -216,12 +216,12 @@ class Raw:
                 yield "is in quarantine with another text or other reasons"
             return
         if row is not None:
-            yield _MENDED
-        elif not held & {path, *self._entries[path].duplicates_of}:
-            elsewhere = f"; {', '.join(sorted(held))} holds its event" if held else ""
+            yield _PASSES_NOW
+        elif not owners & {path, *self._entries[path].duplicates_of}:
+            elsewhere = f"; its event is in {', '.join(sorted(owners))}" if owners else ""
             yield f"is accepted, but is not in events{elsewhere}"
 
-    def _held_events(
+    def _stored_events(
         self, lines: Sequence[tuple[str, int, bytes]], reader: Reader, inventory: Inventory
     ) -> dict[int, set[str]]:
         """The source files of the stored rows that equal each of the lines, by position."""
@@ -234,24 +234,24 @@ class Raw:
             if file.may_hold("source_file", paths) and hours.intersection(hours_of(file, "event_time"))
         ]
         same = " AND ".join(
-            f"judged.{name} {'=' if name in {'event_time', 'user_id', 'session_id'} else 'IS NOT DISTINCT FROM'} held.{name}"
+            f"judged.{name} {'=' if name in {'event_time', 'user_id', 'session_id'} else 'IS NOT DISTINCT FROM'} stored.{name}"
             for name in EVENT_COLUMNS
         )
         for position, path in reader.rows(
-            "SELECT DISTINCT judged.position, held.source_file FROM accepted AS judged"
-            f" JOIN {reader.relation(EVENTS, files)} AS held ON {same}"
+            "SELECT DISTINCT judged.position, stored.source_file FROM accepted AS judged"
+            f" JOIN {reader.relation(EVENTS, files)} AS stored ON {same}"
         ):
             found[position].add(path)
         return found
 
 
-def _judge_again(path: str) -> str:
-    return f"Judge its quarantined lines by the present contract: shoplake quarantine replay --file {path}"
+def _replay_quarantine(path: str) -> str:
+    return f"Judge its quarantined lines again, by the present contract: shoplake quarantine replay --file {path}"
 
 
 def _picks(seed: str, wanted: int, lines: int) -> Iterator[int]:
-    """The numbers of lines to pick, rising: all of a short file, else at random distances."""
-    chooser = random.Random(seed)  # noqa: S311 - a sample, no secret
+    """The numbers of the lines to pick, ascending: all of a short file, otherwise at random distances."""
+    chooser = random.Random(seed)  # noqa: S311 - a sample, not a secret
     number = 0
     while wanted:
         number += 1 if lines <= wanted else 1 + int(chooser.expovariate(wanted / lines))
@@ -269,7 +269,7 @@ def _judged(lines: Sequence[tuple[str, int, bytes]], reader: Reader) -> dict[int
     return {position: codes.split(",") if codes else [] for position, codes in found}
 
 
-def _held_quarantine(paths: Sequence[str], reader: Reader, inventory: Inventory) -> dict[tuple[str, int], _Held]:
+def _quarantined(paths: Sequence[str], reader: Reader, inventory: Inventory) -> dict[tuple[str, int], _QuarantinedRow]:
     """The quarantined lines of some source files: text, encoding and reasons by file and line."""
     files = [file for file in inventory.usable(QUARANTINE) if file.may_hold("source_file", paths)]
     reader.connection.register("wanted", pa.table({"path": pa.array(paths, pa.string())}))

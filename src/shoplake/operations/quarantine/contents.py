@@ -1,4 +1,4 @@
-"""What the quarantine holds: which lines, why, of which files, and the files that could not be read at all."""
+"""What is in quarantine: which lines, why, from which files; and the files that could not be read at all."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ BASE64 = "base64"
 
 @dataclass(frozen=True)
 class LineFilter:
-    """Which quarantined lines are meant; all of them, unless something is given.
+    """Which quarantined lines to select; all of them by default.
 
     Attributes:
-        reason: Those that break this rule, whatever else they break.
-        files: Those of these source files.
+        reason: Only those that break this rule, whatever else they break.
+        files: Only those of these source files.
     """
 
     reason: str | None = None
     files: tuple[str, ...] = ()
 
     def takes(self, line: Line) -> bool:
-        """Whether a line is meant."""
+        """Whether a line is selected."""
         return (not self.files or line.source_file in self.files) and (not self.reason or self.reason in line.reasons)
 
 
@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
     @property
     def octets(self) -> bytes:
-        """The line exactly as it came, without its newline."""
+        """The line exactly as it arrived, without its newline."""
         return base64.b64decode(self.raw) if self.encoding == BASE64 else self.raw.encode("utf-8")
 
 
@@ -62,7 +62,7 @@ class ReasonCount:
         lines: How many; a line that breaks several rules counts for each.
         files: In how many source files.
         source_file: The first of them by name.
-        line_number: The first such line in it, as a sample.
+        line_number: The first such line in it, as an example.
         first_arrival: When the first of the files arrived, UTC.
         last_arrival: When the last of them did.
     """
@@ -96,7 +96,7 @@ class FileCount:
 
 
 class Unreadable(NamedTuple):
-    """A source file that could not be read whole, why, and when it arrived."""
+    """An unreadable source file, why it is unreadable, and when it arrived."""
 
     source_file: str
     error: str
@@ -105,13 +105,13 @@ class Unreadable(NamedTuple):
 
 @dataclass
 class Counts:
-    """What is quarantined.
+    """What is in quarantine, counted.
 
     Attributes:
-        lines: Quarantined lines in all.
+        lines: All quarantined lines.
         by_reason: By reason, most lines first.
         by_file: By file, most lines first.
-        unreadable: Files that could not be read, by name; each is retried when its object changes.
+        unreadable: Unreadable files, by name; each is retried when its object changes.
     """
 
     lines: int
@@ -131,16 +131,16 @@ def count(view: View) -> Counts:
         of_file.lines += 1
         of_file.reasons.update(codes)
         for code in codes:
-            found = reasons.setdefault(code, ReasonCount(code, 0, 0, path, number, arrived, arrived))
-            found.lines += 1
-            found.files += last_file.get(code) != path
+            of_reason = reasons.setdefault(code, ReasonCount(code, 0, 0, path, number, arrived, arrived))
+            of_reason.lines += 1
+            of_reason.files += last_file.get(code) != path
             last_file[code] = path
-            found.first_arrival = min(found.first_arrival, arrived)
-            found.last_arrival = max(found.last_arrival, arrived)
+            of_reason.first_arrival = min(of_reason.first_arrival, arrived)
+            of_reason.last_arrival = max(of_reason.last_arrival, arrived)
     return Counts(
         rows.num_rows,
-        sorted(reasons.values(), key=lambda one: (-one.lines, one.reason)),
-        sorted(files.values(), key=lambda one: (-one.lines, one.source_file)),
+        sorted(reasons.values(), key=lambda reason: (-reason.lines, reason.reason)),
+        sorted(files.values(), key=lambda file: (-file.lines, file.source_file)),
         [
             Unreadable(path, str(entry.error), entry.arrived_at)
             for path, entry in sorted(ledger.read(view["ledger"]).items())
@@ -149,55 +149,56 @@ def count(view: View) -> Counts:
     )
 
 
-def files_of(view: View, choice: LineFilter) -> dict[str, int]:
-    """How many chosen lines each source file has, by its path."""
+def files_of(view: View, chosen: LineFilter) -> dict[str, int]:
+    """How many selected lines each source file has, by its path."""
     return dict(
-        Counter(_rows(view, choice, ("source_file", "line_number", "reasons")).column("source_file").to_pylist())
+        Counter(_rows(view, chosen, ("source_file", "line_number", "reasons")).column("source_file").to_pylist())
     )
 
 
-def lines(view: View, choice: LineFilter) -> Iterator[Line]:
-    """The chosen lines, by file and number."""
-    rows = _rows(view, choice, Line._fields)
+def lines(view: View, chosen: LineFilter) -> Iterator[Line]:
+    """The selected lines, by file and number."""
+    rows = _rows(view, chosen, Line._fields)
     for batch in rows.to_batches(max_chunksize=10_000):
         for path, number, reasons, raw, encoding in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             yield Line(path, number, tuple(reasons), raw, encoding)
 
 
-def check(view: View, choice: LineFilter) -> None:
-    """Refuse what cannot be meant.
+def check(view: View, chosen: LineFilter) -> None:
+    """Refuse a selection that names an unknown file or reason.
 
     Raises:
-        UsageError: The lake does not know a file, or nobody knows the reason.
+        UsageError: No such file is in the ledger, or no rule has such a code.
     """
-    unknown = set(choice.files) - set(ledger.known(view["ledger"])) if choice.files else set()
+    unknown = set(chosen.files) - set(ledger.known(view["ledger"])) if chosen.files else set()
     if unknown:
         raise UsageError(
-            f"the lake does not know {', '.join(sorted(unknown))}",
-            remedy="Name files as the lake does, by their path below the source: shoplake quarantine list --by file",
+            f"the lake has no source file {', '.join(sorted(unknown))}",
+            remedy="Name files by their path below the source, as in: shoplake quarantine list --by file",
         )
-    if choice.reason and choice.reason not in REASON_CODES:
-        there = [one.reason for one in count(view).by_reason]
-        if choice.reason not in there:
+    if chosen.reason and chosen.reason not in REASON_CODES:
+        present = [counted.reason for counted in count(view).by_reason]
+        if chosen.reason not in present:
             raise UsageError(
-                f"{choice.reason!r} is no reason code", remedy=f"Reasons in this lake: {', '.join(there) or 'none'}."
+                f"{chosen.reason!r} is not a reason code",
+                remedy=f"Reasons in this lake: {', '.join(present) or 'none'}.",
             )
 
 
-def _rows(view: View, choice: LineFilter, columns: Sequence[str]) -> pa.Table:
-    """Columns of the chosen lines, by file and number; ``reasons`` is among the columns if one is chosen."""
+def _rows(view: View, chosen: LineFilter, columns: Sequence[str]) -> pa.Table:
+    """Columns of the selected lines, by file and number; ``reasons`` must be one of them to select by reason."""
     snapshot = view[QUARANTINE.name]
-    paths = sorted(choice.files)
+    paths = sorted(chosen.files)
     schema = parquet.arrow_schema(QUARANTINE)
-    found = [pa.schema([schema.field(name) for name in columns]).empty_table()]
+    parts = [pa.schema([schema.field(name) for name in columns]).empty_table()]
     for file in snapshot.files:
         if paths and not file.may_hold("source_file", paths):
             continue
         rows = parquet.read(QUARANTINE, snapshot.storage.read(file.path), columns)
         if paths:
             rows = rows.filter(pc.is_in(rows.column("source_file"), pa.array(paths, pa.string())))
-        found.append(_with_reason(rows, choice.reason) if choice.reason else rows)
-    return pa.concat_tables(found).sort_by([("source_file", "ascending"), ("line_number", "ascending")])
+        parts.append(_with_reason(rows, chosen.reason) if chosen.reason else rows)
+    return pa.concat_tables(parts).sort_by([("source_file", "ascending"), ("line_number", "ascending")])
 
 
 def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
@@ -208,7 +209,7 @@ def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
 
 def of_files(view: View, paths: Collection[str]) -> dict[str, list[Line]]:
     """All quarantined lines of some source files, by path."""
-    found: dict[str, list[Line]] = {path: [] for path in paths}
+    by_file: dict[str, list[Line]] = {path: [] for path in paths}
     for line in lines(view, LineFilter(files=tuple(paths))) if paths else ():
-        found[line.source_file].append(line)
-    return found
+        by_file[line.source_file].append(line)
+    return by_file
