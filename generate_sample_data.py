@@ -22,7 +22,7 @@ The same options always write the same files. Next:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Generate the files and say what was written.
+    """Generate the files and print what was written.
 
     Returns:
         0, or 1 when a file could not be written.
@@ -56,14 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"wrote {len(files)} files, {events:,} events, {size:,} bytes to {out}")
     print(f"  first: {files[0].key}\n  last:  {files[-1].key}")
     if faults:
-        print(f"  faults and what to expect of them: {out / MANIFEST_NAME}")
+        print(f"  faults, and what to expect of them: {out / MANIFEST_NAME}")
     print(f"ingest them with: shoplake ingest --source {out} --lake lake")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Write raw shop events as gzipped JSON Lines, one file for each five minutes.",
+        description="Write raw shop events as gzipped JSON Lines, one file every five minutes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_range,
         default=(1000, 1000),
         metavar="N|LOW-HIGH",
-        help="events in a file; in a range the time of day decides (default: 1000)",
+        help="events per file; within a range, the time of day decides (default: 1000)",
     )
     add("--output-dir", type=Path, default=Path("sample-data"), metavar="DIR", help="default: sample-data")
     add(
@@ -82,20 +82,20 @@ def _parser() -> argparse.ArgumentParser:
         type=_moment,
         default=datetime(2025, 11, 18, 14, tzinfo=UTC),
         metavar="TIME",
-        help="first five minutes, ISO 8601, UTC unless it says otherwise (default: 2025-11-18T14:00:00Z)",
+        help="start of the first file, ISO 8601, UTC unless it has an offset (default: 2025-11-18T14:00:00Z)",
     )
-    add("--seed", type=int, default=42, metavar="N", help="another seed gives other events (default: 42)")
+    add("--seed", type=int, default=42, metavar="N", help="seed of the events (default: 42)")
     add(
         "--profile",
         choices=("realistic", "uniform"),
         default="realistic",
-        help="sessions that shop, or independent draws as in the course's starter (default: realistic)",
+        help="users, sessions and journeys, or independent draws like the course's starter (default: realistic)",
     )
     add(
         "--faults",
         choices=("none", "demo", "heavy"),
         default="none",
-        help="late, duplicate and broken lines: a few, or every kind (default: none)",
+        help="add late, duplicate and malformed lines: a few, or every kind (default: none)",
     )
     return parser
 
@@ -112,7 +112,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time, such as 2025-11-18T14:00:00Z") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time, such as 2025-11-18T14:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

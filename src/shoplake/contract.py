@@ -1,7 +1,7 @@
 """The event contract: fields, rules and reason codes, declared once.
 
-SQL (``sql/check.sql``), the Parquet schema, the generator's tests and the reference page all derive from this module.
-A line is judged on its nine fields read as text; every rule is one SQL condition over those texts and their casts.
+The SQL (``sql/check.sql``), the Parquet schema, the generator's tests and the reference page derive from this module. A line
+is judged by its nine fields read as text; every rule is one SQL condition over those texts and their casts.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Field:
         name: The key in the JSON line.
         column: The column of the ``events`` table.
         type: The stored type.
-        rule: What a present value must be, in words.
+        rule: What a value must be, in words: "price must be {rule}".
         present_for: The event types that carry it; for the others it must be null.
         cast: SQL that turns the text into the stored type, NULL where it cannot.
-        fine: SQL that is true for a text that is there and meets the rule, or None where any text will do. ``{latest}``
+        fine: SQL that is true for a text that is present and meets the rule, or None where any text will do. ``{latest}``
             stands for the latest time that an event may have.
-        code: Reason code of a present text that breaks the rule.
+        code: Reason code of a text that is present and breaks the rule.
         sure: SQL that is true for a text that is fine and that a reader may take as it is; a line with another one is parsed
             with care. None where that is the same.
         nullable_text: Whether an empty text is a value (True) or counts as missing (False).
@@ -95,7 +95,7 @@ FIELDS = (
         "timestamp",
         "event_time",
         "timestamp",
-        "ISO 8601, of the years 1970 to 9999; without an offset it is UTC",
+        "an ISO 8601 time in the years 1970 to 9999 (UTC if it has no offset)",
         cast="make_timestamp(epoch_us(TRY_CAST(timestamp AS TIMESTAMPTZ)))",
         fine=f"event_time BETWEEN TIMESTAMP '1970-01-01 00:00:00' AND {{latest}} AND {_ISO_8601}",
         code="bad_timestamp",
@@ -150,7 +150,7 @@ FIELDS = (
         "quantity",
         "quantity",
         "int",
-        "integer >= 1",
+        "a whole number of at least 1",
         WITH_AMOUNT,
         cast="TRY_CAST(quantity AS INTEGER)",
         fine="quantity_value >= 1 AND CAST(quantity_value AS VARCHAR) = quantity",
@@ -160,7 +160,7 @@ FIELDS = (
         "price",
         "price",
         "decimal(12,2)",
-        "number, 0 to 9999999999.99, rounded to cents",
+        "a number from 0 to 9999999999.99 (rounded to cents)",
         WITH_AMOUNT,
         cast="TRY_CAST(price AS DECIMAL(12, 2))",
         # The cast allows more than JSON does in texts, and is wrong about some exponents, which parse_line writes out. A
@@ -173,7 +173,7 @@ FIELDS = (
         "search_query",
         "search_query",
         "string",
-        "text, may be empty",
+        "text, possibly empty",
         ("search",),
         sure="search_query = '' OR " + _SURE.format("search_query"),
         nullable_text=True,
@@ -189,7 +189,7 @@ class Rule:
 
     Attributes:
         code: The stable reason code stored in ``quarantine.reasons``.
-        meaning: What it says, in words.
+        meaning: What is wrong with the line, in words.
         broken_when: SQL over the checked columns, true for a line that breaks the rule.
     """
 
@@ -200,20 +200,20 @@ class Rule:
 
 def _rules() -> tuple[Rule, ...]:
     rules = [
-        Rule(MALFORMED, "the line is not one whole JSON object", f"problem = '{MALFORMED}'"),
+        Rule(MALFORMED, "the line is not a complete JSON object", f"problem = '{MALFORMED}'"),
         Rule(INVALID_UTF8, "the line's bytes are not UTF-8", f"problem = '{INVALID_UTF8}'"),
     ]
     for field in FIELDS:
         types = ", ".join(f"'{name}'" for name in field.present_for)
         everywhere = field.present_for == EVENT_TYPES
         due = "problem IS NULL" if everywhere else f"problem IS NULL AND event_type IN ({types})"
-        for_whom = "" if everywhere else f" in an event of type {', '.join(field.present_for)}"
-        rules.append(Rule(f"missing_{field.name}", f"no {field.name}{for_whom}", f"{due} AND {field.missing}"))
+        for_whom = "" if everywhere else f" from an event of type {', '.join(field.present_for)}"
+        rules.append(Rule(f"missing_{field.name}", f"{field.name} is missing{for_whom}", f"{due} AND {field.missing}"))
         if field.fine:
             rules.append(
                 Rule(
                     str(field.code),
-                    f"{field.name} is not: {field.rule}",
+                    f"{field.name} must be {field.rule}",
                     f"{due} AND {field.present} AND NOT coalesce({field.fine.replace('{latest}', _LAST)}, FALSE)",
                 )
             )
@@ -222,7 +222,7 @@ def _rules() -> tuple[Rule, ...]:
             rules.append(
                 Rule(
                     FUTURE,
-                    "timestamp is farther in the future than max_future_hours allows",
+                    "timestamp is further in the future than max_future_hours allows",
                     f"{due} AND coalesce({in_time} AND event_time > {{latest}}, FALSE)",
                 )
             )
@@ -231,7 +231,7 @@ def _rules() -> tuple[Rule, ...]:
             rules.append(
                 Rule(
                     f"unexpected_{field.name}",
-                    f"{field.name} where the event's type has none",
+                    f"{field.name} is present, but this event type must not have it",
                     f"problem IS NULL AND event_type IN ({others}) AND {field.name} IS NOT NULL",
                 )
             )
@@ -328,13 +328,13 @@ class Parsed(NamedTuple):
 
     @property
     def extra(self) -> str | None:
-        """The unknown keys as JSON text, None for none; null is no value. Spaced as the SQL for whole files does it."""
+        """The unknown keys as JSON text, None for none; null is not a value. Spaced as in the SQL for whole files."""
         kept = [f"{_as_json(name)}: {_as_json(value)}" for name, value in self.unknown.items() if value is not None]
         return f"{{{', '.join(kept)}}}" if kept else None
 
 
 def without_bom(number: int, raw: bytes) -> bytes:
-    """A line, numbered from 1, without the byte order mark that a file may begin with; anywhere else it is no JSON."""
+    """A line, numbered from 1, without the byte order mark that a file may begin with; anywhere else it is not JSON."""
     return raw.removeprefix(BOM) if number == 1 else raw
 
 
@@ -359,7 +359,9 @@ def parse_line(raw: bytes) -> Parsed:
         )
         if not isinstance(value, dict):
             return Parsed(MALFORMED, nothing, {})
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate, in a key or a value, is no character
+        json.dumps(value, ensure_ascii=False).encode(
+            "utf-8"
+        )  # a lone surrogate, in a key or a value, is not a character
     except ValueError:
         return Parsed(MALFORMED, nothing, {})
     fields = {name: _as_text(value.get(name)) for name in FIELD_NAMES}
@@ -394,7 +396,7 @@ def _is_too_deep(text: str) -> bool:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _first_of_each_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 
 class ShoplakeError(Exception):
-    """An error that the user is told in one message, with its remedy, and no traceback.
+    """An error that the user sees as one message with its remedy, without a traceback.
 
     Attributes:
-        exit_code: What a command that ends with this error returns to the shell.
+        exit_code: The exit code of a command that ends with this error.
         remedy: What to do, or an empty string.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        """Keep the message and the remedy apart, so that each front end can lay them out."""
+        """Keep the message and the remedy apart, so that each front end can format them."""
         super().__init__(message)
         self.remedy = remedy
 
 
 class UsageError(ShoplakeError):
-    """The call itself cannot work: a wrong option, a missing place, a name that does not exist."""
+    """The call itself cannot work: a wrong option, a missing place, an unknown name."""
 
     exit_code = 2
 
 
 class ContractError(ShoplakeError):
-    """The data breaks the contract so widely that the batch was stopped before it was committed."""
+    """So much of the data breaks the contract that the batch was stopped before it was committed."""
 
 
 class TransientError(ShoplakeError):
-    """The same call may work later: a lost race, a storage that did not answer."""
+    """The same call may work later: a lost race, a storage that did not respond."""
 
 
 class UnknownOutcomeError(TransientError):
-    """A change was asked for and no answer came: it may have been made or not. What it needs must stay where it is."""
+    """A change was requested and no response came: it may or may not have happened. Whatever it needs must be kept."""
 
 
 class FatalError(ShoplakeError):

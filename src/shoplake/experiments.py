@@ -1,9 +1,9 @@
-"""Experiments: who is in which variant, and whether the variants differ.
+"""Experiments: which unit is in which variant, and whether the variants differ.
 
-A unit is a user or a session. Every metric is a ratio of two sums over the units of a variant: a mean has 1 for each unit below
-the line. So one formula gives all of them their variance: the delta method's, by the influence of each unit on the ratio
-(Deng, Knoblich, Lu 2018, "Applying the Delta Method in Metric Analytics"). CUPED (Deng, Xu, Kohavi, Walker 2013) takes from it
-what the same unit did before. The tests are SciPy's.
+A unit is a user or a session. Every metric is a ratio of two sums over the units of a variant; for a mean, the denominator of
+each unit is 1. So one formula gives the variance of all of them: the delta method, by the influence of each unit on the ratio
+(Deng, Knoblich, Lu 2018, "Applying the Delta Method in Metric Analytics"). CUPED (Deng, Xu, Kohavi, Walker 2013) removes from
+it what the same unit did before. The tests are SciPy's.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _ASSIGNED = "assigned_units"
 
 @dataclass(frozen=True)
 class Metric:
-    """What is compared: a sum over the units, divided by another sum over them.
+    """A metric: a sum over the units divided by another sum over them.
 
-    Both are SQL over the totals of one unit within the time looked at: page_views, add_to_carts, removes_from_cart, purchases,
+    Both are SQL over the totals of one unit within the window: page_views, add_to_carts, removes_from_cart, purchases,
     searches, events, revenue, and sessions where the unit is a user.
 
     Attributes:
-        name: How results call it.
-        numerator: For instance ``revenue``, or ``purchases > 0`` for a share.
-        denominator: For instance ``page_views``; ``1`` gives the mean over the units.
+        name: Its name in the results.
+        numerator: For example ``revenue``, or ``purchases > 0`` for a share.
+        denominator: For example ``page_views``; ``1`` gives the mean per unit.
     """
 
     name: str
@@ -78,14 +78,14 @@ class Comparison:
         control_value: The metric of the control.
         value: The metric of the variant.
         difference: ``value - control_value``.
-        low: Lower end of the difference's confidence interval.
+        low: Lower end of the confidence interval of the difference.
         high: Upper end.
-        lift: ``value / control_value - 1``; None where the control's value is 0.
-        lift_low: Lower end of the lift's confidence interval.
+        lift: ``value / control_value - 1``; None if the control's value is 0.
+        lift_low: Lower end of the confidence interval of the lift.
         lift_high: Upper end.
-        p_value: Of Welch's t-test that there is no difference; None where nothing varies.
-        significant: Whether the interval leaves out 0.
-        variance_left: With CUPED, the variance of the difference as a share of what it is without; else 1.
+        p_value: Of Welch's t-test of no difference; None if nothing varies.
+        significant: Whether the interval excludes 0.
+        variance_left: With CUPED, the variance of the difference as a share of the variance without it; else 1.
     """
 
     metric: str
@@ -105,16 +105,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment shows.
+    """The result of an experiment.
 
     Attributes:
         name: Its name.
         unit: user or session.
-        start: First hour looked at, UTC.
-        end: Hour at which the look ends, not included.
+        start: Start of the window (inclusive), UTC.
+        end: End of the window (exclusive).
         units: Active units by variant, the control first.
         sample_ratio_p_value: Of the chi-squared test that the units split as intended.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
         comparisons: Every metric of every variant against the control.
     """
 
@@ -129,11 +129,11 @@ class Experiment:
 
     @property
     def sample_ratio_mismatch(self) -> bool:
-        """Whether the units split so far from the intended shares that no comparison should be believed."""
+        """Whether the units split so far from the intended shares that the comparisons cannot be trusted."""
         return self.sample_ratio_p_value < SAMPLE_RATIO_ALPHA
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON knows it."""
+        """Everything, as values of JSON."""
         return asdict(self) | {
             "start": self.start.isoformat(),
             "end": self.end.isoformat(),
@@ -143,14 +143,14 @@ class Experiment:
 
 
 def assign(experiment: str, unit: str, variants: Mapping[str, float]) -> str:
-    """The variant that a unit is in: always the same one, and independent of other experiments.
+    """The variant of a unit: always the same one, and independent of other experiments.
 
-    Use it where the shop decides what to show; :func:`experiment` finds the same variants again.
+    Use it where the shop decides what to show; :func:`experiment` recomputes the same variants.
 
     Args:
-        experiment: The experiment's name; another name splits the units anew.
+        experiment: The experiment's name; another name splits the units differently.
         unit: The user's or session's id.
-        variants: Names with their shares, which may sum up to anything above 0.
+        variants: Names with their shares, which need not add up to 1.
 
     Example:
         >>> assign("blue-button", "user-17", {"control": 1, "blue": 1})
@@ -179,17 +179,17 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
         lake: An open lake, or its location.
         name: The experiment's name, as given to :func:`assign`.
         variants: Names with their shares, the control first; control and treatment, evenly, by default.
-        unit: user or session: whose variant was drawn.
-        start: Whole hour, UTC; the lake's first by default.
-        end: Whole hour, not included; after the lake's last by default.
-        metrics: What to compare; :data:`METRICS` by default.
-        assignments: Where the variants were not drawn by :func:`assign`: a data frame or Arrow table with the text columns
+        unit: The unit of randomization: user or session.
+        start: Start of the window (inclusive), a whole hour in UTC; by default the lake's first.
+        end: End of the window (exclusive), a whole hour; by default after the lake's last.
+        metrics: What to compare; by default :data:`METRICS`.
+        assignments: If the variants were not assigned by :func:`assign`: a data frame or Arrow table with the text columns
             ``unit`` and ``variant``. Units that are not in it are left out.
-        cuped: Take out what the units did in this time before the start.
-        confidence: Of the intervals.
+        cuped: Reduce variance with what the units did in this time before the start.
+        confidence: Confidence level of the intervals.
 
     Raises:
-        UsageError: The question cannot be answered, for instance because a variant has fewer than two units.
+        UsageError: The variants cannot be compared, for example because a variant has fewer than two units.
 
     Example:
         >>> result = shoplake.experiment("lake", "blue-button", variants={"control": 1, "blue": 1})
@@ -222,7 +222,7 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
     if found[few] < 2:
         raise UsageError(
             f"variant {few!r} has {found[few]} active units between {window[0]} and {window[1]}",
-            remedy="Check the experiment's name, its time and its variants.",
+            remedy="Check the name, the window and the variants of the experiment.",
         )
     comparisons: list[Comparison] = []
     for position, metric in enumerate(chosen):
@@ -253,7 +253,7 @@ def compare(
         members: For each variant, which units are in it; the control first.
         now: The metric's numerator and denominator of each unit.
         before: The same of the time before, for CUPED.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
     """
     plain = {variant: _influences(*now, chosen) for variant, chosen in members.items()}
     values = plain if before is None else _adjusted(plain, members, before)
@@ -278,9 +278,9 @@ def _influences(numerator: Numbers, denominator: Numbers, chosen: NDArray[np.boo
 def _adjusted(
     plain: Mapping[str, Numbers], members: Mapping[str, NDArray[np.bool_]], before: tuple[Numbers, Numbers]
 ) -> dict[str, Numbers]:
-    """CUPED: take from the influences what the influences of the time before explain.
+    """CUPED: subtract from the influences what the influences of the time before explain.
 
-    The slope is common to all variants and found within them, so that it is not moved by a difference between them.
+    The slope is common to all variants and estimated within them, so that a difference between them does not move it.
     """
     import numpy as np
 
@@ -356,7 +356,9 @@ def _values(
     try:
         found = opened.sql(f"SELECT variant, {ratios} FROM ({rows}) ORDER BY unit").fetchnumpy()
     except duckdb.Error as error:
-        raise UsageError(f"a metric is no SQL over a unit's totals: {error}", remedy="See help(Metric).") from error
+        raise UsageError(
+            f"a metric is not valid SQL over the totals of a unit: {error}", remedy="See help(Metric)."
+        ) from error
     return {name: np.asarray(np.ma.getdata(column)) for name, column in found.items()}
 
 
@@ -394,11 +396,11 @@ def _bounds(variants: Mapping[str, float]) -> list[int]:
 def _window(opened: OpenLake, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     first, last = opened.sql("SELECT min(event_hour), max(event_hour) FROM user_hourly").fetchall()[0]
     if first is None:
-        raise UsageError("the lake holds no events", remedy="Ingest some first: shoplake ingest --help")
+        raise UsageError("the lake has no events", remedy="Ingest some first: shoplake ingest --help")
     window = (_hour(start, "start") if start else first, _hour(end, "end") if end else last + timedelta(hours=1))
     if window[0] >= window[1]:
         raise UsageError(
-            f"the start {window[0]} is not before the end {window[1]}", remedy="Give a time of at least an hour."
+            f"the start {window[0]} is not before the end {window[1]}", remedy="Give a window of at least an hour."
         )
     return window
 
@@ -406,7 +408,9 @@ def _window(opened: OpenLake, start: datetime | None, end: datetime | None) -> t
 def _hour(moment: datetime, what: str) -> datetime:
     moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     if moment != moment.replace(minute=0, second=0, microsecond=0):
-        raise UsageError(f"the {what} {moment} is not a whole hour", remedy="The unit tables are by the hour.")
+        raise UsageError(
+            f"the {what} {moment} is not a whole hour", remedy="The tables of users and sessions are by the hour."
+        )
     return moment
 
 
@@ -414,14 +418,14 @@ def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: t
     if unit not in METRICS:
         raise UsageError(f"there is no unit {unit!r}", remedy=f"Known: {', '.join(METRICS)}.")
     if len(variants) < 2:
-        raise UsageError("an experiment has at least two variants", remedy="Name them all, with their shares.")
+        raise UsageError("an experiment needs at least two variants", remedy="Give all of them, with their shares.")
     for share in variants.values():
         WEIGHT.check(share, "the share of a variant")
     CONFIDENCE.check(confidence, "confidence")
     if cuped is not None:
         DAYS.check(cuped / timedelta(days=1), "cuped, in days,")
         if cuped % timedelta(hours=1):
-            raise UsageError(f"cuped={cuped} must be a whole number of hours", remedy="For instance timedelta(days=7).")
+            raise UsageError(f"cuped={cuped} must be a whole number of hours", remedy="For example timedelta(days=7).")
 
 
 def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:
@@ -441,8 +445,8 @@ def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:
     strange = [name for name in names if name not in variants]
     if strange:
         raise UsageError(
-            f"the assignments name a variant {strange[0]!r} that the experiment has not",
-            remedy=f"Name all variants with their shares; given: {', '.join(variants)}.",
+            f"the assignments name a variant {strange[0]!r} that the experiment does not have",
+            remedy=f"Give all variants with their shares; given were {', '.join(variants)}.",
         )
 
 
@@ -450,5 +454,7 @@ def _stats() -> Any:
     try:
         from scipy import stats
     except ImportError as error:
-        raise UsageError("experiments need a further package", remedy="pip install 'shoplake[experiments]'") from error
+        raise UsageError(
+            "experiments need a package that is not installed", remedy="pip install 'shoplake[experiments]'"
+        ) from error
     return stats

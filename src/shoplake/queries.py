@@ -16,7 +16,7 @@ _HEADER = re.compile(r"^--\s*(\d+)\.\s*(\w+)(?::\s*(.*))?$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class NamedQuery:
-    """One statement of ``queries.sql``: its number, name, what it asks, and its text without the semicolon."""
+    """A statement of ``queries.sql``: its number, name and question, and its text without the semicolon."""
 
     number: int
     name: str
@@ -26,18 +26,18 @@ class NamedQuery:
 
 @cache
 def five() -> tuple[NamedQuery, ...]:
-    """The five questions, from the gold tables: ``queries.sql``."""
+    """The five questions, answered from the gold tables: ``queries.sql``."""
     return parse(_text("queries.sql", "queries.sql"))
 
 
 @cache
 def oracle() -> tuple[NamedQuery, ...]:
-    """The same five, from ``events`` and written independently: ``grading/queries.sql``."""
+    """The same five, answered from ``events`` and written independently: ``grading/queries.sql``."""
     return parse(_text("oracle.sql", "grading/queries.sql"))
 
 
 def find(which: str) -> tuple[NamedQuery, ...]:
-    """The questions that a number, a name or ``all`` names.
+    """The questions that a number, a name or ``all`` stands for.
 
     Raises:
         UsageError: Nothing has that name.

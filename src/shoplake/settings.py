@@ -161,7 +161,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Check every value, and count the cores where nobody names a number of threads."""
+        """Check every value, and replace 0 threads by one per core."""
         for setting in SETTINGS:
             value = getattr(self, setting.name)
             if value is not None or setting.default is not None:

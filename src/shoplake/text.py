@@ -1,4 +1,4 @@
-"""Numbers as a person reads them, and values as JSON writes them."""
+"""Formats numbers for people and values for JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """A number with its noun."""
+    """A number with its noun: ``1 file``, ``2 files``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def size(amount: int) -> str:
-    """Bytes."""
+    """An amount of bytes."""
     value = float(amount)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -24,12 +24,12 @@ def size(amount: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration of work."""
+    """A duration in seconds, or as H:MM:SS from a minute on."""
     return f"{value:.2f} s" if value < 60 else str(timedelta(seconds=round(value)))
 
 
 def ago(value: float) -> str:
-    """A time span, by its largest unit."""
+    """A time span in seconds, in its largest unit."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if value >= length:
             return count(int(value // length), unit)
@@ -37,7 +37,7 @@ def ago(value: float) -> str:
 
 
 def json_value(value: Any) -> Any:  # noqa: PLR0911 - one return a type
-    """A query's value as JSON: times as ISO 8601 in UTC, decimals as text, so that nothing is lost."""
+    """A query's value for JSON: times as ISO 8601 in UTC, decimals as text, so that nothing is lost."""
     if isinstance(value, datetime):
         text = value.replace(tzinfo=None) if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
         return text.isoformat() + "Z"

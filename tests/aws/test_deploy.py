@@ -161,10 +161,10 @@ class Fails:
 @pytest.mark.parametrize(
     ("error", "family", "text"),
     [
-        (ClientError({"Error": {"Code": "ExpiredToken"}}, "x"), UsageError, "not valid any more"),
-        (ClientError({"Error": {"Code": "InvalidClientTokenId"}}, "x"), UsageError, "does not know the credentials"),
-        (ClientError({"Error": {"Code": "AccessDenied"}}, "x"), FatalError, "access is denied"),
-        (EndpointConnectionError(endpoint_url="https://sts.us-wets-2"), TransientError, "does not answer"),
+        (ClientError({"Error": {"Code": "ExpiredToken"}}, "x"), UsageError, "have expired"),
+        (ClientError({"Error": {"Code": "InvalidClientTokenId"}}, "x"), UsageError, "rejected the credentials"),
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "x"), FatalError, "access denied"),
+        (EndpointConnectionError(endpoint_url="https://sts.us-wets-2"), TransientError, "did not respond"),
     ],
 )
 def test_what_aws_refuses_is_told_in_plain_words(aws: str, error: Exception, family: type[Exception], text: str):
@@ -216,7 +216,7 @@ def test_steps_are_told_once_in_their_order(aws: str):
 @pytest.mark.parametrize(
     ("reason", "family", "text"),
     [
-        ("capstone-lake-x already exists", UsageError, "a name is taken: LakeBucket"),
+        ("capstone-lake-x already exists", UsageError, "a name is already taken: LakeBucket"),
         ("The role defined for the function cannot be assumed by Lambda.", UsageError, "a role cannot be used"),
         ("Rate exceeded", FatalError, "the stack failed at LakeBucket"),
     ],

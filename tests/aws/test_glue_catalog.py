@@ -142,7 +142,7 @@ def test_a_foreign_table_and_a_missing_database_are_told(glue: Any, views: list[
     with pytest.raises(UsageError, match="there is no Glue database nowhere"):
         glue_catalog.publish(views[0], "nowhere")
     glue.create_table(DatabaseName=DATABASE, TableInput={"Name": "events", "Parameters": {}})
-    with pytest.raises(UsageError, match="a table events that shoplake did not make"):
+    with pytest.raises(UsageError, match="a table events that shoplake did not create"):
         glue_catalog.publish(views[0], DATABASE)
 
 

@@ -288,7 +288,7 @@ def test_assignments_of_ones_own(planted, units):
         ({"start": dt.datetime(2025, 11, 18, 12, 30)}, "not a whole hour"),
         ({"start": dt.datetime(2025, 11, 19)}, "not before the end"),
         ({"variants": {"a": 1, "b": 1e-9}}, "variant 'b' has 0 active units"),
-        ({"metrics": [Metric("x", "clicks")]}, "no SQL over a unit's totals"),
+        ({"metrics": [Metric("x", "clicks")]}, "not valid SQL over the totals of a unit"),
         ({"assignments": pa.table({"unit": ["u1", "u1"], "variant": ["control", "treatment"]})}, "several variants"),
         ({"assignments": pa.table({"unit": ["u1"], "variant": ["x"]})}, "a variant 'x'"),
         ({"assignments": pa.table({"user": ["u1"]})}, "cannot be read"),
@@ -319,7 +319,7 @@ def test_the_command_prints_what_python_gives(planted, tmp_path):
         *("--from", "2025-11-18T13:00Z", "--assignments", tmp_path / "units.csv"),
     )
     assert "450 users in a, 450 users in b" in told.out
-    assert "Variance left after CUPED" in told.out
+    assert "Variance remaining after CUPED" in told.out
 
 
 @pytest.mark.parametrize("variants", ["a=x,b=1", "a=1,a=2"])

@@ -314,7 +314,7 @@ def test_the_script_takes_its_options(tmp_path):
         (["--num-files", "many"], "invalid int value: 'many'"),
         (["--events-per-file", "9-3"], "1 <= low <= high"),
         (["--events-per-file", "few"], "neither a number nor LOW-HIGH"),
-        (["--start", "tomorrow"], "no ISO 8601 time"),
+        (["--start", "tomorrow"], "not an ISO 8601 time"),
         (["--start", "9999-12-31T23:59:00Z"], "out of range"),
         (["--profile", "steady"], "invalid choice"),
         (["--faults", "all"], "invalid choice"),

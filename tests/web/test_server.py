@@ -427,7 +427,11 @@ def test_port_taken(shop):
         assert serve.address("127.0.0.1", listening) == f"http://127.0.0.1:{port}/"
         assert serve.address("::", listening) == f"http://[::1]:{port}/"
         told = command("dashboard", "--lake", shop[1], "--port", port)
-    assert (told.code, f"port {port} of 127.0.0.1 is taken" in told.err, "--port" in told.err) == (2, True, True)
+    assert (told.code, f"port {port} of 127.0.0.1 is already in use" in told.err, "--port" in told.err) == (
+        2,
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])

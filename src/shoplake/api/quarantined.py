@@ -19,7 +19,7 @@ class Quarantine:
     """The quarantined lines of a lake; see :func:`quarantine`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is read yet."""
+        """Read nothing yet."""
         self._settings = settings
         self._lake = lake_of(settings)
         self._view: View | None = None
@@ -62,7 +62,7 @@ class Quarantine:
         dry_run: bool = False,
         observer: Observer | None = None,
     ) -> QuarantineReplayReport:
-        """Judge lines again, by the contract and the settings of now: those that pass become events, once.
+        """Check lines against the current contract and settings again; those that pass become events, exactly once.
 
         Args:
             reason: Only lines that break this rule, whatever else they break.
@@ -124,7 +124,7 @@ class Quarantine:
 
 
 def quarantine(lake: Place = None, **settings: Any) -> Quarantine:
-    """The lines that break the contract: count them, read them, judge them again, export them.
+    """The lines that break the contract: count, read, re-check and export them.
 
     What is read is one state of the lake, that of the first call, until :meth:`Quarantine.refresh` or a replay.
 
@@ -134,8 +134,8 @@ def quarantine(lake: Place = None, **settings: Any) -> Quarantine:
 
     Example:
         >>> import shoplake
-        >>> held = shoplake.quarantine("lake")
-        >>> [(reason.reason, reason.lines) for reason in contents.counts().by_reason]
-        >>> contents.replay(reason="future_timestamp").accepted
+        >>> quarantined = shoplake.quarantine("lake")
+        >>> [(count.reason, count.lines) for count in quarantined.counts().by_reason]
+        >>> quarantined.replay(reason="future_timestamp").accepted
     """
     return Quarantine(settled(lake, None, settings))

@@ -1,4 +1,4 @@
-"""What a call of the interface stands on: its settings, the places that they name, and who follows it."""
+"""What the calls of the interface share: settings, the places that they name, and observers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _silent(*_: object) -> None:
 
 @dataclass(frozen=True)
 class Observer:
-    """Follows a long call. Each part may be left out.
+    """Follows a long call. Every callback is optional.
 
     Attributes:
-        total: Is told how much there is to do, in the unit of the first number that ``advance`` is told.
-        advance: Is told of work that was done since the last time: bytes or files, and lines, rows or files; may be called
-            from several threads.
-        note: Is told a sentence worth showing, such as who is being waited for.
+        total: Called with the amount of work, in the unit of the first argument of ``advance``.
+        advance: Called with the work done since the last call: bytes or files, and lines, rows or files. It may be called from
+            several threads.
+        note: Called with a remark worth showing, such as who the call is waiting for.
     """
 
     total: Callable[[int], None] = _silent
@@ -45,15 +45,15 @@ def prepare(
     watchers: pipeline.Watchers | None = None,
     engine: Callable[[Lake], Engine] | None = None,
 ) -> pipeline.Run:
-    """The run that settings describe: the one place that puts its parts together.
+    """The run that settings describe; the one place that assembles its parts.
 
     Args:
         chosen: The lake, the source, the engine and the bounds.
-        watchers: Who follows it.
-        engine: Makes the engine that writes to a lake, instead of the one that the settings name.
+        watchers: Callbacks that follow it.
+        engine: Creates the engine for a lake, instead of the one that the settings name.
 
     Raises:
-        UsageError: No lake or no source is named, or there is nothing at that place.
+        UsageError: No lake or source is named, or the source does not exist.
     """
     from shoplake.engines import choose
     from shoplake.ingestion import pipeline
@@ -65,7 +65,7 @@ def prepare(
 
 
 def watchers(observer: Observer | None) -> pipeline.Watchers:
-    """An observer, as a run takes it."""
+    """An observer in the form that a run expects."""
     from shoplake.ingestion import pipeline
 
     watch = observer or Observer()
@@ -73,7 +73,7 @@ def watchers(observer: Observer | None) -> pipeline.Watchers:
 
 
 def settled(lake: Place, source: Place, given: Mapping[str, Any]) -> Settings:
-    """The settings of a call; a place that it does not give is the one that the environment or ``shoplake.toml`` names."""
+    """The settings of a call; places that are not given come from the environment or ``shoplake.toml``."""
     places = {"lake": lake and str(lake), "source": source and str(source)}
     return settings.load({**places, **given})
 
@@ -82,7 +82,7 @@ def lake_of(chosen: Settings) -> Lake:
     """The lake that the settings name.
 
     Raises:
-        UsageError: They name none, or what they name cannot be one.
+        UsageError: They name none, or the place cannot be a lake.
     """
     from shoplake.lake.catalog import Lake
 
@@ -90,10 +90,10 @@ def lake_of(chosen: Settings) -> Lake:
 
 
 def source_of(chosen: Settings) -> Source | None:
-    """The source that the settings name, if they do.
+    """The source that the settings name, or None.
 
     Raises:
-        UsageError: There is nothing at that place.
+        UsageError: The source does not exist.
     """
     from shoplake.sources.open import open_source
 
@@ -101,7 +101,7 @@ def source_of(chosen: Settings) -> Source | None:
 
 
 def duckdb_of(chosen: Settings) -> Callable[[], DuckDBEngine]:
-    """Makes the embedded engine: what operations on a lake compute with, whatever engine ingests."""
+    """Creates the embedded engine, which operations on a lake use whatever engine ingests."""
     from shoplake.engines.duckdb import DuckDBEngine
 
     return lambda: DuckDBEngine(chosen.threads)

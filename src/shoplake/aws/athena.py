@@ -1,4 +1,4 @@
-"""Questions to Athena: the rows as the embedded engine gives them, with the bytes that were scanned."""
+"""Runs queries on Athena: the rows as the embedded engine returns them, and the bytes scanned."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _VALUES: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """The result of a query.
 
     Attributes:
         columns: Their names.
         rows: Typed values; None for NULL.
         scanned: Bytes that Athena read.
-        dollars: What it bills for that.
+        dollars: What that costs.
     """
 
     columns: list[str]
@@ -45,7 +45,7 @@ class Answer:
 
 
 def database_of(workgroup: str) -> str:
-    """The Glue database of a stack, from its workgroup: they have the same name but for the hyphens."""
+    """The Glue database of a stack, from its workgroup: the names differ only in their hyphens."""
     return workgroup.replace("-", "_")
 
 
@@ -56,7 +56,7 @@ def ask(
     client: Any | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Answer:
-    """Run one statement in a workgroup, which says where results go and how much a query may scan.
+    """Run one statement in a workgroup, which defines where results go and how much a query may scan.
 
     Raises:
         UsageError: The statement or the workgroup is wrong, or the workgroup's limit cancelled it.
@@ -86,8 +86,8 @@ def _finished(athena: Any, query_id: str, sleep: Callable[[float], None]) -> dic
             return run
         if state == "CANCELLED":
             raise UsageError(
-                f"Athena cancelled the query: {why or 'somebody stopped it'}",
-                remedy="If it scanned too much: ask for less, or raise the stack's parameter ScanLimitBytes.",
+                f"Athena cancelled the query: {why or 'someone stopped it'}",
+                remedy="If it scanned too much, select less, or raise the stack's parameter ScanLimitBytes.",
             )
         if state == "FAILED":
             wrong = why.split(":")[0].endswith(("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "TABLE_NOT_FOUND", "TYPE_MISMATCH"))

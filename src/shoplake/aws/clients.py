@@ -1,4 +1,4 @@
-"""Clients of AWS, and what their failures mean in plain words."""
+"""Clients of AWS services, and errors that explain their failures."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ def client(service: str, region: str | None = None) -> Any:
         import boto3
         from botocore.exceptions import NoRegionError, ProfileNotFound
     except ImportError as missing:
-        raise UsageError("AWS needs a further package", remedy="pip install 'shoplake[aws]'") from missing
+        raise UsageError(
+            "the AWS commands need a package that is not installed", remedy="pip install 'shoplake[aws]'"
+        ) from missing
     try:
         return boto3.client(service, region_name=region)
     except NoRegionError as error:
-        raise UsageError("no AWS region is named", remedy="Give --region us-west-2, or set AWS_REGION.") from error
+        raise UsageError("no AWS region is configured", remedy="Give --region us-west-2, or set AWS_REGION.") from error
     except ProfileNotFound as error:
         raise UsageError(str(error), remedy="Check AWS_PROFILE and ~/.aws/config.") from error
 
 
 def code(error: Exception) -> str:
-    """AWS's code of an error, or nothing."""
+    """The AWS error code, or an empty string."""
     answer = getattr(error, "response", None) or {}
     return str(answer.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turns failures of AWS into errors with a remedy.
+    """Turns AWS failures into errors with a remedy.
 
     Args:
-        doing: What is being done, as the message's beginning.
+        doing: What is being done; the message begins with it.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -67,17 +69,21 @@ def _explain(error: Exception, doing: str) -> ShoplakeError:
     what = code(error)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return UsageError(
-            f"{doing}: there are no AWS credentials",
-            remedy="Sign in (aws configure, aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and its companions.",
+            f"{doing}: no AWS credentials were found",
+            remedy="Sign in (aws configure, aws sso login), or set AWS_PROFILE or the AWS_ACCESS_KEY_ID variables.",
         )
     if what in _OLD_KEYS or isinstance(error, TokenRetrievalError):
-        return UsageError(f"{doing}: the AWS credentials are not valid any more", remedy="Sign in again.")
+        return UsageError(f"{doing}: the AWS credentials have expired", remedy="Sign in again.")
     if what in _WRONG_KEYS:
-        return UsageError(f"{doing}: AWS does not know the credentials ({what})", remedy="Check them, and the profile.")
+        return UsageError(
+            f"{doing}: AWS rejected the credentials ({what})", remedy="Check the credentials and the profile."
+        )
     if what in _DENIED:
-        return FatalError(f"{doing}: access is denied: {error}", remedy="docs/aws.md lists the permissions it needs.")
+        return FatalError(
+            f"{doing}: access denied: {error}", remedy="docs/aws.md lists the permissions that are needed."
+        )
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError) or what in _BUSY:
         return TransientError(
-            f"{doing}: AWS does not answer: {error}", remedy="Check the region's name and the network; then try again."
+            f"{doing}: AWS did not respond: {error}", remedy="Check the region name and the network, then try again."
         )
-    return FatalError(f"{doing}: {error}", remedy="docs/aws.md tells what is needed.")
+    return FatalError(f"{doing}: {error}", remedy="docs/aws.md describes what is needed.")

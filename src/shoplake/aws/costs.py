@@ -1,4 +1,4 @@
-"""What a day of the stack costs: measured sizes times listed prices."""
+"""What a day of the stack costs: measured sizes times list prices."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ EVERY = (5, 15, 60)
 ALARMS = 3
 METRICS = 7
 GIB = 2**30
-ATHENA_LEAST_BYTES = 10 * 2**20  # Athena bills at least that for a query
+ATHENA_LEAST_BYTES = 10 * 2**20  # Athena charges at least this much for a query
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a day uses. The defaults were measured (docs/aws.md names the commands), but for those that only AWS can show.
+    """What a day uses. The defaults were measured (docs/aws.md has the commands), except those that only AWS can show.
 
     Attributes:
         file_bytes: Compressed bytes of a source file.
         source_days: Days that source files are kept.
-        lake_bytes: Bytes of the lake for each source file.
+        lake_bytes: Bytes in the lake per source file.
         lake_days: Days of events that the lake holds.
-        lambda_seconds: Seconds of the generator for a file: 2.5 of CPU, measured, and the start and the upload, assumed.
-        lambda_gib: Memory that the generator is given.
+        lambda_seconds: Seconds that the generator takes per file: 2.5 of CPU (measured), plus start and upload (assumed).
+        lambda_gib: Memory of the generator.
         dpus: DPUs of the Glue job (a G.1X worker is one).
         run_seconds: Billed seconds of a Glue run without files; assumed.
-        run_file_seconds: Billed seconds more for each file of a run; assumed.
+        run_file_seconds: Additional billed seconds per file of a run; assumed.
         run_puts: PUT, LIST and COPY requests of a run.
         run_gets: GET requests of a run.
-        run_log_bytes: Bytes that a run writes into its logs; assumed.
-        queries: Queries on Athena a day.
+        run_log_bytes: Bytes of logs that a run writes; assumed.
+        queries: Athena queries per day.
         query_bytes: Bytes that one of the five questions scans.
     """
 
@@ -54,7 +54,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Line:
-    """One position of the bill: what, how much of it a day, its unit, and dollars a day."""
+    """A line of the bill: what, how much of it per day, its unit, and dollars per day."""
 
     what: str
     amount: float
@@ -63,18 +63,18 @@ class Line:
 
 
 def price_list() -> dict[str, Any]:
-    """The listed prices, with the day they were looked up, and for each where."""
+    """The list prices, with the day they were looked up and the source of each."""
     text = resources.files("shoplake.aws").joinpath("prices.json").read_text("utf-8")
     return dict(json.loads(text))
 
 
 def prices() -> dict[str, float]:
-    """Dollars for a unit of each thing that is billed."""
+    """Dollars per unit of each item that is billed."""
     return {name: float(one["usd"]) for name, one in price_list()["prices"].items()}
 
 
 def daily(every: int, usage: Usage) -> list[Line]:
-    """A day's bill, with Glue running every so many minutes."""
+    """The bill of a day, with Glue running every ``every`` minutes."""
     price = prices()
     runs = 24 * 60 / every
     seconds = max(60.0, usage.run_seconds + usage.run_file_seconds * FILES_A_DAY / runs)
@@ -105,5 +105,5 @@ def daily(every: int, usage: Usage) -> list[Line]:
 
 
 def athena_dollars(scanned: int) -> float:
-    """What Athena bills for scanned bytes."""
+    """What Athena charges for scanned bytes."""
     return scanned / 10**12 * prices()["athena_tb"]

@@ -1,4 +1,4 @@
-"""From a checkout or an installed package to a running pipeline in an account, and back to nothing."""
+"""Deploys a running pipeline to an AWS account from a checkout or an installed package, and destroys it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DEFAULT_ROLE = "LabRole"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be deployed.
+    """What to deploy.
 
     Attributes:
-        student: Names everything in the stack.
+        student: Part of the name of everything in the stack.
         name: The stack's name.
         body: The template.
-        version: The release that Glue installs where there is no checkout.
+        version: The release that Glue installs if there is no checkout.
         parameters: Parameters of the template beside ``StudentId``.
         checkout: The source tree whose wheel is built and uploaded; None to install the release of the same version.
     """
@@ -47,25 +47,25 @@ def own_checkout() -> Path | None:
 
 
 def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
-    """Make or change the stack, upload the wheel, see to it that the trigger runs. Asked again, it changes nothing.
+    """Create or update the stack, upload the wheel, and start the trigger. Idempotent.
 
     Returns:
         The stack's outputs.
 
     Raises:
-        UsageError: Credentials, region, a role or a name is not right.
+        UsageError: Credentials, the region, a role or a name is wrong.
         FatalError: A step of the stack failed.
     """
     with clients.explained(f"deploying {wanted.name}"):
-        cloud.client("cloudformation")  # says at once that no region is named
-        cloud.client("sts").get_caller_identity()  # that there are credentials
+        cloud.client("cloudformation")  # fails early if no region is configured
+        cloud.client("sts").get_caller_identity()  # and if there are no credentials
         _check_roles(cloud, wanted.parameters)
         release = "" if wanted.checkout else f"shoplake[s3]=={wanted.version}"  # empty: the template's own, the wheel
         parameters = {"StudentId": wanted.student, "ShoplakePackage": release, **wanted.parameters}
         with tempfile.TemporaryDirectory() as folder:
             wheel = None
             if wanted.checkout and not parameters["ShoplakePackage"]:
-                wheel = build_wheel(wanted.checkout, Path(folder))  # before anything is made: it may fail
+                wheel = build_wheel(wanted.checkout, Path(folder))  # before anything is created, since it may fail
             outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
             if wheel:
                 with wheel.open("rb") as content:
@@ -76,13 +76,13 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
 
 
 def destroy(name: str, cloud: Cloud) -> bool:
-    """Stop the pipeline and delete the stack with all that it holds, unless its parameter KeepData says otherwise.
+    """Stop the pipeline and delete the stack with everything in it, unless its parameter KeepData says otherwise.
 
     Returns:
         Whether there was such a stack.
 
     Raises:
-        FatalError: A step failed; what is left is named.
+        FatalError: A step failed; the message says what is left.
     """
     with clients.explained(f"removing {name}"):
         found = stack.describe(cloud, name)
@@ -92,7 +92,7 @@ def destroy(name: str, cloud: Cloud) -> bool:
 
 
 def build_wheel(checkout: Path, folder: Path) -> Path:
-    """The wheel of a source tree, in a folder.
+    """Build the wheel of a source tree into a folder.
 
     Raises:
         FatalError: It cannot be built.
@@ -107,7 +107,7 @@ def build_wheel(checkout: Path, folder: Path) -> Path:
 
 
 def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:
-    """Look for the roles before anything is made; who may not look finds out from the stack."""
+    """Check that the roles exist before anything is created; without permission to look, the stack will tell."""
     service = cloud.client("iam")
     wanted = {parameters.get(role, _DEFAULT_ROLE) for role in _ROLES} | {parameters.get("SchedulerRole", "")}
     for name in sorted(wanted - {""}):
@@ -116,7 +116,7 @@ def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:
         except service.exceptions.NoSuchEntityException as error:
             raise UsageError(
                 f"this account has no role {name}",
-                remedy="Make roles with infra/roles.cfn.yaml and name them: --parameter PipelineRole=... (docs/aws.md).",
+                remedy="Create roles with infra/roles.cfn.yaml and pass them: --parameter PipelineRole=... (docs/aws.md).",
             ) from error
         except service.exceptions.ClientError as error:
             if "AccessDenied" not in clients.code(error):
@@ -129,7 +129,7 @@ def _start(glue: Any, trigger: str | None) -> None:
 
 
 def _stop(glue: Any, trigger: str | None, job: str | None) -> None:
-    """Let no run write into what is being removed."""
+    """Make sure that no run writes into what is being deleted."""
     missing = glue.exceptions.EntityNotFoundException
     try:
         if trigger and glue.get_trigger(Name=trigger)["Trigger"]["State"] == "ACTIVATED":

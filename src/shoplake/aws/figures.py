@@ -1,4 +1,4 @@
-"""The figures of a run as CloudWatch metrics: what the stack's alarms and dashboard look at."""
+"""Sends the figures of a run as CloudWatch metrics, for the stack's alarms and dashboard."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ NAMESPACE = "shoplake"
 
 
 def send(report: RunReport, view: View, database: str, now: datetime, client: Any | None = None) -> None:
-    """Send what a run did and how old the newest arrival is now.
+    """Send what a run did and how old the newest arrival is.
 
     Args:
         report: What the run did.
         view: The lake after it.
         database: The Glue database; the metrics' dimension.
         now: The time, UTC with a zone.
-        client: A client of CloudWatch; one is made by default.
+        client: A CloudWatch client; created if None.
 
     Raises:
         FatalError: CloudWatch refused.

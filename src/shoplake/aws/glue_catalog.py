@@ -1,7 +1,7 @@
-"""The Glue Data Catalog as a mirror of a lake: each table's pointer follows what ``catalog.json`` names.
+"""Mirrors a lake in the Glue Data Catalog: each table's pointer follows ``catalog.json``.
 
-The lake's truth stays in ``catalog.json``. A run tells Glue after each batch, and at its end once more, which repairs what
-a run that was killed left untold. Pointers only move forward (docs/adr/0013-aws.md).
+``catalog.json`` remains the source of truth. A run updates Glue after each batch, and once more at its end, which makes up for
+a run that was killed before it could. Pointers only move forward (docs/adr/0013-aws.md).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _MOVED = {"ConcurrentModificationException", "VersionMismatchException", "Alread
 
 
 def publish(view: View, database: str, client: Any | None = None) -> None:
-    """Move each table's pointer forward to where a view has it; the ledger's after those of the rows that it tells of.
+    """Move each table's pointer forward to that of a view; the ledger's after those of the rows that it accounts for.
 
     Args:
-        view: The lake as a commit left it.
+        view: The lake after a commit.
         database: The Glue database; it exists.
-        client: A client of Glue; one is made by default.
+        client: A Glue client; created if None.
 
     Raises:
-        UsageError: The database is missing, or it has a table of the same name that is not shoplake's.
-        TransientError: Others changed the tables all the time.
+        UsageError: The database does not exist, or has a table of the same name that shoplake did not create.
+        TransientError: Other runs kept changing the tables.
         FatalError: Glue refused.
     """
     glue = client or clients.client("glue")
@@ -42,7 +42,7 @@ def publish(view: View, database: str, client: Any | None = None) -> None:
 
 
 def _move(glue: Any, database: str, snapshot: TableSnapshot, version: int) -> None:
-    """Move one pointer, unless it is there already, or further; Glue itself refuses a change that another one preceded."""
+    """Move one pointer unless it is already there or further; Glue itself refuses a change that lost a race."""
     name = snapshot.table.name
     for _ in range(_TRIES):
         found = _find(glue, database, name)
@@ -63,8 +63,8 @@ def _move(glue: Any, database: str, snapshot: TableSnapshot, version: int) -> No
         else:
             return
     raise TransientError(
-        f"others change table {name} of the Glue database {database} all the time",
-        remedy="The lake itself is as it should be. Run again later.",
+        f"other runs keep changing table {name} of the Glue database {database}",
+        remedy="The lake itself is unaffected. Run this again later.",
     )
 
 
@@ -75,19 +75,19 @@ def _find(glue: Any, database: str, name: str) -> dict[str, Any] | None:
         if "atabase" in str(error) and name not in str(error):
             raise UsageError(
                 f"there is no Glue database {database}",
-                remedy="The stack makes it (shoplake deploy); or: aws glue create-database --database-input Name=...",
+                remedy="The stack creates it (shoplake deploy); or: aws glue create-database --database-input Name=...",
             ) from error
         return None
     if VERSION not in found.get("Parameters", {}):
         raise UsageError(
-            f"the Glue database {database} has a table {name} that shoplake did not make",
+            f"the Glue database {database} has a table {name} that shoplake did not create",
             remedy="Give another database, or drop that table.",
         )
     return found
 
 
 def _is_as_new(found: dict[str, Any], snapshot: TableSnapshot, version: int) -> bool:
-    """Whether Glue has this or a later state; a table of a lake that was made anew is not a later state of it."""
+    """Whether Glue has this state or a later one; the table of a recreated lake is not a later state."""
     parameters = found["Parameters"]
     if parameters["metadata_location"] == snapshot.location:
         return True

@@ -1,4 +1,4 @@
-"""The stack of ``capstone-starter.cfn.yaml``: made, changed, watched and removed."""
+"""Creates, updates, watches and deletes the stack of ``capstone-starter.cfn.yaml``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNUSABLE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FA
 
 @dataclass(frozen=True)
 class Event:
-    """One step of a stack: which resource came into which state, and why if it failed."""
+    """A step of a stack: which resource reached which state, and why if it failed."""
 
     resource: str
     kind: str
@@ -35,7 +35,7 @@ class Cloud:
     Attributes:
         client: Gives the client of a service.
         sleep: Waits for some seconds.
-        tell: Is told each step of a stack.
+        tell: Called with each step of a stack.
     """
 
     client: Callable[[str], Any] = clients.client
@@ -44,7 +44,7 @@ class Cloud:
 
 
 def template() -> str:
-    """The text of the template that belongs to this version."""
+    """The template of this version."""
     inside = resources.files("shoplake").joinpath(_TEMPLATE)
     if inside.is_file():
         return inside.read_text("utf-8")
@@ -52,7 +52,7 @@ def template() -> str:
 
 
 def describe(cloud: Cloud, name: str) -> dict[str, Any] | None:
-    """The stack as CloudFormation has it, None if there is none."""
+    """The stack as CloudFormation describes it; None if it does not exist."""
     service = cloud.client("cloudformation")
     try:
         found: dict[str, Any] = service.describe_stacks(StackName=name)["Stacks"][0]
@@ -64,19 +64,19 @@ def describe(cloud: Cloud, name: str) -> dict[str, Any] | None:
 
 
 def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Make the stack, or change it into what is wanted; asked again, it does nothing.
+    """Create the stack, or update it to what is wanted. Idempotent.
 
     Args:
         cloud: The services.
         name: The stack.
         body: The template.
-        parameters: Its parameters; those of an existing stack that are left out stay as they are.
+        parameters: Its parameters; parameters of an existing stack that are not given keep their values.
 
     Returns:
         The stack's outputs.
 
     Raises:
-        UsageError: The stack is in a state that only its removal ends, or something has its name already.
+        UsageError: The stack is in a state that only deleting it resolves, or a name is already taken.
         FatalError: A step failed.
     """
     service = cloud.client("cloudformation")
@@ -91,7 +91,7 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
     elif found["StackStatus"] in _UNUSABLE:
         raise UsageError(
             f"the stack {name} is in state {found['StackStatus']}: an earlier attempt failed",
-            remedy=f"Remove it and try again: shoplake destroy --stack-name {name}",
+            remedy=f"Delete it and try again: shoplake destroy --stack-name {name}",
         )
     else:
         declared = {one["ParameterKey"] for one in service.get_template_summary(TemplateBody=body)["Parameters"]}
@@ -132,15 +132,15 @@ def remove(cloud: Cloud, name: str) -> bool:
 
 
 def watch(cloud: Cloud, stack_id: str, seen: set[str]) -> None:
-    """Tell every step of a stack until it has come to rest.
+    """Report every step of a stack until it is stable.
 
     Args:
         cloud: The services.
-        stack_id: The stack; by its id also one that is gone can be asked for.
-        seen: Ids of events that were before.
+        stack_id: The id of the stack; a deleted one can be looked up only by its id.
+        seen: Ids of earlier events.
 
     Raises:
-        UsageError: Something has a name that the stack needs.
+        UsageError: A name that the stack needs is already taken.
         FatalError: A step failed.
     """
     service = cloud.client("cloudformation")
@@ -174,7 +174,7 @@ def _events(service: Any, stack_id: str) -> list[dict[str, Any]]:
 
 
 def _seen(service: Any, stack_id: str) -> set[str]:
-    """The events that were before."""
+    """The ids of the events so far."""
     return {event["EventId"] for event in _events(service, stack_id)}
 
 
@@ -182,14 +182,14 @@ def _failure(event: Event) -> UsageError | FatalError:
     what = f"{event.resource} ({event.kind}): {event.status}: {event.reason}"
     if "already exists" in event.reason or "AlreadyExists" in event.reason:
         return UsageError(
-            f"a name is taken: {what}",
-            remedy="Another StudentId makes other names. Or is it your own, kept from an earlier stack (KeepData=true) or in"
-            " another region? Then remove it, or go on there.",
+            f"a name is already taken: {what}",
+            remedy="Choose another StudentId. Or is it yours, kept from an earlier stack (KeepData=true) or in another region?"
+            " Then delete it, or continue there.",
         )
     if "assume" in event.reason or "iam:PassRole" in event.reason:
         return UsageError(
             f"a role cannot be used: {what}",
-            remedy="The account needs a role LabRole, or roles of your own: infra/roles.cfn.yaml makes them, --parameter"
-            " names them.",
+            remedy="The account needs a role LabRole, or your own roles: create them with infra/roles.cfn.yaml and pass them"
+            " with --parameter.",
         )
-    return FatalError(f"the stack failed at {what}", remedy="Mend the cause and run the same command again.")
+    return FatalError(f"the stack failed at {what}", remedy="Fix the cause and run the same command again.")

@@ -1,4 +1,4 @@
-"""The services of AWS, with their progress on stderr: for the commands that change the stack."""
+"""The AWS services, with the progress of the stack on stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def connect(region: str | None) -> Cloud:
-    """The services of a region; every step of a stack is told as it happens."""
+    """The services of a region; each step of a stack is printed as it happens."""
     from shoplake.aws import clients
     from shoplake.aws.stack import Cloud
 

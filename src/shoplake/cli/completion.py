@@ -1,4 +1,4 @@
-"""``shoplake completion``: what makes a shell complete commands and options."""
+"""``shoplake completion``: the script that lets a shell complete commands and options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shoplake.cli import options
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete shoplake's commands and options."""
+    """Print the script that lets a shell complete shoplake's commands and options."""
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)

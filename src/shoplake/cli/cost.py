@@ -10,27 +10,30 @@ from shoplake.settings import Range
 
 @click.command(epilog=options.examples("shoplake cost", "shoplake cost --every 15 --queries 500 --format json"))
 @click.option(
-    "--every", type=options.whole(1, 1440), multiple=True, help="Minutes between runs; repeatable.  [5, 15, 60]"
+    "--every",
+    type=options.whole(1, 1440),
+    multiple=True,
+    help="Minutes between runs; repeatable.  [default: 5, 15, 60]",
 )
 @click.option(
     "--run-seconds",
     type=options.Within(Range(0, 1e6)),
     default=60.0,
     show_default=True,
-    help="Billed seconds of a Glue run without files.",
+    help="Billed seconds of a Glue run without new files.",
 )
 @click.option(
     "--run-file-seconds",
     type=options.Within(Range(0, 1e6)),
     default=15.0,
     show_default=True,
-    help="Billed seconds more for each file.",
+    help="Additional billed seconds per file.",
 )
 @click.option("--dpus", type=options.whole(1, 1000), default=2, show_default=True, help="DPUs of the Glue job.")
 @click.option(
-    "--days", type=options.whole(0, 100_000), default=30, show_default=True, help="Days of events that the lake holds."
+    "--days", type=options.whole(0, 100_000), default=30, show_default=True, help="Days of events in the lake."
 )
-@click.option("--queries", type=options.whole(0), default=100, show_default=True, help="Queries on Athena a day.")
+@click.option("--queries", type=options.whole(0), default=100, show_default=True, help="Athena queries per day.")
 @options.style
 def cost(
     every: tuple[int, ...],
@@ -41,9 +44,9 @@ def cost(
     queries: int,
     style: str,
 ) -> None:
-    """What a day of the stack costs, from measured sizes and listed prices.
+    """Estimate what a day of the stack costs, from measured sizes and list prices.
 
-    How long Glue bills for a run is an assumption that only AWS can show: look at a run in the console and give what it says.
+    How long Glue bills for a run is an assumption: look up a run in the AWS console and give its figures.
     """
     from shoplake.aws import costs
 
@@ -79,11 +82,11 @@ def cost(
             total = sum(line.dollars for line in bill)
             shown = [(line.what, f"{line.amount:,.1f}", line.unit, line.dollars) for line in bill]
             output.as_table(
-                ("", "a day", "unit", "USD a day"),
-                [*shown, ("together", "", "", total)],
+                ("", "per day", "unit", "USD per day"),
+                [*shown, ("total", "", "", total)],
                 f"Glue every {minutes} minutes",
             )
         output.say(
-            f"Prices meant for {listed['region']}, looked up on {listed['checked']}, without free tiers. Not every source names"
+            f"Prices for {listed['region']}, looked up on {listed['checked']}, without free tiers. Not every source names"
             " the region: see docs/aws.md."
         )

@@ -1,4 +1,4 @@
-"""``shoplake dashboard``: the lake in a browser, or as one page to send to somebody."""
+"""``shoplake dashboard``: the lake in a browser, or as a page to send to someone."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 @options.lake
 @options.source
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; this machine only by default."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; by default only this machine."
 )
 @click.option(
-    "--port", type=options.whole(0, 65_535), default=8080, show_default=True, help="Its port; 0 takes a free one."
+    "--port", type=options.whole(0, 65_535), default=8080, show_default=True, help="Port; 0 chooses a free one."
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
-@click.option("--export", "path", metavar="FILE.html", help="Write the page with all it shows into one file and end.")
+@click.option("--export", "path", metavar="FILE.html", help="Write the page with its data to one file and exit.")
 def dashboard(lake: str | None, source: str | None, host: str, port: int, show: bool, path: str | None) -> None:
     """Show the five answers and the health of the lake in a browser.
 
-    It only reads, and follows the lake as it grows. --export writes a page that needs no server and no network.
+    It is read-only and follows the lake as it grows. --export writes a page that needs neither a server nor a network.
     """
     from shoplake.api.setup import lake_of, source_of
     from shoplake.web.data import Shop
@@ -58,8 +58,8 @@ def _export(shop: Shop, path: Path) -> None:
     try:
         path.write_text(page, "utf-8")
     except OSError as error:
-        raise FatalError(f"{path} cannot be written: {error.strerror}", remedy="Name another file.") from error
-    output.say(f"Wrote {path} ({size(path.stat().st_size)}): one page, to be opened without a server.")
+        raise FatalError(f"{path} cannot be written: {error.strerror}", remedy="Choose another file.") from error
+    output.say(f"Wrote {path} ({size(path.stat().st_size)}): one page that opens without a server.")
 
 
 def _serve(shop: Shop, host: str, port: int, show: bool) -> None:
@@ -72,10 +72,10 @@ def _serve(shop: Shop, host: str, port: int, show: bool) -> None:
 
     with serve.listen(host, port) as listening:
         url = serve.address(host, listening)
-        output.say(f"{shop.lake.root} is shown at {url}")
+        output.say(f"Showing {shop.lake.root} at {url}")
         output.note("Stop with Ctrl-C.")
         if not _is_this_machine(host):
-            output.note(f"Everybody who can reach {host} can read the lake there: nobody is asked for a password.")
+            output.note(f"Anyone who can reach {host} can read this lake; there is no authentication.")
         if show:
             click.launch(url)
         serve.serve(shop, host, listening)

@@ -1,4 +1,4 @@
-"""``shoplake deploy``: the stack on AWS is made or changed."""
+"""``shoplake deploy``: creates or updates the stack on AWS."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from shoplake.errors import UsageError
         "shoplake deploy --student-id alice --parameter 'ShoplakePackage=shoplake[s3]==0.1.0'",
     )
 )
-@click.option("--student-id", required=True, metavar="ID", help="Names everything in the stack.")
+@click.option("--student-id", required=True, metavar="ID", help="Part of the name of everything in the stack.")
 @click.option("--stack-name", metavar="NAME", help="[default: capstone-ID]")
 @options.region
+@click.option("--parameter", "given", multiple=True, metavar="NAME=VALUE", help="A template parameter; repeatable.")
 @click.option(
-    "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the template; repeatable."
-)
-@click.option(
-    "--format", "style", type=click.Choice(("table", "json")), default="table", show_default=True, help="How to print."
+    "--format", "style", type=click.Choice(("table", "json")), default="table", show_default=True, help="Output format."
 )
 def deploy(student_id: str, stack_name: str | None, region: str | None, given: tuple[str, ...], style: str) -> None:
-    """Make or change the stack on AWS, and show where everything is.
+    """Create or update the stack on AWS, and show where everything is.
 
-    From a checkout, its wheel is built and uploaded; an installed shoplake lets Glue install the same release. Asked again,
-    it changes only what is different.
+    From a checkout, it builds and uploads the wheel; an installed shoplake lets Glue install the same release. Running it
+    again changes only what is different.
     """
     from shoplake.aws import deploy as aws
     from shoplake.aws import stack
@@ -40,14 +38,14 @@ def deploy(student_id: str, stack_name: str | None, region: str | None, given: t
     if style == "json":
         output.as_json(outputs)
     else:
-        output.as_table(("output", "value"), list(outputs.items()), f"{wanted.name} is there")
+        output.as_table(("output", "value"), list(outputs.items()), f"{wanted.name} is ready")
         output.say(
-            f"The pipeline runs by itself; the first data is there after its first run. Logs: {outputs['GlueConsole']}"
+            f"The pipeline runs on its own; the first data appears after its first run. Logs: {outputs['GlueConsole']}"
         )
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"--parameter {text!r} is no NAME=VALUE", remedy="For instance --parameter ScheduleMinutes=5.")
+        raise UsageError(f"--parameter {text!r} is not NAME=VALUE", remedy="For example --parameter ScheduleMinutes=5.")
     return name, value

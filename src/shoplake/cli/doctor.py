@@ -1,4 +1,4 @@
-"""``shoplake doctor``: what is installed, what can be reached, what is configured wrongly."""
+"""``shoplake doctor``: what is installed, what can be reached, what is misconfigured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shoplake.cli import options, output
 @options.source
 @options.style
 def doctor(lake: str | None, source: str | None, style: str) -> None:
-    """Say what is installed, what can be reached and what is configured wrongly; exit with 1 if something stands in the way."""
+    """Check the installation, the configuration and what can be reached; exit with 1 if anything would fail."""
     from shoplake.health import doctor as examination
     from shoplake.health.verdicts import Verdict, worst
 

@@ -1,4 +1,4 @@
-"""``shoplake erase``: a person is removed, with a receipt."""
+"""``shoplake erase``: removes a person, with a receipt."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _SHOWN = 20
         "shoplake erase --user u_81234 --lake lake --source raw --raw --yes --format json > receipt.json",
     )
 )
-@click.option("--user", required=True, metavar="ID", help="The user_id of the person.")
+@click.option("--user", required=True, metavar="ID", help="The person's user_id.")
 @options.lake
 @options.source
-@click.option("--raw", is_flag=True, help="Rewrite the raw files that hold the person without their lines, too.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--raw", is_flag=True, help="Also rewrite the raw files that contain the person, without their lines.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--format",
     "style",
     type=click.Choice(("table", "json")),
     default="table",
     show_default=True,
-    help="How to print the receipt.",
+    help="Output format of the receipt.",
 )
 def erase(user: str, lake: str | None, source: str | None, raw: bool, dry_run: bool, yes: bool, style: str) -> None:
     """Remove a person from the tables and from their history, and print a receipt.
 
-    The person's rows leave events and quarantine, gold is recomputed, earlier snapshots of all tables go, and with them every
-    file that only they named, at once: whoever has the lake open must open it again. The lake keeps a keyed hash of the id, so
-    that later ingests and replays drop the person's lines; they are counted as erased.
+    The person's rows are removed from events and quarantine, and gold is recomputed. Earlier snapshots of all tables are
+    removed at once, with every file that only they used, so anyone who has the lake open must open it again. The lake keeps a
+    keyed hash of the id, so that later ingests and replays drop the person's lines; they are counted as erased.
 
-    The receipt names the raw files that hold the person. With --raw they are rewritten without these lines, all others byte
-    for byte as they were. A run that is killed is finished by the same command. With --raw the exit code is 1 if a raw
-    file could not be looked through or rewritten.
+    The receipt lists the raw files that contain the person. With --raw they are rewritten without these lines; all other
+    lines stay byte for byte the same. If a run is killed, the same command finishes it. With --raw the exit code is 1 if a
+    raw file could not be searched or rewritten.
     """
     if not (yes or dry_run) and sys.stdin.isatty():
         what = "from the lake, its history and the raw files" if raw else "from the lake and its history"
@@ -67,7 +67,7 @@ def _show(receipt: EraseReceipt) -> None:
     output.say(f"Person  {receipt.user_hash or '-'}{', erased before' if receipt.repeated else ''}")
     done = "Would be removed" if receipt.dry_run else "Removed"
     if not receipt.found:
-        output.say("Nothing of this person was found; what arrives later is dropped.")
+        output.say("Nothing about this person was found; lines that arrive later are dropped.")
     if any(receipt.removed.values()):
         rows = ", ".join(f"{number:,} of {table}" for table, number in receipt.removed.items())
         output.say(f"{done}: rows: {rows}")
@@ -85,17 +85,19 @@ def _show(receipt: EraseReceipt) -> None:
 def _show_raw(receipt: EraseReceipt) -> None:
     if not receipt.raw:
         if receipt.source:
-            output.say("No raw file holds the person.")
+            output.say("No raw file contains the person.")
         return
     output.as_table(
         ("raw file", "lines of the person", ""),
         [(file.file, file.lines, _fate(file.rewritten, file.gone, file.error)) for file in receipt.raw[:_SHOWN]],
     )
     if len(receipt.raw) > _SHOWN:
-        output.say(f"  and {count(len(receipt.raw) - _SHOWN, 'more raw file')}: all of them with --format json")
+        output.say(f"  and {count(len(receipt.raw) - _SHOWN, 'more raw file')}; all of them with --format json")
     if not receipt.source:
-        output.say("These are named by the tables; give --source DIR to look through the raw files themselves.")
+        output.say("These are the files that the tables mention; give --source DIR to search the raw files themselves.")
 
 
 def _fate(rewritten: bool, gone: bool, error: str) -> str:
-    return error or ("rewritten without them" if rewritten else "gone from the source" if gone else "still holds them")
+    return error or (
+        "rewritten without them" if rewritten else "no longer in the source" if gone else "still contains them"
+    )

@@ -1,4 +1,4 @@
-"""``shoplake experiment``: the comparison of an experiment's variants."""
+"""``shoplake experiment``: compares the variants of an experiment."""
 
 from __future__ import annotations
 
@@ -34,16 +34,25 @@ _COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high"
     default="control=1,treatment=1",
     show_default=True,
     metavar="NAME=SHARE,...",
-    help="The control first.",
+    help="The variants with their shares; the control comes first.",
 )
 @click.option(
-    "--unit", type=click.Choice(("user", "session")), default="user", show_default=True, help="What was drawn."
+    "--unit", type=click.Choice(("user", "session")), default="user", show_default=True, help="Unit of randomization."
 )
-@click.option("--from", "start", metavar="ISO", help="First hour, UTC.  [default: the lake's first]")
 @click.option(
-    "--to", "end", metavar="ISO", help="Hour that is not included any more.  [default: after the lake's last]"
+    "--from",
+    "start",
+    metavar="ISO",
+    help="Start of the window (inclusive), a whole hour in UTC.  [default: the lake's first hour]",
 )
-@click.option("--cuped-days", type=options.Within(DAYS), help="Take out what units did so many days before.")
+@click.option(
+    "--to", "end", metavar="ISO", help="End of the window (exclusive).  [default: after the lake's last hour]"
+)
+@click.option(
+    "--cuped-days",
+    type=options.Within(DAYS),
+    help="Reduce variance (CUPED) with what the units did in this many days before the window.",
+)
 @click.option(
     "--confidence",
     type=options.Within(CONFIDENCE),
@@ -52,7 +61,9 @@ _COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high"
     help="Confidence level of the intervals.",
 )
 @click.option(
-    "--assignments", metavar="FILE", help="CSV or Parquet with unit and variant, where shoplake did not assign."
+    "--assignments",
+    metavar="FILE",
+    help="CSV or Parquet with the columns unit and variant, if shoplake did not assign the units.",
 )
 @options.style
 def experiment(  # noqa: PLR0917 - one parameter an option
@@ -67,7 +78,7 @@ def experiment(  # noqa: PLR0917 - one parameter an option
     assignments: str | None,
     style: str,
 ) -> None:
-    """Compare the variants of an experiment over the units that were active meanwhile."""
+    """Compare the variants of an experiment over the units that were active during it."""
     from shoplake import experiments
 
     with api.open(lake) as opened:
@@ -98,10 +109,10 @@ def _variants(text: str) -> dict[str, float]:
         }
     except ValueError as error:
         raise UsageError(
-            f"--variants {text!r}: a share must be {WEIGHT}", remedy="For instance control=1,blue=1."
+            f"--variants {text!r}: a share must be {WEIGHT}", remedy="For example control=1,blue=1."
         ) from error
     if len(found) <= text.count(","):
-        raise UsageError(f"--variants {text!r} names a variant twice", remedy="control=1,blue=1")
+        raise UsageError(f"--variants {text!r} names a variant twice", remedy="For example control=1,blue=1.")
     return found
 
 
@@ -130,8 +141,8 @@ def _show(result: Experiment) -> None:
     output.say(f"Experiment {result.name}, {result.start} to {result.end} UTC: {units}")
     if result.sample_ratio_mismatch:
         output.say(
-            f"WARNING: the units did not split as intended (p = {result.sample_ratio_p_value:.2g}). Something loses or adds"
-            " units in one variant; do not trust the comparison before that is explained."
+            f"WARNING: sample ratio mismatch (p = {result.sample_ratio_p_value:.2g}): the units did not split as intended."
+            " Something loses or adds units in one variant; do not trust the comparison until that is explained."
         )
     output.as_table(
         _COLUMNS,
@@ -140,10 +151,10 @@ def _show(result: Experiment) -> None:
             for row in map(_row, result.comparisons)
         ],
     )
-    output.say(f"low and high: {result.confidence:.0%} confidence interval of the difference.")
+    output.say(f"low and high: {100 * result.confidence:g} % confidence interval of the difference.")
     if any(one.variance_left < 1 for one in result.comparisons):
         left = ", ".join(f"{one.metric} {one.variance_left:.0%}" for one in result.comparisons)
-        output.say(f"Variance left after CUPED: {left}.")
+        output.say(f"Variance remaining after CUPED: {left}.")
 
 
 def _lift(lift: float | None) -> str | None:

@@ -20,7 +20,9 @@ from shoplake.text import count, seconds, size
     )
 )
 @click.option("--out", "folder", required=True, metavar="DIR", help="Where the files go, in the Hive layout.")
-@click.option("--files", type=options.whole(1), default=12, show_default=True, help="One for every five minutes.")
+@click.option(
+    "--files", type=options.whole(1), default=12, show_default=True, help="Number of files, one every five minutes."
+)
 @options.events_per_file
 @click.option(
     "--start", default="2025-11-18T14:00:00Z", show_default=True, metavar="ISO", help="Time of the first file."
@@ -31,20 +33,20 @@ from shoplake.text import count, seconds, size
     type=click.Choice(("realistic", "uniform")),
     default="realistic",
     show_default=True,
-    help="realistic: users, sessions and journeys; uniform: as the course's starter draws.",
+    help="realistic: users, sessions and journeys; uniform: independent draws, like the course's starter.",
 )
 @click.option(
     "--faults",
     type=click.Choice(("none", "demo", "heavy")),
     default="none",
     show_default=True,
-    help="Late, repeated and broken lines, with the truth in faults-manifest.json.",
+    help="Add late, duplicate and malformed lines; faults-manifest.json says what to expect.",
 )
 @options.style
 def generate(  # noqa: PLR0917 - one parameter an option
     folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
 ) -> None:
-    """Make raw event files, seeded: gzipped JSON Lines, one file for every five minutes."""
+    """Generate raw event files from a seed: gzipped JSON Lines, one file every five minutes."""
     from shoplake.generator.files import Faults, generate_files
 
     chosen = {"none": None, "demo": Faults.demo(), "heavy": Faults.heavy()}[faults]
@@ -64,11 +66,11 @@ def generate(  # noqa: PLR0917 - one parameter an option
             )
         except (OverflowError, ValueError) as error:
             raise UsageError(
-                f"cannot make such events: {error}", remedy="Take a --start between 1971 and 9998."
+                f"cannot generate such events: {error}", remedy="Choose a --start between 1971 and 9998."
             ) from error
         except OSError as error:
             raise FatalError(
-                f"cannot write below {folder}: {error.strerror or error}", remedy="Check disk space and permissions."
+                f"cannot write to {folder}: {error.strerror or error}", remedy="Check disk space and permissions."
             ) from error
     took = time.perf_counter() - started
     events, amount = sum(file.events for file in made), sum(file.bytes for file in made)
@@ -80,7 +82,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
         output.as_csv(("path", "events", "bytes"), [(str(file.path), file.events, file.bytes) for file in made])
     else:
         output.say(
-            f"Made {count(len(made), 'file')} with {events:,} events ({size(amount)}) below {folder}"
+            f"Generated {count(len(made), 'file')} with {events:,} events ({size(amount)}) in {folder},"
             f" in {seconds(took)}."
         )
         output.say(f"Next: shoplake ingest --source {folder} --lake lake")

@@ -1,4 +1,4 @@
-"""``shoplake ingest``: what is new in the source is taken in, once or again and again."""
+"""``shoplake ingest``: ingests what is new in the source, once or continuously."""
 
 from __future__ import annotations
 
@@ -25,20 +25,25 @@ from shoplake.settings import Range
 )
 @options.source
 @options.lake
-@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan without changing anything.")
 @click.option(
-    "--watch", type=options.Within(Range(0.1, 86_400)), metavar="SECONDS", help="Go on, looking for news this often."
+    "--watch",
+    type=options.Within(Range(0.1, 86_400)),
+    metavar="SECONDS",
+    help="Keep running; check for new files every SECONDS.",
 )
 @click.option(
     "--max-quarantine-rate",
     metavar="SHARE",
-    help="Stop a batch in which more of the lines break the contract; 1 lets all through.  [default: 0.5]",
+    help="Stop a batch when more than this share of its lines breaks the contract; 1 never stops.  [default: 0.5]",
 )
 @options.engine
 @options.master
-@click.option("--metrics", metavar="FILE", help="Replace FILE by the figures of this run, as OpenMetrics text.")
-@click.option("--metrics-json", metavar="FILE", help="Add a line of JSON for this run to FILE.")
-@click.option("--lineage", is_flag=True, help="Send OpenLineage events, where OPENLINEAGE_URL or openlineage.yml say.")
+@click.option("--metrics", metavar="FILE", help="Write the metrics of this run to FILE, as OpenMetrics text.")
+@click.option("--metrics-json", metavar="FILE", help="Append a line of JSON about this run to FILE.")
+@click.option(
+    "--lineage", is_flag=True, help="Send OpenLineage events, as configured by OPENLINEAGE_URL or openlineage.yml."
+)
 @options.style
 def ingest(  # noqa: PLR0917 - one parameter an option
     source: str | None,
@@ -53,13 +58,12 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     lineage: bool,
     style: str,
 ) -> None:
-    """Take in what is new in the source, exactly once.
+    """Ingest what is new in the source, with exactly-once effect.
 
-    A second run finds nothing new. A run that was killed is finished by the next one. Lines that break the contract go to
-    the quarantine table with their reasons; files that cannot be read whole are set aside until they are replaced.
+    A second run finds nothing new, and a run that was killed is finished by the next one. Lines that break the contract go
+    to the quarantine table with their reasons; files that cannot be read completely are set aside until they are replaced.
 
-    Old months are taken in like anything else that is new: put their files into the source. To take files in again,
-    see shoplake replay.
+    To backfill old months, put their files into the source. To ingest files again, see shoplake replay.
     """
     from shoplake.health import reporting
     from shoplake.ingestion import pipeline

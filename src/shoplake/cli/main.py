@@ -29,7 +29,7 @@ from shoplake.cli.status import status
 from shoplake.cli.verify import verify
 from shoplake.errors import ShoplakeError
 
-# In the order of a day's work, which is how help lists them.
+# In the order in which they are needed; help lists them so.
 COMMANDS = (
     demo,
     generate,
@@ -66,8 +66,8 @@ def cli() -> None:
     \b
     Start here:
       shoplake demo                                         a real hour of events, start to finish
-      shoplake generate --out raw --files 6                 make events to play with
-      shoplake ingest --source raw --lake lake              take in what is new
+      shoplake generate --out raw --files 6                 generate events to play with
+      shoplake ingest --source raw --lake lake              ingest what is new
       shoplake query all --lake lake                        the five answers
     """  # noqa: D301 - click wants the character itself
 
@@ -82,7 +82,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        output.note("stopped; what was not published is done again by the next run")
+        output.note("stopped; the next run redoes whatever was not published")
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""``shoplake maintain``: old files merged, what nothing needs removed."""
+"""``shoplake maintain``: merges small files and deletes those that nothing needs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any
     )
 )
 @options.lake
-@click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
-@_hours("--closed-after", 0, 2.0, "Merge the files of hours, days and months that ended this long ago.")
-@_hours("--older-than", 1, 24.0, "Remove files that nothing needs if they were written this long ago; at least 1.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
+@_hours("--closed-after", 0, 2.0, "Merge the files of hours, days and months that ended at least this long ago.")
+@_hours("--older-than", 1, 24.0, "Delete files that nothing needs once they are this old; at least 1.")
 @options.style
 def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
-    """Merge the many small files of closed hours, days and months, and remove files that nothing needs.
+    """Merge the many small files of closed hours, days and months, and delete files that nothing needs.
 
-    Run it once a day, at any time: ingests and readers go on meanwhile. No row of any table changes. Removed are files
-    that a killed run left, and files that only snapshots name that are not kept any more: each table keeps its last 100
-    batches, so whoever opened the lake reads on undisturbed for as many.
+    Run it once a day, at any time: ingests and readers can keep running. No row of any table changes. It deletes files that a
+    killed run left behind, and files that only expired snapshots use: each table keeps the snapshots of its last 100
+    batches, so a reader that opened the lake is undisturbed for that many.
     """
     spans = timedelta(hours=closed_after), timedelta(hours=older_than)
     with output.progress("merging", "files", shown=style == "table" and not dry_run) as observer:
@@ -60,13 +60,13 @@ def _show(done: MaintenanceReport, style: str) -> None:
         output.as_csv(columns, rows)
         return
     if not done.merged and not done.removed:
-        output.say("Nothing to do: no closed hour, day or month has files to merge, and no file can be removed.")
+        output.say("Nothing to do: no closed hour, day or month has files to merge, and no file can be deleted.")
     if rows:
         output.as_table(columns, rows)
     if done.removed:
         amount = f"{count(len(done.removed), 'file')} that nothing needs ({size(done.removed_bytes)})"
-        output.say(f"Would remove {amount}." if done.dry_run else f"Removed {amount}.")
+        output.say(f"Would delete {amount}." if done.dry_run else f"Deleted {amount}.")
     for name in done.retained:
-        output.say(f"Left for a later run: old files of {name}, which saw 100 batches within the last hour.")
+        output.say(f"Left for a later run: old files of {name}, which had 100 batches within the last hour.")
     if done.dry_run and (rows or done.removed):
         output.say("Nothing was changed.")

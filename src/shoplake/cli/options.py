@@ -22,20 +22,30 @@ source = click.option(
     help="The raw files: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]",
 )
 style = click.option(
-    "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="How to print."
+    "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="Output format."
 )
 engine = click.option(
-    "--engine", type=click.Choice(ENGINES), help="What computes: this process, or Spark.  [default: duckdb]"
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="Engine that does the computing: this process, or Spark.  [default: duckdb]",
 )
 master = click.option(
-    "--master", metavar="URL", help="Spark's master, such as local[4] or yarn.  [default: Spark's own, or this machine]"
+    "--master",
+    metavar="URL",
+    help="Spark master, such as local[4] or yarn.  [default: from Spark's configuration, or this machine]",
 )
-events_per_file = click.option("--events-per-file", default="500000-750000", show_default=True, metavar="N|MIN-MAX")
-region = click.option("--region", metavar="NAME", help="AWS region.  [default: as the AWS settings say]")
+events_per_file = click.option(
+    "--events-per-file",
+    default="500000-750000",
+    show_default=True,
+    metavar="N|MIN-MAX",
+    help="Events in each file; within a range, the time of day decides.",
+)
+region = click.option("--region", metavar="NAME", help="AWS region.  [default: from your AWS configuration]")
 
 
 class Within(click.ParamType[int | float]):
-    """A number of a range; NaN and the infinities are in none."""
+    """A number within a range, never NaN or an infinity."""
 
     name = "number"
 
@@ -43,7 +53,7 @@ class Within(click.ParamType[int | float]):
         self.allowed = allowed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
-        """The number, or click's own error of usage."""
+        """The number, or click's usage error."""
         try:
             return self.allowed.read(value)
         except (TypeError, ValueError, OverflowError):
@@ -51,43 +61,43 @@ class Within(click.ParamType[int | float]):
 
 
 def whole(least: int, most: int = 10**9) -> Within:
-    """A whole number of a range."""
+    """A whole number within a range."""
     return Within(Range(least, most, whole=True))
 
 
 class Group(click.Group):
-    """Lists the commands in the order of a day's work."""
+    """Lists the commands in the order in which they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
-        """In the order they were added."""
+        """In the order in which they were added."""
         return list(self.commands)
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help."""
+    """The examples at the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def moment(text: str, option: str) -> datetime:
-    """A time that an option gives, UTC with a zone; without an offset it is UTC.
+    """The time that an option gives, in UTC with a zone; a time without an offset is UTC.
 
     Raises:
-        UsageError: It is no ISO 8601 time.
+        UsageError: It is not an ISO 8601 time.
     """
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(
-            f"{option} {text!r} is no ISO 8601 time", remedy="For instance 2025-11-18T14:00:00Z."
+            f"{option} {text!r} is not an ISO 8601 time", remedy="For example 2025-11-18T14:00:00Z."
         ) from error
     try:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError as error:
-        raise UsageError(f"{option} {text!r} is out of range", remedy="For instance 2025-11-18T14:00:00Z.") from error
+        raise UsageError(f"{option} {text!r} is out of range", remedy="For example 2025-11-18T14:00:00Z.") from error
 
 
 def span(text: str) -> tuple[int, int]:
-    """The least and the most events of a file.
+    """The fewest and the most events per file.
 
     Raises:
         UsageError: It is neither N nor MIN-MAX.
@@ -98,5 +108,7 @@ def span(text: str) -> tuple[int, int]:
     except ValueError:
         low, high = 0, 0
     if len(parts) > 2 or not 1 <= low <= high:
-        raise UsageError(f"--events-per-file {text!r} is no number", remedy="Give N, or MIN-MAX such as 500000-750000.")
+        raise UsageError(
+            f"--events-per-file must be N or MIN-MAX, not {text!r}", remedy="For example 1000, or 500000-750000."
+        )
     return low, high

@@ -1,4 +1,4 @@
-"""How results reach a person (tables) or a program (json, csv)."""
+"""Prints results, for people (tables) or programs (json, csv)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     writer.writerow(columns)
     for row in rows:
         values = ["" if value is None else json_value(value) for value in row]
-        returns = any(isinstance(value, str) and "\r" in value for value in values)  # which the writer would not quote
+        returns = any(isinstance(value, str) and "\r" in value for value in values)  # which the writer does not quote
         (quoting if returns else writer).writerow(values)
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Write rows as a table for a person; numbers and amounts to the right, with separators."""
+    """Write rows as a table for people; numbers are right-aligned, with separators."""
     from rich import box
     from rich.table import Table
 
@@ -59,17 +59,17 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
 
 
 def note(text: str) -> None:
-    """Tell the person something beside the result: on stderr."""
+    """Print a remark to stderr, beside the result."""
     click.echo(text, err=True)
 
 
 def say(text: str = "") -> None:
-    """Tell the person a part of the result: on stdout."""
+    """Print a line of the result to stdout."""
     click.echo(text)
 
 
 def visible(text: str) -> str:
-    r"""A text that a stranger wrote, with all that is not plain to see in it escaped, so that it cannot steer a terminal.
+    r"""An untrusted text with its unprintable characters escaped, so that it cannot control a terminal.
 
     Bytes that are not UTF-8 (as ``surrogateescape`` reads them) and characters up to U+00FF become ``\xNN``, others
     ``\u{N}``.
@@ -110,12 +110,12 @@ def plan(todo: Plan, output: str) -> None:
     if output == "csv":
         as_csv(("batch", "path", "bytes", "kind"), rows)
     elif not rows:
-        say(f"Nothing new: {count(todo.known, 'source file')} known.")
+        say(f"Nothing new: {count(todo.known, 'source file')} already ingested.")
     else:
         as_table(("batch", "source file", "bytes", ""), rows)
         say(
             f"Would ingest {count(todo.files, 'file')} ({size(todo.bytes)}) in "
-            f"{count(len(todo.batches), 'batch', 'batches')}; {todo.known:,} known. Nothing was changed."
+            f"{count(len(todo.batches), 'batch', 'batches')}; {todo.known:,} already ingested. Nothing was changed."
         )
 
 
@@ -136,7 +136,7 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     replaced = f", {done.replaced:,} of them replaced" if done.replaced else ""
     say(
         f"{verb} {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
-        f"({done.events_per_second:,.0f} a second)."
+        f"({done.events_per_second:,.0f} per second)."
     )
     say(
         f"  {done.lines:,} lines = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
@@ -148,13 +148,13 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     if done.unknown_keys:
         ranked = sorted(done.unknown_keys.items(), key=lambda item: (-item[1], item[0]))
         listed = ", ".join(f"{key} {number:,}" for key, number in ranked[:8])
-        say(f"  drift: keys that the contract does not know (kept in events.extra): {listed}")
+        say(f"  drift: unknown keys (kept in events.extra): {listed}")
     if done.failures:
-        say(f"  {count(len(done.failures), 'file')} set aside as unreadable; retried when replaced")
+        say(f"  {count(len(done.failures), 'file')} set aside as unreadable; read again when replaced")
 
 
 def erased(lines: int) -> str:
-    """The fourth fate of a sum of lines, where there are such lines."""
+    """The fourth term of a sum of lines, if any line was erased."""
     return f" + {lines:,} erased" if lines else ""
 
 
@@ -165,7 +165,7 @@ def progress(label: str, unit: str, *, shown: bool) -> Iterator[Observer]:
     Args:
         label: What is being done.
         unit: What is counted per second.
-        shown: False keeps it silent; so does a stderr that is no terminal.
+        shown: False keeps it silent; so does a stderr that is not a terminal.
     """
     if not shown or not sys.stderr.isatty():
         yield Observer(note=note)

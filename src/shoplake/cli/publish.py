@@ -1,4 +1,4 @@
-"""``shoplake publish``: Athena is shown a lake as it is now."""
+"""``shoplake publish``: makes the current state of a lake visible to Athena."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shoplake.cli import options, output
 @click.option("--database", required=True, metavar="NAME", help="The Glue database.")
 @options.region
 def publish(lake: str | None, database: str, region: str | None) -> None:
-    """Show a lake on S3 to Athena as it is now: move the tables' pointers in the Glue Data Catalog.
+    """Make the current state of a lake on S3 visible to Athena, by updating the tables in the Glue Data Catalog.
 
-    The Glue job does so after each batch. Do it after an ingest, a maintenance or an erasure of your own.
+    The Glue job does this after each batch. Run it yourself after your own ingest, maintenance or erasure.
     """
     from shoplake.api.setup import lake_of
     from shoplake.aws import clients, glue_catalog

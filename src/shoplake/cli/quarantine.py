@@ -1,4 +1,4 @@
-"""``shoplake quarantine``: what was turned down and why, and the way back."""
+"""``shoplake quarantine``: the lines that were rejected, why, and how to get them back."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ _FILES_SHOWN = 20
 _REASONS_SHOWN = 5
 _WIDTH_SHOWN = 1000
 
-_reason = click.option("--reason", metavar="CODE", help="Only lines that break this rule, whatever else they break.")
+_reason = click.option(
+    "--reason", metavar="CODE", help="Only lines that break this rule, even if they break others too."
+)
 _files = click.option(
-    "--file", "files", multiple=True, metavar="PATH", help="Only lines of this source file; may be given again."
+    "--file", "files", multiple=True, metavar="PATH", help="Only lines of this source file; repeatable."
 )
 
 
@@ -38,7 +40,7 @@ _files = click.option(
     ),
 )
 def quarantine() -> None:
-    """Lines that break the contract: count them, look at them, judge them anew, take them out."""
+    """Lines that break the contract: count, show, re-check and export them."""
 
 
 @quarantine.command(
@@ -50,13 +52,15 @@ def quarantine() -> None:
     ),
 )
 @options.lake
-@click.option("--by", type=click.Choice(("reason", "file")), help="Only this count.  [default: both; reason for csv]")
+@click.option(
+    "--by", type=click.Choice(("reason", "file")), help="Count only by this.  [default: both; reason for csv]"
+)
 @options.style
 def list_(lake: str | None, by: str | None, style: str) -> None:
-    """Count the quarantined lines by reason and by file, and name the files that could not be read.
+    """Count the quarantined lines by reason and by file, and list the files that could not be read.
 
-    A line that breaks several rules counts for each of them. An unreadable file holds up no other; it is read again when its
-    object in the source changes.
+    A line that breaks several rules counts for each of them. An unreadable file does not hold up the others; it is read
+    again when its object in the source changes.
     """
     counts = api.quarantine(lake).counts()
     if style == "json":
@@ -77,13 +81,13 @@ def list_(lake: str | None, by: str | None, style: str) -> None:
 @options.lake
 @_reason
 @_files
-@click.option("--limit", type=options.whole(1), default=20, show_default=True, help="Show so many lines at most.")
+@click.option("--limit", type=options.whole(1), default=20, show_default=True, help="Show at most this many lines.")
 @options.style
 def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: int, style: str) -> None:
-    """Show quarantined lines, as they came.
+    """Show quarantined lines exactly as they arrived.
 
-    Bytes that are not UTF-8 are kept and shown: as base64 (and encoding says so) in json and csv, as \\xNN for a person. So are
-    characters that would steer a terminal.
+    Bytes that are not UTF-8 are kept and shown: as base64 in json and csv (encoding says so), as \\xNN in a table. So are
+    terminal control characters.
     """  # noqa: D301 - one backslash in the help
     quarantined = api.quarantine(lake)
     total = quarantined.total(reason=reason, files=files)
@@ -110,16 +114,16 @@ def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: in
 @options.lake
 @_reason
 @_files
-@click.option("--dry-run", is_flag=True, help="Judge the lines, say what would move, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would move without changing anything.")
 @options.style
 def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run: bool, style: str) -> None:
-    """Judge quarantined lines anew: those that meet the contract now become events, once.
+    """Check quarantined lines against the contract again; those that now meet it become events, exactly once.
 
-    For when the contract was mended by a newer version, a setting was changed, or time has passed (future_timestamp). It needs
-    no source: the lines are in the lake. Those that still break the contract stay, with the reasons that hold now.
+    Use it after an upgrade that changed the contract, after changing a setting, or once time has passed (future_timestamp).
+    It needs no source: the lines are in the lake. Lines that still break the contract stay, with their current reasons.
 
-    Where the producer sends a mended file under the same name, nothing is to be done here: the next shoplake ingest takes it in
-    place of the broken one, and its quarantined lines go.
+    If the producer resends a corrected file under the same name, nothing needs to be done here: the next shoplake ingest
+    replaces the broken one, and its quarantined lines with it.
     """
     with output.progress("judging", "lines", shown=style == "table") as observer:
         done = api.quarantine(lake).replay(reason=reason, files=files, dry_run=dry_run, observer=observer)
@@ -141,20 +145,20 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     )
 )
 @options.lake
-@click.option("--out", required=True, metavar="DIR|FILE", help="The file, or an existing folder for it.")
+@click.option("--out", required=True, metavar="DIR|FILE", help="The file to write, or an existing folder.")
 @_reason
 @_files
-@click.option("--raw", is_flag=True, help="The bytes of each line as they came, instead of JSON with its reasons.")
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--raw", is_flag=True, help="Write each line's original bytes instead of JSON with its reasons.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @options.style
 def export(
     lake: str | None, out: str, reason: str | None, files: tuple[str, ...], raw: bool, force: bool, style: str
 ) -> None:
     """Write quarantined lines to a file; they stay in quarantine.
 
-    Each line of it is a JSON object with source_file, line_number, reasons, raw and encoding; with --raw it is the line itself,
-    byte for byte. Mend such lines, gzip the file and put it into the source under a new name: the next shoplake ingest takes
-    it in.
+    Each line of the file is a JSON object with source_file, line_number, reasons, raw and encoding; with --raw it is the
+    original line, byte for byte. Correct such lines, gzip the file and put it into the source under a new name; the next
+    shoplake ingest ingests it.
     """
     target = Path(out)
     if target.is_dir():
@@ -168,11 +172,11 @@ def export(
     elif number:
         output.say(f"Wrote {count(number, 'quarantined line')} to {target}")
     else:
-        output.say("No such line is quarantined; nothing was written.")
+        output.say("No matching line is quarantined; nothing was written.")
 
 
 def _as_json(value: Any) -> None:
-    """In ASCII, unlike elsewhere: what a hostile line holds must not steer a terminal."""
+    """In ASCII, unlike elsewhere: nothing in a hostile line must control a terminal."""
     click.echo(json.dumps(value))
 
 
@@ -203,7 +207,7 @@ def _counts_as_csv(counts: Counts, by: str) -> None:
 
 def _show_counts(counts: Counts, by: str | None) -> None:
     output.say(
-        f"{count(counts.lines, 'quarantined line')} of {count(len(counts.by_file), 'file')},"
+        f"{count(counts.lines, 'quarantined line')} in {count(len(counts.by_file), 'file')},"
         f" {count(len(counts.unreadable), 'unreadable file')}"
     )
     for reason in counts.by_reason if by != "file" else ():
@@ -211,7 +215,7 @@ def _show_counts(counts: Counts, by: str | None) -> None:
         output.say(
             f"{reason.reason}: {count(reason.lines, 'line')} of {count(reason.files, 'file')}, arrived {arrived}"
         )
-        output.say(f"    for instance line {reason.line_number:,} of {output.visible(reason.source_file)}")
+        output.say(f"    for example line {reason.line_number:,} of {output.visible(reason.source_file)}")
     if by is None and counts.lines:
         output.say()
     for file in counts.by_file[:_FILES_SHOWN] if by != "reason" else ():
@@ -219,7 +223,7 @@ def _show_counts(counts: Counts, by: str | None) -> None:
         ranked = [f"{code} {number:,}" for code, number in file.reasons.most_common()]
         more = f" and {len(ranked) - _REASONS_SHOWN} more reasons" if len(ranked) > _REASONS_SHOWN else ""
         output.say(
-            f"    {count(file.lines, 'line')}, the first is {file.line_number:,};"
+            f"    {count(file.lines, 'line')}, the first is line {file.line_number:,};"
             f" arrived {file.arrived_at:%Y-%m-%d %H:%M}; {', '.join(ranked[:_REASONS_SHOWN])}{more}"
         )
     if by != "reason" and len(counts.by_file) > _FILES_SHOWN:
@@ -235,21 +239,21 @@ def _show_lines(lines: list[Line], total: int) -> None:
         kind = "" if line.encoding == "utf-8" else " (not UTF-8)"
         output.say(f"{output.visible(line.source_file)} line {line.line_number:,}: {', '.join(line.reasons)}{kind}")
         text = output.visible(line.octets.decode("utf-8", "surrogateescape"))
-        cut = f" ... ({len(line.octets):,} bytes; --format json has all)" if len(text) > _WIDTH_SHOWN else ""
+        cut = f" ... ({len(line.octets):,} bytes; --format json shows all)" if len(text) > _WIDTH_SHOWN else ""
         output.say(f"  {text[:_WIDTH_SHOWN]}{cut}")
     if total > len(lines):
-        output.say(f"{total - len(lines):,} more: give --limit, or see shoplake quarantine export")
+        output.say(f"{total - len(lines):,} more; raise --limit, or use shoplake quarantine export")
     elif not total:
-        output.say("No such line is quarantined.")
+        output.say("No matching line is quarantined.")
 
 
 def _show_replayed(done: QuarantineReplayReport, *, dry_run: bool) -> None:
     if not done.lines:
-        output.say("Nothing to replay: no such line is quarantined.")
+        output.say("Nothing to replay: no matching line is quarantined.")
         return
     verb, more = ("Would replay", ". Nothing was changed") if dry_run else ("Replayed", f" in {seconds(done.seconds)}")
     output.say(f"{verb} {count(done.lines, 'line')} of {count(done.files, 'file')}{more}.")
-    moved = "meet the contract now" if dry_run else "moved to events"
+    moved = "now meet the contract" if dry_run else "moved to events"
     duplicates = "" if dry_run else f" + {count(done.duplicates, 'duplicate')}"
     output.say(
         f"  {done.lines:,} lines = {done.accepted:,} {moved}{duplicates} + {done.quarantined:,} still quarantined"

@@ -1,4 +1,4 @@
-"""``shoplake query``: the five questions, or statements of your own."""
+"""``shoplake query``: the five questions, or your own statements."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _Result = tuple[NamedQuery, list[str], list[tuple[Any, ...]]]
 )
 @click.argument("which", required=False, metavar="[1-5|NAME|all]")
 @options.lake
-@click.option("--sql", metavar="TEXT", help="A SELECT of your own.")
-@click.option("--file", "path", metavar="F.sql", help="A file with statements of your own.")
+@click.option("--sql", metavar="TEXT", help="Your own SELECT.")
+@click.option("--file", "path", metavar="F.sql", help="A file with your own statements.")
 @click.option(
     "--engine",
     type=click.Choice(("duckdb", "athena")),
     default="duckdb",
     show_default=True,
-    help="Who computes: this machine, or Athena on the tables of the Glue Data Catalog.",
+    help="Engine that answers: this machine, or Athena on the tables of the Glue Data Catalog.",
 )
 @click.option("--workgroup", metavar="NAME", help="Athena's workgroup.")
-@click.option("--database", metavar="NAME", help="The Glue database.  [default: that of the workgroup's stack]")
+@click.option("--database", metavar="NAME", help="The Glue database.  [default: the one of the workgroup's stack]")
 @options.style
 def query(  # noqa: PLR0917 - one parameter an option
     which: str | None,
@@ -61,20 +61,22 @@ def query(  # noqa: PLR0917 - one parameter an option
     """  # noqa: D301 - click wants the character itself
     if engine == "athena":
         if not workgroup:
-            raise UsageError("no workgroup is named", remedy="Give --workgroup shoplake-ID: the stack's output.")
+            raise UsageError(
+                "no workgroup was given", remedy="Give --workgroup shoplake-ID; it is an output of the stack."
+            )
         _ask_athena(workgroup, database, which, sql, path, style)
         return
     _ask(lake, which, sql, path, style)
 
 
 def _ask(lake: str | None, which: str | None, sql: str | None, path: str | None, style: str) -> None:
-    """Answer what was asked.
+    """Answer the questions from a lake.
 
     Args:
         lake: The lake's folder.
-        which: A number, a name or ``all``; ``all`` when nothing else is asked either.
-        sql: A statement of the user's.
-        path: A file of statements of the user's.
+        which: A number, a name or ``all``; ``all`` if no other question is given.
+        sql: The user's own statement.
+        path: A file with the user's own statements.
         style: table, json or csv.
     """
     import duckdb
@@ -86,7 +88,7 @@ def _ask(lake: str | None, which: str | None, sql: str | None, path: str | None,
             try:
                 relation = opened.sql(question.sql)
                 if relation is None:
-                    raise UsageError(f"{question.name} asks nothing", remedy="Give a SELECT.")
+                    raise UsageError(f"{question.name} returns no rows", remedy="Give a SELECT.")
                 with opened.reading():
                     columns, rows = list(relation.columns), relation.fetchall()
             except duckdb.Error as error:
@@ -98,14 +100,14 @@ def _ask(lake: str | None, which: str | None, sql: str | None, path: str | None,
 def _ask_athena(
     workgroup: str, database: str | None, which: str | None, sql: str | None, path: str | None, style: str
 ) -> None:
-    """Answer what was asked on Athena; what it scanned and costs goes to stderr.
+    """Answer the questions on Athena; the bytes scanned and their price go to stderr.
 
     Args:
         workgroup: The stack's workgroup.
-        database: The Glue database; that of the workgroup's stack by default.
-        which: A number, a name or ``all``; ``all`` when nothing else is asked either.
-        sql: A statement of the user's.
-        path: A file of statements of the user's.
+        database: The Glue database; by default the one of the workgroup's stack.
+        which: A number, a name or ``all``; ``all`` if no other question is given.
+        sql: The user's own statement.
+        path: A file with the user's own statements.
         style: table, json or csv.
     """
     from shoplake.aws import athena
@@ -145,7 +147,9 @@ def _show(results: list[_Result], style: str) -> None:
 
 def _asked(which: str | None, sql: str | None, path: str | None) -> tuple[NamedQuery, ...]:
     if sum(given is not None for given in (which, sql, path)) > 1:
-        raise UsageError("more than one question", remedy="Give one of: a number or name, --sql TEXT, --file F.sql.")
+        raise UsageError(
+            "more than one question was given", remedy="Give one of: a number or name, --sql TEXT, --file F.sql."
+        )
     if sql is not None:
         return (NamedQuery(0, "sql", "", sql.strip().rstrip(";")),)
     if path is None:
@@ -153,7 +157,7 @@ def _asked(which: str | None, sql: str | None, path: str | None) -> tuple[NamedQ
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", remedy="Name a file of SQL statements.") from error
+        raise UsageError(f"{path} cannot be read: {error}", remedy="Give a file of SQL statements.") from error
     named = queries.parse(text)
     if named:
         return named
@@ -161,5 +165,7 @@ def _asked(which: str | None, sql: str | None, path: str | None) -> tuple[NamedQ
 
     statements = [statement.query for statement in duckdb.extract_statements(text)]
     if not statements:
-        raise UsageError(f"{path} has no statement", remedy="Write SELECTs into it, separated by semicolons.")
+        raise UsageError(
+            f"{path} contains no statement", remedy="Write SELECT statements into it, separated by semicolons."
+        )
     return tuple(NamedQuery(0, f"{Path(path).stem}_{i}", "", body) for i, body in enumerate(statements, 1))

@@ -1,4 +1,4 @@
-"""``shoplake replay``: chosen source files are taken in again."""
+"""``shoplake replay``: ingests chosen source files again."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 )
 @options.source
 @options.lake
-@click.option("--from", "start", metavar="ISO", help="Start of the range of time, included; UTC without an offset.")
-@click.option("--to", "end", metavar="ISO", help="End of the range, not included.")
-@click.option("--files", "first", metavar="F...", help="These source files, by their path below the source.")
+@click.option(
+    "--from", "start", metavar="ISO", help="Start of the time range (inclusive); UTC unless it has an offset."
+)
+@click.option("--to", "end", metavar="ISO", help="End of the time range (exclusive).")
+@click.option("--files", "first", metavar="F...", help="These source files, by their path relative to the source.")
 @click.argument("more", nargs=-1, metavar="")
 @options.engine
 @options.master
-@click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
 @options.style
 def replay(  # noqa: PLR0917 - one parameter an option
     source: str | None,
@@ -46,19 +48,20 @@ def replay(  # noqa: PLR0917 - one parameter an option
     dry_run: bool,
     style: str,
 ) -> None:
-    """Take chosen source files in again, in place of what the lake holds of them.
+    """Ingest chosen source files again, replacing what the lake holds of them.
 
-    For when a raw object was put right, or the contract was mended. A range takes the files with an event in it, and the
-    files not ingested yet whose slot lies in it. Files are replaced whole: of one that straddles an end of the range, the
-    rows outside are replaced by equal ones. Nothing else changes, unless a file was another before (this is said): then
-    files with duplicates of its events are done again too. Doing it twice changes nothing.
+    Use it after a raw object or the contract was corrected. A time range selects the files with an event in it, and files
+    not ingested yet whose slot is in it. Files are replaced whole: when a file straddles an end of the range, its rows
+    outside the range are replaced by equal ones. Nothing else changes, except when a file's raw object has changed since it
+    was ingested (replay says so): then files with duplicates of its events are ingested again, too. Replaying twice changes
+    nothing.
 
-    Files that are gone from the source stay in the lake as they are; the exit code is 1 then, and the others are done.
+    Files that are no longer in the source stay in the lake as they are; the others are replayed, and the exit code is 1.
 
-    It is not needed for old months that the lake never had: shoplake ingest takes in whatever is new, of any age.
+    To backfill months that the lake never had, use shoplake ingest: it ingests whatever is new, however old its events are.
     """
     if more and not first:
-        raise UsageError(f"what is {more[0]}?", remedy="Give both --from ISO and --to ISO, or --files F...")
+        raise UsageError(f"unexpected argument {more[0]}", remedy="Give both --from ISO and --to ISO, or --files F...")
     with output.progress("replaying", "lines", shown=style == "table" and not dry_run) as observer:
         report = api.replay(
             source,
@@ -115,6 +118,6 @@ def _show(report: ReplayReport, style: str) -> None:
 
 def _note_exceptions(choice: Choice) -> None:
     for path in choice.changed:
-        output.note(f"changed: {path}: its raw object is not the one that was ingested; its rows may change")
+        output.note(f"changed: {path}: its raw object has changed since it was ingested, so its rows may change")
     for refused in choice.refused:
         output.note(f"refused: {refused['file']}: {refused['error']}")

@@ -1,4 +1,4 @@
-"""``shoplake status``: what a person or a monitor is told of a lake."""
+"""``shoplake status``: the state of a lake, for people and monitors."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _SHOWN_GAPS = 5
 )
 @options.lake
 @options.source
-@click.option("--check", is_flag=True, help="Exit with 1 when a check failed: for monitors.")
+@click.option("--check", is_flag=True, help="Exit with 1 if a check failed; for monitors.")
 @click.option(
     "--format",
     "style",
     type=click.Choice((*output.FORMATS, "openmetrics")),
     default="table",
     show_default=True,
-    help="How to print.",
+    help="Output format.",
 )
 def status(lake: str | None, source: str | None, check: bool, style: str) -> None:
-    """Say whether the lake is fresh and whole, what failed, what waits and what to do.
+    """Tell whether the lake is fresh and complete, what failed, what is waiting and what to do.
 
     \b
-    fresh       the newest file arrived within freshness_minutes            else failed
-    whole       the tables' row counts are what the ledger counted          else failed
-    readable    no file was unreadable                                      failed for 24 hours, then a warning
-    waiting     the source (--source) has nothing that the lake has not     else a warning
-    gaps        no five-minute slot of the Hive layout is without a file    else a warning
-    quarantine  at most 5 % of the last day's lines break the contract      else a warning, over
-                                                                            max_quarantine_rate failed
+    fresh       the newest file arrived within freshness_minutes              else failed
+    whole       the tables have as many rows as the ledger counted            else failed
+    readable    every file could be read                                      failed for 24 hours, then a warning
+    waiting     every file in the source (--source) has been ingested         else a warning
+    gaps        every five-minute slot of the Hive layout has a file          else a warning
+    quarantine  at most 5 % of the last day's lines break the contract        else a warning; failed above
+                                                                              max_quarantine_rate
 
-    It reads the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
+    It reads only the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
     """  # noqa: D301 - click wants the character itself
     state = api.status(lake, source)
     if style == "json":
@@ -84,7 +84,7 @@ def _show(state: Status) -> None:
     for gap in state.gaps[-_SHOWN_GAPS:]:
         output.say(f"Gap: {json_value(gap.start)} to {json_value(gap.end)}, {count(gap.slots, 'slot')}")
     if len(state.gaps) > _SHOWN_GAPS:
-        output.say(f"  and {count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}: see --format json")
+        output.say(f"  and {count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}; all of them with --format json")
     output.as_table(
         ("table", "rows", "files", "size", "snapshots"),
         [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in _tables(state)],

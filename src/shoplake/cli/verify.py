@@ -30,17 +30,21 @@ _SHOWN = 20
 )
 @options.lake
 @options.source
-@click.option("--repair", is_flag=True, help="Rebuild hours and days of gold that differ from events; nothing else.")
-@click.option("--sample", metavar="P", default="1", show_default=True, help="Look at a random share: 0.05 or 5%.")
-@click.option("--seed", type=int, help="What chooses that share.  [default: the lake's version]")
+@click.option(
+    "--repair", is_flag=True, help="Rebuild hours and days of gold that differ from events; change nothing else."
+)
+@click.option("--sample", metavar="P", default="1", show_default=True, help="Check a random share: 0.05 or 5%.")
+@click.option("--seed", type=int, help="Seed that selects the share.  [default: the lake's version]")
 @click.option(
     "--lines",
     type=options.whole(0),
     default=1000,
     show_default=True,
-    help="Judge so many lines of each raw object anew and look for them in the tables.",
+    help="Check this many lines of each raw object against the contract again, and look them up in the tables.",
 )
-@click.option("--allow-gone", is_flag=True, help="Ingested raw objects may be gone, by a retention rule.")
+@click.option(
+    "--allow-gone", is_flag=True, help="Accept that ingested raw objects have been deleted by a retention rule."
+)
 @options.style
 def verify(  # noqa: PLR0917 - one parameter an option
     lake: str | None,
@@ -52,10 +56,11 @@ def verify(  # noqa: PLR0917 - one parameter an option
     allow_gone: bool,
     style: str,
 ) -> None:
-    """Prove that nothing is lost or doubled; exit with 1 if something differs.
+    """Prove that nothing is lost or counted twice; exit with 1 if anything differs.
 
-    Recounts every table, compares each source file with the ledger and each gold table with the events, and looks at every
-    file of the lake. With a source, also counts the lines of every raw object, and judges some of them anew.
+    Recounts every table, compares each source file with the ledger and each gold table with the events, and checks every
+    file of the lake. With a source, it also counts the lines of every raw object and checks some of them against the
+    contract again.
     """
     with output.progress("verifying", "rows", shown=style == "table") as observer:
         report = api.verify(
@@ -94,10 +99,10 @@ def _show(report: VerifyReport) -> None:
     source = f" and its source {report.source}" if report.source else ""
     output.say(f"Verified {report.lake}{source} (version {report.version}) in {seconds(report.seconds)}")
     if report.share < 1:
-        output.say(f"A random {report.share:.4g} of its hours, days and files was looked at (seed {report.seed}).")
+        output.say(f"Checked a random share, {report.share:.4g}, of its hours, days and files (seed {report.seed}).")
     skipped = any(check.skipped for check in report.checks)
     output.as_table(
-        ("check", "compared", "checked", "", *(("left out",) if skipped else ()), "result"),
+        ("check", "compared", "checked", "", *(("skipped",) if skipped else ()), "result"),
         [
             (
                 check.name,

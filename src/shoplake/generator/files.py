@@ -1,6 +1,6 @@
-"""Writes generated source files to a folder, on request with faults and the truth about each of them.
+"""Writes generated source files to a folder; on request with faults, and with the truth about each file.
 
-Everything follows from the arguments: the number of processes changes the speed, never a byte.
+The arguments determine every byte; the number of processes changes only the speed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "faults-manifest.json"
 PROCESSES_PAY_FROM = 200_000
-"""Events in all, below which starting processes takes longer than the work."""
+"""Total number of events below which starting processes takes longer than the work."""
 _RESENT_FROM_FIRST = 20_000
 _LATE_MS = (60 * 60 * 1000, 3 * 24 * 60 * 60 * 1000)
 
@@ -40,11 +40,11 @@ class Faults:
         late_fraction: Valid events whose time is 1 hour to 3 days before the file's slot.
         duplicate_fraction: Exact copies of valid lines of the same file, anywhere after them.
         cross_duplicate_fraction: Exact copies of valid lines of the previous file.
-        malformed_fraction: Lines that break the contract, all kinds in turn.
-        blank_fraction: Empty lines, which are no lines of the account.
-        cut_gzip: Files whose gzip stream ends early: not readable.
-        not_gzip: Files that hold the plain text under a ``.gz`` name: not readable.
-        empty: Files with a valid gzip stream of nothing.
+        malformed_fraction: Lines that break the contract, cycling through all kinds.
+        blank_fraction: Empty lines, which are not counted as lines.
+        cut_gzip: Files whose gzip stream is truncated: unreadable.
+        not_gzip: Files that contain plain text under a ``.gz`` name: unreadable.
+        empty: Files with a valid gzip stream of zero bytes.
         crlf: Files whose lines end with carriage return and line feed.
         bom: Files that begin with a UTF-8 byte order mark; a reader is expected to skip it.
 
@@ -64,16 +64,16 @@ class Faults:
     bom: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done."""
+        """Refuse faults that cannot be produced."""
         for name, value in asdict(self).items():
             if name.endswith("_fraction") and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {value}")
         if twice := self.cut_gzip & self.not_gzip | self.cut_gzip & self.empty | self.not_gzip & self.empty:
-            raise ValueError(f"a file is cut, not gzip or empty, but only one of them; see index {min(twice)}")
+            raise ValueError(f"a file can only be one of cut, not gzip and empty; see index {min(twice)}")
 
     @classmethod
     def demo(cls) -> Faults:
-        """Return what a shop meets on a normal bad day; every file stays readable."""
+        """Return the faults of an ordinary bad day; every file stays readable."""
         return cls(
             late_fraction=0.002, duplicate_fraction=0.001, cross_duplicate_fraction=0.0005, malformed_fraction=0.001
         )
@@ -82,7 +82,7 @@ class Faults:
     def heavy(cls) -> Faults:
         """Return every kind of fault.
 
-        A file of 1,000 events has every kind of broken line; the files at indexes 2 to 6 are in trouble as a whole.
+        A file of 1,000 events has every kind of broken line; the files at indexes 2 to 6 are faulty as a whole.
         """
         return cls(
             late_fraction=0.02,
@@ -98,13 +98,13 @@ class Faults:
         )
 
     def unreadable(self, index: int) -> bool:
-        """Say whether the file of this index cannot be read whole."""
+        """Return whether the file at this index cannot be read completely."""
         return index in self.cut_gzip or index in self.not_gzip
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What an exact pipeline makes of one file, when the files are taken in order of their path.
+    """What an exact pipeline makes of a file, if the files are ingested in order of their paths.
 
     Attributes:
         lines: Lines to account for: accepted + duplicates + quarantined; 0 for a file that is unreadable or empty.
@@ -115,7 +115,7 @@ class Expected:
         late_events: Accepted events made late; a copy of one is a duplicate.
         late_hours: Those events per hour of their own time (UTC), as ``2025-11-18T13``.
         blank_lines: Empty lines, not part of ``lines``.
-        unreadable: Whether the file has to be set aside whole.
+        unreadable: Whether the whole file has to be set aside.
     """
 
     lines: int = 0
@@ -131,13 +131,13 @@ class Expected:
 
 @dataclass(frozen=True)
 class GeneratedFile:
-    """One file as written.
+    """A file as written.
 
     Attributes:
-        path: Where it is.
-        key: Its path below the output folder, which is its object key in a bucket.
+        path: Its location.
+        key: Its path relative to the output folder, which is its object key in a bucket.
         scheduled: Start of its five minutes (UTC).
-        events: Lines written, blank ones left out; what was written before the cut for a file that is cut.
+        events: Lines written, without blank ones; of a cut file, those written before it was cut.
         bytes: Size on disk.
         expected: The truth about the file; without faults every line is accepted.
     """
@@ -152,7 +152,7 @@ class GeneratedFile:
 
 @dataclass(frozen=True)
 class _Job:
-    """One file to write; ``previous_events`` is 0 for the first file."""
+    """A file to write; ``previous_events`` is 0 for the first file."""
 
     out: Path
     index: int
@@ -176,28 +176,28 @@ def generate_files(  # noqa: PLR0913 - one argument per property of the data; al
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[GeneratedFile]:
-    """Write source files for consecutive slots of five minutes, each appearing whole under its name.
+    """Write source files for consecutive five-minute slots; each appears under its name only when complete.
 
-    With faults, ``out/faults-manifest.json`` tells the truth about the files of this call. A file is written beside
-    its place under a name that starts with a dot; files already there under the same keys are replaced, others stay.
+    With faults, ``out/faults-manifest.json`` records the truth about the files of this call. A file is first written under a
+    temporary name that starts with a dot; existing files with the same keys are replaced, others stay.
 
     Args:
-        out: Folder that holds ``events/``; made where missing.
+        out: Folder that contains ``events/``; created if missing.
         files: Number of files, at least 1; file i is of the slot start + 5 min * i.
-        events_per_file: Least and most events of a file; between them the time of day decides.
+        events_per_file: Fewest and most events per file; within them, the time of day decides.
         start: Start of the first slot, with a zone.
         seed: Any integer.
         profile: ``realistic`` or ``uniform``.
-        faults: What shall go wrong, or None.
-        workers: Processes; None takes one per CPU where there is enough to do.
-        progress: Called in this process after each file with the events done and the events in all.
+        faults: What should go wrong; None for nothing.
+        workers: Number of processes; None uses one per CPU if there is enough work.
+        progress: Called in this process after each file, with the events done and the total.
 
     Returns:
         The files in order of their slots.
 
     Raises:
-        ValueError: An argument out of its range; nothing has been written then.
-        OSError: A file could not be written; its temporary file is gone, files finished before stay.
+        ValueError: An argument is out of range; nothing has been written.
+        OSError: A file could not be written; its temporary file was deleted, and finished files stay.
     """
     if files < 1:
         raise ValueError(f"files must be at least 1, got {files}")
@@ -246,7 +246,7 @@ def _write(job: _Job) -> GeneratedFile:
 
 
 def _store(path: Path, chunks: Iterable[bytes]) -> int:
-    """Write the chunks so that the name appears with the whole content or not at all; return the size in bytes."""
+    """Write the chunks so that the file appears complete or not at all; return its size in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -278,13 +278,13 @@ def _manifest(files: list[GeneratedFile], seed: int, profile: str, faults: Fault
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file's chunks, which are cut between lines."""
+    """Yield the lines of chunks, which end between lines."""
     for chunk in chunks:
         yield from chunk.removeprefix(b"\n").split(b"\n")
 
 
 class _FaultyFile:
-    """One file's faults: chosen first, applied while the clean lines pass by, counted on the way."""
+    """The faults of a file: chosen first, then applied to the stream of clean lines and counted."""
 
     def __init__(self, job: _Job, faults: Faults) -> None:
         self.job = job
@@ -308,7 +308,7 @@ class _FaultyFile:
         self.late_hours: Counter[str] = Counter()
 
     def _resent(self, rng: random.Random) -> list[bytes]:
-        """Return lines of the previous file that stand there unaltered."""
+        """Return lines of the previous file that are unaltered there."""
         job, events = self.job, self.job.previous_events
         wanted = _count(self.faults.cross_duplicate_fraction, events)
         if not wanted:
@@ -365,7 +365,7 @@ class _FaultyFile:
         return json.dumps(event).encode()
 
     def expected(self) -> Expected:
-        """Return the truth, once the content has been drawn to its end."""
+        """Return the truth; call it once the content has been consumed."""
         if self.faults.unreadable(self.job.index):
             return Expected(unreadable=True)
         if self.job.index in self.faults.empty:
@@ -401,7 +401,7 @@ def _altered(seed: int, index: int, events: int, faults: Faults) -> tuple[frozen
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """One way to break a line, and the reason codes that the contract gives for it.
+    """A way to break a line, and the reason codes that the contract gives for it.
 
     Attributes:
         name: What was done, for people.
@@ -479,4 +479,4 @@ def _broken_lines() -> tuple[BrokenLine, ...]:
 
 
 BROKEN_LINES = _broken_lines()
-"""Every kind of broken line, in the order in which files take turns with them."""
+"""Every kind of broken line, in the order in which files cycle through them."""

@@ -1,4 +1,4 @@
-"""Runs that tell others how they went: metrics files and lineage events."""
+"""Runs an ingest and reports its outcome: metrics files and lineage events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shoplake.errors import ShoplakeError
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 
-if TYPE_CHECKING:  # only a run that is asked for them pays for their imports
+if TYPE_CHECKING:  # imported only by a run that reports to them
     from shoplake.health.lineage import RunEvents
     from shoplake.ingestion.plan import Plan
     from shoplake.lake.snapshots import View
@@ -18,11 +18,11 @@ if TYPE_CHECKING:  # only a run that is asked for them pays for their imports
 
 @dataclass(frozen=True)
 class Targets:
-    """Who is told about a run.
+    """Where a run is reported to.
 
     Attributes:
-        metrics: A file that holds the gauges of the last run.
-        metrics_json: A file that every run adds a line to.
+        metrics: A file with the gauges of the latest run.
+        metrics_json: A file to which every run appends a line.
         lineage: Whether OpenLineage events are sent.
     """
 
@@ -32,17 +32,17 @@ class Targets:
 
     @property
     def any(self) -> bool:
-        """Whether there is anybody."""
+        """Whether there is any."""
         return bool(self.metrics or self.metrics_json or self.lineage)
 
 
 def ingest(run: pipeline.Run, targets: Targets, *, watching: bool) -> RunReport:
-    """Do a run and tell how it went, also when it failed.
+    """Do a run and report its outcome, even if it fails.
 
     Args:
         run: The run.
-        targets: Who is told.
-        watching: One of many runs: those that find nothing new add no line and send no events.
+        targets: Where to report.
+        watching: Whether this is one of many runs; a run that finds nothing new then appends no line and sends no events.
     """
     if not targets.any:
         return pipeline.ingest(run)

@@ -1,4 +1,4 @@
-"""The dashboard's server: the page, its files, and three addresses that give JSON. It changes nothing."""
+"""The dashboard's server: the page, its files, and three endpoints that return JSON. It is read-only."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _REMEMBERED = 32
 def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
     """The application.
 
-    Endpoints that read the lake are plain functions: the framework runs them in threads, and each opens the lake anew, so
-    that none shares a connection with another.
+    Endpoints that read the lake are plain functions: the framework runs them in threads, and each request opens the lake
+    for itself, so that no two share a connection.
 
     Args:
         shop: What to show.
-        host: The address or name that it listens on.
+        host: The address or name to listen on.
     """
     remembered = _Remembered()
 
@@ -65,7 +65,7 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
 
 
 class _Remembered:
-    """The last answers. Of requests that ask the same at once, one works and the others wait for it."""
+    """The latest answers. Of simultaneous requests for the same answer, one does the work and the others wait for it."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
@@ -84,7 +84,7 @@ class _Remembered:
 
 
 def _steady(shop: Shop, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Ask once more when the lake changed meanwhile: maintenance may have removed the files that were being read."""
+    """Ask again if the lake changed in the meantime: maintenance may have deleted the files that were being read."""
     before = data.catalog(shop.lake)
     try:
         return ask()

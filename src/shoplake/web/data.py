@@ -42,11 +42,11 @@ _FILES = "SELECT source_file, status, accepted FROM ledger ORDER BY source_file"
 
 @dataclass(frozen=True)
 class Shop:
-    """What one dashboard shows.
+    """What a dashboard shows.
 
     Attributes:
         lake: The lake.
-        source: Where its files come from, to tell what waits; None where nobody said.
+        source: Where its files come from, to tell what is waiting; None if not given.
         settings: The freshness objective and the number of threads.
     """
 
@@ -56,17 +56,17 @@ class Shop:
 
 
 def catalog(lake: Lake) -> str:
-    """A short text that is another after every change of the lake; empty where there is no lake."""
+    """A short text that differs after every change of the lake; empty if there is no lake."""
     return _short(lake.storage.read_if_there(lake.catalog_location))
 
 
 def answers(shop: Shop, since: date | None, until: date | None) -> dict[str, Any]:
-    """The five answers over some days.
+    """The five answers over a range of days.
 
     Args:
         shop: The lake to ask.
         since: The first day, UTC; None for the lake's first.
-        until: The last day, included; None for the lake's last.
+        until: The last day (inclusive); None for the lake's last.
 
     Returns:
         ``catalog`` (the state of the lake that answered), ``days`` (the first and the last day of the lake, None in an empty
@@ -89,14 +89,14 @@ def answers(shop: Shop, since: date | None, until: date | None) -> dict[str, Any
 
 
 def health(shop: Shop, now: datetime) -> dict[str, Any]:
-    """The state of the lake as ``shoplake status --format json`` tells it, with its slots and quarantined lines.
+    """The state of the lake as in ``shoplake status --format json``, with its slots and quarantined lines.
 
     Args:
         shop: The lake to look at.
         now: The time, UTC with a zone.
 
     Returns:
-        The status, and besides: ``catalog``; ``slots``: each five minutes of the newest 24 hours with its number of files and
+        The status, and also: ``catalog``; ``slots``: each five minutes of the newest 24 hours with its number of files and
         accepted events; ``reasons``: each reason of quarantined lines with its meaning, its lines and some of them.
 
     Raises:
@@ -113,14 +113,14 @@ def health(shop: Shop, now: datetime) -> dict[str, Any]:
 
 
 def days(since: str, until: str) -> tuple[date | None, date | None]:
-    """The first and the last day that somebody asks for; empty texts leave it open.
+    """The first and the last day of a request; an empty text leaves it open.
 
     Raises:
-        UsageError: One of them is no day, or the last is before the first.
+        UsageError: One of them is not a day, or the last is before the first.
     """
     first, last = _day(since), _day(until)
     if first and last and first > last:
-        raise UsageError(f"{first} is after {last}", remedy="Name the first day first.")
+        raise UsageError(f"{first} is after {last}", remedy="Give the earlier day first.")
     return first, last
 
 
@@ -128,7 +128,7 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise UsageError(f"{text[:40]!r} is no day", remedy="Write it as 2025-11-18.") from error
+        raise UsageError(f"{text[:40]!r} is not a day", remedy="Write it like 2025-11-18.") from error
 
 
 def _ask(lake: OpenLake, query: queries.NamedQuery) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _rows(lake: OpenLake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     except duckdb.Error as error:
         raise FatalError(
             f"a data file of the lake cannot be read: {error}",
-            remedy="Find out which, and what of it is left: shoplake verify",
+            remedy="See which one, and what is left of it: shoplake verify",
         ) from error
 
 
@@ -167,7 +167,7 @@ def _days(view: View) -> tuple[date, date] | None:
 
 
 def _slots(rows: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
-    """The slots of the newest hours, those without a file too, up to the newest file."""
+    """The slots of the latest hours up to the newest file, including those without a file."""
     found: dict[datetime, dict[str, int]] = {}
     for path, verdict, events in rows:
         start = slots.slot(path)

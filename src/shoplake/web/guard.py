@@ -1,4 +1,4 @@
-"""Who may ask the dashboard, and what a browser may do with its answers."""
+"""Who may call the dashboard, and what a browser may do with its responses."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ HEADERS = {
 
 
 class Guard:
-    """Lets requests through that name this machine, and puts the headers on every answer.
+    """Accepts requests whose Host names this machine, and adds the security headers to every response.
 
-    A page of another site can have its own name point to 127.0.0.1 and would then be allowed to read what comes back; what
-    it cannot do is leave that name out of the Host header. An address there is always fine: it is no name to be pointed.
+    Another site can point its own name at 127.0.0.1 (DNS rebinding) and would then be allowed to read the responses, but it
+    cannot keep that name out of the Host header. An address in that header is always accepted: it cannot be rebound.
     """
 
     def __init__(self, app: App, host: str) -> None:
@@ -38,7 +38,7 @@ class Guard:
         self._names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -57,7 +57,10 @@ class Guard:
         )
         names = ", ".join(sorted(self._names))
         await sending(
-            {"type": "http.response.body", "body": f"This dashboard answers to {names} and to addresses.\n".encode()}
+            {
+                "type": "http.response.body",
+                "body": f"This dashboard responds to {names} and to IP addresses.\n".encode(),
+            }
         )
 
     def _is_meant(self, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The files of the dashboard: what the server hands out by name, and the same as one page that needs no server."""
+"""The files of the dashboard: served by name, or combined into one page that needs no server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Static(NamedTuple):
     media_type: str
 
 
-# Nothing else is handed out, whatever path is asked for.
+# Nothing else is served, whatever the path.
 PAGE = Static("index.html", "text/html; charset=utf-8")
 STATIC = (
     Static("dashboard.css", "text/css; charset=utf-8"),
@@ -36,11 +36,11 @@ def read(name: str) -> str:
 
 
 def whole(answers: dict[str, Any], health: dict[str, Any]) -> str:
-    """One page with everything inside: it asks nobody for anything, and its own policy forbids it to.
+    """One page with everything inside: it loads nothing, and its own policy forbids it to.
 
     Args:
-        answers: What the server would answer for all days.
-        health: What it would tell of the health.
+        answers: What the server would return for all days.
+        health: What it would return about the health.
     """
     style = read("dashboard.css")
     scripts = [read(name) for name in SCRIPTS]
@@ -72,7 +72,7 @@ def whole(answers: dict[str, Any], health: dict[str, Any]) -> str:
 
 
 def _as_text_in_html(data: str) -> str:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot close the element it is in."""
     for character in "<>&\u2028\u2029":
         data = data.replace(character, f"\\u{ord(character):04x}")
     return data

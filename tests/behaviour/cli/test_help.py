@@ -1,8 +1,14 @@
 """Every command says what it does, and what is wrong with how it was called."""
 
+from pathlib import Path
+
+import click
 import pytest
 
+import shoplake
 from shoplake.cli.main import cli
+from shoplake.contract import RULES
+from shoplake.settings import SETTINGS
 
 COMMANDS = ("demo", "generate", "ingest", "query", "status", "replay", "verify")
 
@@ -18,6 +24,40 @@ def test_help(call, name):
     result = call(name, "--help")
     assert (result.code, result.err) == (0, "")
     assert f"shoplake {name}" in result.out.split("Examples:")[1]
+
+
+# What reads as translated; the words that engineers use are in the glossary of the reference.
+TRANSLATED = (
+    *(" is no ", " are no ", "anew", "mend ", "mended", "so many lines", "any more", "meanwhile", "somebody", "nobody"),
+    *("everybody", "for instance", "take in ", "takes in ", "taken in ", "looking for news", "is not concerned"),
+    "what was drawn",
+)
+
+
+def test_plain_english():
+    """What people read first, help, settings, reasons and the dashboard, uses none of the phrasings of a translation."""
+    root = Path(shoplake.__file__).parent
+    pages = [render(command, name) for name, command in walk("shoplake", cli)]
+    pages += [setting.help for setting in SETTINGS] + [rule.meaning for rule in RULES]
+    pages += [
+        page.read_text("utf-8") for page in sorted((root / "web" / "static").glob("*.*")) if page.suffix != ".svg"
+    ]
+    found = {(phrase, page[:60]) for page in pages for phrase in TRANSLATED if phrase in plain(page)}
+    assert not found
+
+
+def plain(page):
+    return " ".join(page.lower().replace("no longer", "").split())
+
+
+def walk(name, command):
+    yield name, command
+    for below, each in getattr(command, "commands", {}).items():
+        yield from walk(f"{name} {below}", each)
+
+
+def render(command, name):
+    return command.get_help(click.Context(command, info_name=name))
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])

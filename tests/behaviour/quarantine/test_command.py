@@ -26,7 +26,7 @@ def test_replay_command(shop):
         "dry_run": True,
     }
     assert (
-        "14 lines = 10 meet the contract now + 4 still quarantined"
+        "14 lines = 10 now meet the contract + 4 still quarantined"
         in command("quarantine", "replay", "--lake", lake, "--dry-run").out
     )
     told = command("quarantine", "replay", "--lake", lake)
@@ -34,7 +34,7 @@ def test_replay_command(shop):
     assert "14 lines = 7 moved to events + 3 duplicates + 4 still quarantined" in told.out
     truth(source, lake)
     told = command("quarantine", "replay", "--lake", lake, "--reason", "future_timestamp")
-    assert (told.code, told.out) == (0, "Nothing to replay: no such line is quarantined.\n")
+    assert (told.code, told.out) == (0, "Nothing to replay: no matching line is quarantined.\n")
     row = next(csv.DictReader(io.StringIO(command("quarantine", "replay", "--lake", lake, "--format", "csv").out)))
     assert (row["lines"], row["accepted"], row["quarantined"]) == ("4", "0", "4")
 

@@ -104,11 +104,11 @@ def test_counts_for_a_person(tmp_path):
     """The table has the same figures; --by leaves one count out; an unreadable file is gone from it once replaced."""
     source, lake = with_hostile_lines(tmp_path)
     told = command("quarantine", "list", "--lake", lake)
-    assert told.out.startswith(f"{len(HOSTILE) + 2} quarantined lines of 2 files, 1 unreadable file\n")
+    assert told.out.startswith(f"{len(HOSTILE) + 2} quarantined lines in 2 files, 1 unreadable file\n")
     assert "bad_price: 1 line of 1 file, arrived 20" in told.out
-    assert f"for instance line 3 of {key(1)}\n" in told.out
+    assert f"for example line 3 of {key(1)}\n" in told.out
     assert "bad_price: " not in command("quarantine", "list", "--lake", lake, "--by", "file").out
-    assert f"{key(1)}\n    2 lines, the first is 2; arrived 20" in told.out
+    assert f"{key(1)}\n    2 lines, the first is line 2; arrived 20" in told.out
     assert f"Unreadable: {key(2)}: cut" in told.out
     by_file = command("quarantine", "list", "--lake", lake, "--by", "file", "--format", "csv").out
     rows = list(csv.DictReader(io.StringIO(by_file)))
@@ -157,7 +157,7 @@ def test_show_cannot_be_steered(hostile):
         r"carriage\rreturn".replace(r"\r", r"\x0d"),
         r"back\slash \u001b",
         "schön, 日本, \U0001f600",
-        "(5,000 bytes; --format json has all)",
+        "(5,000 bytes; --format json shows all)",
     ):
         assert plain in shown
     assert f"{key(0)} line 5: invalid_utf8 (not UTF-8)\n" in shown

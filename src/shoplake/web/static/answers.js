@@ -1,7 +1,7 @@
 "use strict";
 // The five answers as charts, each with its table.
 
-const SERIES = 7; // colours for categories; the smallest others are shown as one
+const SERIES = 7; // colours for categories; the smallest ones are combined
 const DAY = 86400000; // milliseconds
 const HOUR = DAY / 24;
 
@@ -55,7 +55,7 @@ function showFigures() {
   const figures = [
     ["Revenue", short(Number(revenue) / 100), money.format(`${revenue}e-2`)],
     ["Purchases", short(bought), noun(total(hours, "units_sold"), "unit")],
-    ["Page views", short(views), `${noun(total(days, "events"), "event")} in all`],
+    ["Page views", short(views), `${noun(total(days, "events"), "event")} in total`],
     [
       "Views to purchase",
       percent(share(bought, views)),
@@ -330,7 +330,7 @@ function showAnswers() {
   $("#figures").hidden = $("#answers .grid").hidden = nothing;
   if (!days) {
     const command = `shoplake ingest --source DIR --lake ${state.answers.lake}`;
-    trouble("This lake is empty", `Nothing was ingested yet. Take in what is there: ${command}`);
+    trouble("This lake is empty", `Nothing has been ingested yet. Ingest the source: ${command}`);
     return;
   }
   const form = $("#days");

@@ -8,14 +8,14 @@ class Refusal extends Error {}
 
 async function ask(path) {
   const response = await fetch(path);
-  if (response.status === 500) throw new Error("The server failed; its terminal says why");
+  if (response.status === 500) throw new Error("The server failed; see its terminal");
   const content = await response.json();
   if (content.error)
     throw Object.assign(new Refusal(content.error.message), content.error, { days: response.status === 400 });
   return content;
 }
 
-/** Says instead of the answers why there are none; without a title all is well. */
+/** Shows what is wrong in place of the answers; an empty title means that all is well. */
 function trouble(title, text = "") {
   state.trouble = Boolean(title);
   $("#trouble h2").textContent = title;
@@ -59,7 +59,7 @@ async function loadAnswers() {
   } catch (error) {
     if (!(error instanceof Refusal) || !error.days) throw error;
     if (!state.answers) {
-      Object.assign(state, { since: "", until: "" }); // the address named days that are none
+      Object.assign(state, { since: "", until: "" }); // the address had invalid days
       await loadAnswers();
     }
     $("#range").textContent = `${error.message}. ${error.remedy}`;
@@ -99,7 +99,7 @@ async function look() {
       state.answers = state.health = null;
       trouble(`${error.message[0].toUpperCase()}${error.message.slice(1)}`, error.remedy);
     } else {
-      live(error instanceof TypeError ? "No answer from the server; trying again" : error.message, true);
+      live(error instanceof TypeError ? "The server is not responding; retrying" : error.message, true);
     }
   }
   setTimeout(look, document.hidden ? 5 * POLL : POLL);

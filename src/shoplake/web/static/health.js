@@ -34,7 +34,7 @@ function showFreshness() {
   if (!arrival)
     return fill(
       "freshness",
-      el("p", { class: "big" }, "Nothing yet"),
+      el("p", { class: "big" }, "No files yet"),
       el("p", { class: "note" }, `Objective: ${objective} minutes.`),
     );
   const clock = exported ? Date.parse(now) : Date.now() + state.skew;
@@ -140,7 +140,7 @@ function showSlots({ slots, gaps, unreadable }) {
           el("table", {}, el("thead", {}, head), el("tbody", {}, body)),
         ),
       ]
-    : [el("p", { class: "note" }, "No file lies in the layout year=/month=/day=/hour=/minute=.")];
+    : [el("p", { class: "note" }, "No file is in the layout year=/month=/day=/hour=/minute=.")];
   if (gaps.slots) {
     content.push(
       el(
@@ -168,7 +168,7 @@ function showSlots({ slots, gaps, unreadable }) {
 }
 
 function showQuarantine({ reasons }) {
-  if (!reasons.length) return fill("quarantine", el("p", { class: "note" }, "No line breaks the contract."));
+  if (!reasons.length) return fill("quarantine", el("p", { class: "note" }, "No lines break the contract."));
   const open = new Set([...document.querySelectorAll("#quarantine details[open]")].map((details) => details.id));
   const most = reasons[0].lines;
   const items = reasons.map((reason) => {
@@ -204,7 +204,7 @@ function showRuns(batches) {
   const rows = [...batches].reverse();
   draw("runs", () => ({
     height: 200,
-    label: `Seconds of work of the last batches: ${rows.map((row) => row.seconds).join(", ")}`,
+    label: `Seconds of work of the latest batches: ${rows.map((row) => row.seconds).join(", ")}`,
     grid: { left: 4, right: 14, top: 14, bottom: 4, outerBoundsMode: "same" },
     tooltip: tooltip(
       (i) => minute(rows[i].when),

@@ -1,12 +1,12 @@
 "use strict";
-// How values are written for people, and how elements are made. Values of events reach the page as text nodes or as text on
+// Formats values for people and builds elements. Values of events reach the page as text nodes or as text on
 // a canvas, never as HTML.
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const TABLE_ROWS = 1000;
-const TIMES = new Set(["event_hour", "when", "from", "to"]); // columns; what looks like a time in others is a name
+const TIMES = new Set(["event_hour", "when", "from", "to"]); // columns; a value of another column that looks like a time is a name
 
-// What is known and shown. An exported page brings its data along.
+// What is known and shown. An exported page contains its data.
 const exported = $("#data") && JSON.parse($("#data").textContent);
 const state = { answers: null, health: null, healthAt: 0, last: "", since: "", until: "", asked: 0 };
 
@@ -33,7 +33,7 @@ function duration(seconds) {
   return noun(Math.max(0, Math.floor(seconds)), "second");
 }
 
-/** A cell of a table: what the column means decides how its value is written. */
+/** The text of a table cell; the column decides the format. */
 function written(column, value) {
   if (value === null) return "–";
   if (column.endsWith("_rate")) return percent(value);
@@ -42,7 +42,7 @@ function written(column, value) {
   return TIMES.has(column) ? minute(value) : value;
 }
 
-/** An element with attributes and children; a child that is no element becomes text. */
+/** An element with attributes and children; a child that is not an element becomes text. */
 function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -68,7 +68,7 @@ function table(columns, rows) {
     ),
   );
   if (rows.length > shown.length) {
-    whole.prepend(el("caption", {}, `The first ${exact.format(TABLE_ROWS)} of ${exact.format(rows.length)}.`));
+    whole.prepend(el("caption", {}, `First ${exact.format(TABLE_ROWS)} of ${exact.format(rows.length)} rows.`));
   }
   return whole;
 }
@@ -82,7 +82,7 @@ function keepTable(figure, columns, rows) {
   details.replaceChildren($("summary", details), scroll);
 }
 
-/** A remedy whose command, if it ends with one, is set as code. */
+/** A remedy; its command, if there is one, is set as code. */
 function remedy(text) {
   const found = /^(.*?)(shoplake [a-z][^;]*)(.*)$/s.exec(text);
   return found ? [found[1], el("code", {}, found[2]), found[3]] : [text];
