@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.test_english import strings
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "shoplake"
 
@@ -76,3 +78,14 @@ def test_page_of_guarantees_selects_tests_that_exist() -> None:
     words = {word for row in guarantees() for word in re.findall(r'make proofs ARGS="-k (\w+)"', row)}
     assert len(words) > 5
     assert [word for word in sorted(words) if not any(word in name for name in names)] == []
+
+
+def test_runbook_quotes_messages_that_exist() -> None:
+    """What the runbook quotes is part of a message of the package, whatever number or process stands in it."""
+    quoted = re.findall(r'\*\*"([^"]+)"\*\*', (ROOT / "docs/runbook.md").read_text("utf-8"))
+    modules = [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
+    messages = [" ".join(re.sub("X", "", text).split()) for module in modules for _, text in strings(module)]
+    assert len(quoted) > 2
+    for quote in quoted:
+        words = " ".join(re.sub(r"\d+", "", quote).split())
+        assert any(words in message for message in messages), quote
