@@ -137,14 +137,14 @@ def maintain(
     dry_run: bool = False,
     observer: Observer | None = None,
 ) -> maintenance.MaintenanceReport:
-    """Merge the small files of closed hours, days and months, and delete files that nothing needs.
+    """Merge the small files of closed hours, days and months, and delete files that are no longer referred to.
 
     Safe beside runs and readers.
 
     Args:
         lake: The lake's folder, or s3://BUCKET/PREFIX.
         closed_after: An hour, day or month is closed when it ended this long ago.
-        older_than: Files that nothing needs are deleted when they were written this long ago; at least one hour.
+        older_than: Unreferenced files are deleted when they were written this long ago; at least one hour.
         dry_run: Change nothing, and report what would be done.
         observer: Follows the work in bytes and files.
 

@@ -1,4 +1,4 @@
-"""``shoplake maintain``: merges small files and deletes those that nothing needs."""
+"""``shoplake maintain``: merges small files and deletes those that are no longer referred to."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any
 @options.lake
 @click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
 @_hours("--closed-after", 0, 2.0, "Merge the files of hours, days and months that ended at least this long ago.")
-@_hours("--older-than", 1, 24.0, "Delete files that nothing needs once they are this old; at least 1.")
+@_hours("--older-than", 1, 24.0, "Delete unreferenced files once they are this old; at least 1.")
 @options.style
 def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
-    """Merge the many small files of closed hours, days and months, and delete files that nothing needs.
+    """Merge the many small files of closed hours, days and months, and delete files that are no longer referred to.
 
     Run it once a day, at any time: ingests and readers can keep running. No row of any table changes. It deletes files that a
     killed run left behind, and files that only expired snapshots use: each table keeps the snapshots of its last 100
@@ -64,7 +64,7 @@ def _show(done: MaintenanceReport, style: str) -> None:
     if rows:
         output.as_table(columns, rows)
     if done.removed:
-        amount = f"{count(len(done.removed), 'file')} that nothing needs ({size(done.removed_bytes)})"
+        amount = f"{count(len(done.removed), 'file')} no longer referred to ({size(done.removed_bytes)})"
         output.say(f"Would delete {amount}." if done.dry_run else f"Deleted {amount}.")
     for name in done.retained:
         output.say(f"Left for a later run: old files of {name}, which had 100 batches within the last hour.")

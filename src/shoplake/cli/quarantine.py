@@ -122,7 +122,7 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     Use it after an upgrade that changed the contract, after changing a setting, or once time has passed (future_timestamp).
     It needs no source: the lines are in the lake. Lines that still break the contract stay, with their current reasons.
 
-    If the producer resends a corrected file under the same name, nothing needs to be done here: the next shoplake ingest
+    If the producer resends a corrected file under the same name, do nothing here: the next shoplake ingest
     replaces the broken one, and its quarantined lines with it.
     """
     with output.progress("judging", "lines", shown=style == "table") as observer:

@@ -27,7 +27,7 @@ class Check:
         name: What was examined, a stable word.
         verdict: How it came out.
         detail: What was seen, for a person.
-        remedy: What to do about it; empty where nothing needs doing.
+        remedy: What to do about it; empty where there is nothing to do.
     """
 
     name: str

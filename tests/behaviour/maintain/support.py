@@ -1,4 +1,4 @@
-"""What the tests of maintenance share: files to merge, files that nothing needs, and what a lake has to be in the end."""
+"""What the tests of maintenance share: files to merge, files no longer referred to, and what a lake has to be in the end."""
 
 import os
 import shutil

@@ -12,11 +12,11 @@ def test_command(shop):
     told = command("maintain", "--lake", lake, "--dry-run")
     assert told.code == 0
     assert "events" in told.out
-    assert "Would delete 1 file that nothing needs (11 B).\nNothing was changed." in told.out
+    assert "Would delete 1 file no longer referred to (11 B).\nNothing was changed." in told.out
     assert (snapshots(lake), stored(lake)) == state
     told = command("maintain", "--lake", lake)
     assert told.code == 0, told
-    assert "Deleted 1 file that nothing needs (11 B)." in told.out
+    assert "Deleted 1 file no longer referred to (11 B)." in told.out
     assert "quarantine" not in told.out  # its day is not over
     assert hours(lake) == [1, 1, 1]
     assert command("maintain", "--lake", lake).out.startswith("Nothing to do")
