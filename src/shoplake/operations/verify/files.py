@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
+from shoplake.lake.hours import hours_between
 from shoplake.lake.metadata import Snapshot
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
@@ -30,7 +31,6 @@ GOLD = (*GOLD_HOURLY, ACTIVITY_DAILY)
 YOUNG = timedelta(hours=1)
 _FIRST_ORPHANS = 20
 _DAMAGED = (FatalError, ValueError, LookupError, TypeError, EOFError, OSError, struct.error, zlib.error)
-_HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -61,12 +61,7 @@ class Inventory:
 
 def hours_of(file: DataFile, column: str) -> list[datetime]:
     """The hours that a data file of an hourly table spans."""
-    hour = file.lower[column].replace(minute=0, second=0, microsecond=0)
-    hours = []
-    while hour <= file.upper[column]:
-        hours.append(hour)
-        hour += _HOUR
-    return hours
+    return hours_between(file.lower[column], file.upper[column])
 
 
 def remedy_for(table: Table, file: DataFile) -> str:
