@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
+from shoplake.lake.hours import start_of_hour
 from shoplake.lake.reader import OpenLake
 from shoplake.settings import CONFIDENCE, DAYS, WEIGHT
 
@@ -407,7 +408,7 @@ def _window(opened: OpenLake, start: datetime | None, end: datetime | None) -> t
 
 def _hour(moment: datetime, what: str) -> datetime:
     moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    if moment != moment.replace(minute=0, second=0, microsecond=0):
+    if moment != start_of_hour(moment):
         raise UsageError(
             f"the {what} {moment} is not a whole hour", remedy="The tables of users and sessions are by the hour."
         )

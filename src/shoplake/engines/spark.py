@@ -27,11 +27,12 @@ from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Stored
 from shoplake.engines.spark_session import cause
-from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, start_of_hour
+from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
+from shoplake.lake.hours import start_of_hour
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.lake.types import column_type

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
+from shoplake.lake.hours import ONE_HOUR, hours_between
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.tables import Table
-
-ONE_HOUR = timedelta(hours=1)
-
-
-def start_of_hour(moment: datetime) -> datetime:
-    """The start of the hour that a time lies in."""
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def only_of(file: DataFile, paths: Collection[str]) -> bool:
@@ -34,9 +28,7 @@ def gold_of_days(base: View, table: Table, hours: Collection[datetime]) -> list[
     for day in {hour.date() for hour in hours}:
         start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
         for file in base[table.name].within(start, start + timedelta(days=1, microseconds=-1)):
-            first, last = (start_of_hour(ends["event_hour"]) for ends in (file.lower, file.upper))
-            inside = {first + number * ONE_HOUR for number in range((last - first) // ONE_HOUR + 1)}
-            if not inside <= set(hours):
+            if not set(hours_between(file.lower["event_hour"], file.upper["event_hour"])) <= set(hours):
                 found[file.path] = file
     return list(found.values())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from shoplake.engines.base import DedupedFile, Engine, Gold
-from shoplake.lake import ledger
+from shoplake.lake import ledger, raw_lines
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
+from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import arrow_schema
 from shoplake.lake.snapshots import BATCH, DataFile, View
@@ -103,7 +103,7 @@ def ledger_entry(result: DedupedFile, arrived: datetime, batch: str, engine: str
 def _touched_hours(files: Sequence[DedupedFile], losing: Sequence[DataFile]) -> frozenset[datetime]:
     """Hours that gain rows, and hours of the data files that lose the rows that the lake holds of files it knows."""
     hours = {hour for result in files for hour in result.hours}
-    return frozenset(hours | {file.lower["event_time"].replace(minute=0, second=0, microsecond=0) for file in losing})
+    return frozenset(hours | {start_of_hour(file.lower["event_time"]) for file in losing})
 
 
 def _quarantine(commit: Commit, outcome: Outcome) -> None:
@@ -111,17 +111,20 @@ def _quarantine(commit: Commit, outcome: Outcome) -> None:
     days: dict[date, list[dict[str, Any]]] = {}
     for result in outcome.files:
         arrived = outcome.entries[result.file.path].arrived_at
-        days.setdefault(arrived.date(), []).extend(
-            {
-                "source_file": result.file.path,
-                "line_number": line.line_number,
-                **raw_text(line.raw),
-                "reasons": list(line.reasons),
-                "arrived_at": arrived,
-                "batch": outcome.batch,
-            }
-            for line in result.quarantined
-        )
+        rows = days.setdefault(arrived.date(), [])
+        for line in result.quarantined:
+            raw, encoding = raw_lines.to_text(line.raw)
+            rows.append(
+                {
+                    "source_file": result.file.path,
+                    "line_number": line.line_number,
+                    "raw": raw,
+                    "encoding": encoding,
+                    "reasons": list(line.reasons),
+                    "arrived_at": arrived,
+                    "batch": outcome.batch,
+                }
+            )
     schema = arrow_schema(QUARANTINE)
     new = [
         commit.write(QUARANTINE, rows[0]["arrived_at"], pa.Table.from_pylist(rows, schema=schema))
@@ -129,19 +132,6 @@ def _quarantine(commit: Commit, outcome: Outcome) -> None:
         if rows
     ]
     commit.replace(QUARANTINE, outcome.known, new)
-
-
-def raw_text(raw: bytes) -> dict[str, str]:
-    """A raw line as the quarantine keeps it: its text, or its bytes in base64 where they are not UTF-8."""
-    try:
-        return {"raw": raw.decode("utf-8"), "encoding": "utf-8"}
-    except UnicodeDecodeError:
-        return {"raw": base64.b64encode(raw).decode("ascii"), "encoding": "base64"}
-
-
-def raw_bytes(raw: str, encoding: str) -> bytes:
-    """A raw line as it came, from what the quarantine keeps of it."""
-    return base64.b64decode(raw) if encoding == "base64" else raw.encode()
 
 
 def publish_gold(commit: Commit, gold: Gold, hours: Collection[datetime]) -> None:

@@ -14,6 +14,7 @@ from shoplake import __version__, contract, queries
 from shoplake.errors import FatalError, UsageError
 from shoplake.health import status
 from shoplake.lake.catalog import Lake
+from shoplake.lake.hours import start_of_hour
 from shoplake.lake.reader import OpenLake
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
@@ -179,7 +180,7 @@ def _slots(rows: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
     if not found:
         return []
     first, last = min(found), max(found)
-    begin = max(first, last.replace(minute=0) - SHOWN_SLOTS + timedelta(hours=1))
+    begin = max(first, start_of_hour(last) - SHOWN_SLOTS + timedelta(hours=1))
     many = (last - begin) // slots.SLOT + 1
     nothing = {"files": 0, "unreadable": 0, "events": 0}
     return [{"slot": at, **found.get(at, nothing)} for at in (begin + number * slots.SLOT for number in range(many))]

@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import BOM, parse_line
-from shoplake.engines.sql import start_of_hour
-from shoplake.ingestion.publish import raw_bytes
-from shoplake.lake import parquet
+from shoplake.lake import parquet, raw_lines
+from shoplake.lake.hours import start_of_hour
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.operations.erase.raw_files import is_about
 from shoplake.tables import EVENTS, QUARANTINE, Table
@@ -84,4 +83,4 @@ def _rows_in(table: Table, file: DataFile, view: View, user: str) -> list[dict[s
 
 
 def _line(row: dict[str, Any]) -> bytes:
-    return raw_bytes(row["raw"], row["encoding"]).removeprefix(BOM)
+    return raw_lines.to_bytes(row["raw"], row["encoding"]).removeprefix(BOM)

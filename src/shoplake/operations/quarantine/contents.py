@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,9 @@ import pyarrow.compute as pc
 
 from shoplake.contract import REASON_CODES
 from shoplake.errors import UsageError
-from shoplake.lake import ledger, parquet
+from shoplake.lake import ledger, parquet, raw_lines
 from shoplake.lake.snapshots import View
 from shoplake.tables import QUARANTINE
-
-BASE64 = "base64"
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Line(NamedTuple):
     @property
     def octets(self) -> bytes:
         """The line exactly as it arrived, without its newline."""
-        return base64.b64decode(self.raw) if self.encoding == BASE64 else self.raw.encode("utf-8")
+        return raw_lines.to_bytes(self.raw, self.encoding)
 
 
 @dataclass

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoplake.engines.sql import ONE_HOUR, start_of_hour
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
+from shoplake.lake.hours import hours_between
 from shoplake.lake.metadata import Snapshot
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
@@ -61,12 +61,7 @@ class Inventory:
 
 def hours_of(file: DataFile, column: str) -> list[datetime]:
     """The hours that a data file of an hourly table spans."""
-    hour = start_of_hour(file.lower[column])
-    hours = []
-    while hour <= file.upper[column]:
-        hours.append(hour)
-        hour += ONE_HOUR
-    return hours
+    return hours_between(file.lower[column], file.upper[column])
 
 
 def remedy_for(table: Table, file: DataFile) -> str:

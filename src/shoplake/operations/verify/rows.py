@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shoplake.contract import EVENT_COLUMNS
-from shoplake.ingestion.publish import raw_bytes
-from shoplake.lake import erasures, ledger
+from shoplake.lake import erasures, ledger, raw_lines
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import DataFile, TableSnapshot
@@ -254,6 +253,6 @@ class Erasures:
             for path, number, raw, encoding in self._reader.rows(
                 f"SELECT source_file, line_number, raw, encoding FROM {relation}"
             ):
-                if self.erased.named_in(raw_bytes(raw, encoding)):
+                if self.erased.named_in(raw_lines.to_bytes(raw, encoding)):
                     message = f"line {number:,} of {path} is about an erased person, but is in quarantine"
                     self.audit.differs("erased", path, message, replay([path]), table=QUARANTINE.name, line=number)

@@ -6,7 +6,6 @@ parsing with the engine's fast path, which reads nearly every line with DuckDB a
 
 from __future__ import annotations
 
-import base64
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ import pyarrow as pa
 from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
 from shoplake.engines.base import Progress
 from shoplake.engines.reading import as_table
-from shoplake.lake import ledger
+from shoplake.lake import ledger, raw_lines
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
@@ -207,12 +206,12 @@ class Raw:
             return
         if row is not None and FUTURE in row[2]:
             row = (row[0], row[1], [code for code in row[2] if code != FUTURE])
-            if row == (*_as_text(raw), []) and not codes:
+            if row == (*raw_lines.to_text(raw), []) and not codes:
                 return  # whether it was in the future when it arrived, no later judge can tell
         if codes:
             if row is None:
                 yield f"breaks the contract ({', '.join(codes)}), but is not in quarantine"
-            elif row != (*_as_text(raw), codes):
+            elif row != (*raw_lines.to_text(raw), codes):
                 yield "is in quarantine with another text or other reasons"
             return
         if row is not None:
@@ -278,10 +277,3 @@ def _quarantined(paths: Sequence[str], reader: Reader, inventory: Inventory) -> 
         " WHERE source_file IN (SELECT path FROM wanted)"
     )
     return {(path, number): (raw, encoding, reasons) for path, number, raw, encoding, reasons in rows}
-
-
-def _as_text(raw: bytes) -> tuple[str, str]:
-    try:
-        return raw.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        return base64.b64encode(raw).decode("ascii"), "base64"

@@ -1,0 +1,18 @@
+"""Hours, which gold is recomputed by. Times are UTC without a zone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+ONE_HOUR = timedelta(hours=1)
+
+
+def start_of_hour(moment: datetime) -> datetime:
+    """The start of the hour that a time lies in."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def hours_between(first: datetime, last: datetime) -> list[datetime]:
+    """The start of every hour from that of the first time to that of the last, both included, in order."""
+    start = start_of_hour(first)
+    return [start + number * ONE_HOUR for number in range((last - start) // ONE_HOUR + 1)]
