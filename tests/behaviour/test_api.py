@@ -60,6 +60,13 @@ def lake(shop):
         yield opened
 
 
+def test_patterns_under_the_name_of_spark_and_trino(lake):
+    """``regexp_like`` works, so that a query with a pattern has one text on every engine."""
+    ((views,),) = lake.sql("SELECT count(*) FROM events WHERE regexp_like(event_type, '^page')").fetchall()
+    assert lake.sql("SELECT count(*) FROM events WHERE event_type = 'page_view'").fetchall() == [(views,)]
+    assert views
+
+
 def test_sql_gives_rows(lake):
     """A statement over the tables by their plain names gives a DuckDB relation, whose rows are Python values."""
     relation = lake.sql("SELECT event_time, price FROM events WHERE event_type = 'purchase' ORDER BY 1 LIMIT 1")

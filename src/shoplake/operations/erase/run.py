@@ -58,7 +58,7 @@ def erase(request: EraseRequest) -> EraseReceipt:
             vacuum.remove(request.lake, orphans)
             receipt.files, receipt.bytes = len(orphans.all), orphans.bytes
         if request.raw:
-            _settle(request)
+            _reingest_marked(request)
         _search_raw_files(request, request.lake.view(), found, receipt)
         if request.raw:
             _rewrite_raw_files(request, receipt)
@@ -152,7 +152,7 @@ def _search_raw_files(request: EraseRequest, view: View, found: PersonRows, rece
 def _rewrite_raw_files(request: EraseRequest, receipt: EraseReceipt) -> None:
     """Rewrite the raw files that contain the person, and ingest them again, which changes no other row.
 
-    The ledger is told first: from then on the next batch, whoever runs it, ingests these files again, whether they have been
+    The ledger marks them first: from then on the next batch, whoever runs it, ingests these files again, whether they have been
     rewritten by then or not. A kill at any point neither loses nor doubles anything.
     """
     source = request.source
@@ -166,7 +166,7 @@ def _rewrite_raw_files(request: EraseRequest, receipt: EraseReceipt) -> None:
         _announce(request, {file.path: file.version for file in files})
         for file in files:
             raw_files.rewrite(source, file, request.user, concerned[file.path])
-    _settle(request)
+    _reingest_marked(request)
 
 
 def _announce(request: EraseRequest, versions: dict[str, str]) -> None:
@@ -187,8 +187,8 @@ def _announce(request: EraseRequest, versions: dict[str, str]) -> None:
     transact(request.lake, mark, doing="note in the ledger which raw files are rewritten", note=request.note)
 
 
-def _settle(request: EraseRequest) -> None:
-    """Do the files again that the ledger says are to be done again, and no others."""
+def _reingest_marked(request: EraseRequest) -> None:
+    """Re-ingest the files that the ledger marks for it, and no others."""
     assert request.source is not None  # noqa: S101 - as asked for
     settings = replace(request.settings, max_quarantine_rate=1.0)
     watchers = pipeline.Watchers(note=request.note)

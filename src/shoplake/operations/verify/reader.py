@@ -52,7 +52,7 @@ class Reader:
             return self.connection.execute(sql, parameters).fetchall()
 
     def why_unreadable(self, table: Table, file: DataFile) -> str:
-        """Why a data file cannot be read whole; empty if it can."""
+        """Why a data file cannot be read to its end; empty if it can."""
         try:
             self.rows(f"SELECT bit_xor(hash(stored)) FROM {self.relation(table, [file])} AS stored")
         except READ_ERRORS as error:

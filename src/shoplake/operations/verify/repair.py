@@ -42,7 +42,7 @@ class Repaired:
 
 @dataclass
 class _Group:
-    """Hours that are rebuilt by one commit, with their days."""
+    """Hours that one commit rebuilds, with their days, and the unreadable files that it replaces."""
 
     hours: set[datetime]
     broken: set[str]

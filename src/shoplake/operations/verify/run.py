@@ -98,7 +98,7 @@ _OF_THE_SOURCE = {"waiting", "replaced", "gone"}
 
 
 def _look(request: VerifyRequest, source: Source | None, seed: int | None) -> _Look:
-    """Look at the lake as it is. Files may go meanwhile, if others change the lake: then look again."""
+    """Examine the lake as it is, and once more if files are missing because another run changed it in between."""
     for left in reversed(range(MAX_LOOKS)):
         try:
             view = request.lake.need_view()
