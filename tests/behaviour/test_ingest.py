@@ -179,7 +179,7 @@ UNREADABLE = {
     "cut in half": (lambda content: content[: len(content) // 2], "cut"),
     "cut in the header": (lambda content: content[:5], "cut"),
     "cut in the trailer": (lambda content: content[:-3], "cut"),
-    "plain text": (gzip.decompress, "no whole gzip file"),
+    "plain text": (gzip.decompress, "not a complete gzip file"),
     "one byte": (lambda content: b"{", "gzip"),
     "damaged checksum": (damaged_checksum, "gzip"),
     "damaged inside": (damaged_inside, "gzip"),

@@ -96,7 +96,7 @@ def test_wrong_region(s3_place, proxy):
 def test_nobody_there(s3_place, monkeypatch):
     """A wrong endpoint fails in a second or two, not in minutes."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    failing(TransientError, "does not answer", "AWS_ENDPOINT_URL", place=s3_place)
+    failing(TransientError, "did not respond", "AWS_ENDPOINT_URL", place=s3_place)
 
 
 def test_server_without_conditional_writes(s3_place, proxy):

@@ -320,9 +320,9 @@ def test_verify(s3_place, proxy):
         proxy.rule = once("503", reads_lake)
         assert shoplake.verify(str(s3_place / "lake"), threads=2).ok
         proxy.rule = lambda request: "503" if request.path.endswith(".parquet") else None
-        with pytest.raises(TransientError, match="answers 503"):
+        with pytest.raises(TransientError, match="responded with 503"):
             shoplake.verify(str(s3_place / "lake"), threads=2)
-        with closing(Reader(2)) as reader, pytest.raises(TransientError, match="answers 503"):
+        with closing(Reader(2)) as reader, pytest.raises(TransientError, match="responded with 503"):
             reader.why_unreadable(EVENTS, lake.view()["events"].files[0])
 
 

@@ -126,6 +126,6 @@ def _inflated(source: Source, file: SourceFile) -> Iterator[igzip.IGzipFile]:
     except EOFError as error:
         raise UnreadableError("cut: the gzip stream ends too early") from error
     except igzip.BadGzipFile as error:
-        raise UnreadableError(f"no whole gzip file: {error}") from error
+        raise UnreadableError(f"not a complete gzip file: {error}") from error
     except isal_zlib.error as error:  # type: ignore[misc]
         raise UnreadableError(f"damaged gzip data: {error}") from error

@@ -105,8 +105,8 @@ def _credentials(failure: Failure) -> ShoplakeError | None:
         )
     if failure.code in _OLD_KEYS:
         return FatalError(
-            f"{failure.doing}: the credentials are not valid any more ({failure.code})",
-            remedy="Sign in again, or put this machine's clock right.",
+            f"{failure.doing}: the credentials are no longer valid ({failure.code})",
+            remedy="Sign in again, or correct this machine's clock.",
         )
     return None
 
@@ -140,7 +140,9 @@ def _transient(failure: Failure) -> ShoplakeError | None:
     busy = failure.status >= 500 or failure.status in _BUSY_STATUSES or failure.code in _BUSY
     if not unanswered and not busy:
         return None
-    what = "does not answer, or not to the end" if unanswered else f"answers {failure.status} {failure.code}".rstrip()
+    what = f"responded with {failure.status} {failure.code}".rstrip()
+    if unanswered:
+        what = "did not respond, or the response was cut off"
     return TransientError(
         f"{failure.doing}: {failure.place} {what}",
         remedy="Check AWS_ENDPOINT_URL and the network, then run the same command again.",

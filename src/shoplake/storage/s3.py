@@ -106,7 +106,8 @@ class S3Storage:
     def _key(self, location: str) -> str:
         if not location.startswith(self._base):
             raise FatalError(
-                f"{location} is not in {self.root}", remedy="The lake was copied from another place; ingest it anew."
+                f"{location} is not in {self.root}",
+                remedy="The lake was copied from another place. Ingest its source into a new lake here.",
             )
         return location.removeprefix(self._base)
 
