@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: With 2 and a message on a bad option.
     """
-    from shoplake.generator.files import MANIFEST_NAME, Faults, generate_files
+    from shoplake.generator.faults import Faults
+    from shoplake.generator.files import MANIFEST_NAME, generate_files
 
     parser = _parser()
     options = parser.parse_args(arguments)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import shoplake
 from shoplake import queries
-from shoplake.generator.files import Faults, generate_files
+from shoplake.generator.faults import Faults
+from shoplake.generator.files import generate_files
 from tests.support import (
     QUESTIONS,
     START,

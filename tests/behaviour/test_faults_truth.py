@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from shoplake.generator.files import MANIFEST_NAME, Faults, generate_files
+from shoplake.generator.faults import Faults
+from shoplake.generator.files import MANIFEST_NAME, generate_files
 from tests.support import START, both, dump, ingest
 
 

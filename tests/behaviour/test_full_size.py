@@ -2,7 +2,8 @@
 
 import time
 
-from shoplake.generator.files import Faults, generate_files
+from shoplake.generator.faults import Faults
+from shoplake.generator.files import generate_files
 from tests.support import START, answers, ingest, oracle
 
 EVENTS = 600_000

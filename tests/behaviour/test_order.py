@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from shoplake.generator.files import Faults, generate_files
+from shoplake.generator.faults import Faults
+from shoplake.generator.files import generate_files
 from shoplake.lake import ledger as ledgers
 from tests.support import (
     START,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.generator.files import Faults, generate_files
+from shoplake.generator.faults import Faults
+from shoplake.generator.files import generate_files
 from tests.behaviour.test_contract import BROKEN, FINE, MIXED, PIECES, line
 from tests.support import (
     accepted,

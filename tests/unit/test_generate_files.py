@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from shoplake.generator import files as module
+from shoplake.generator.broken_lines import BROKEN_LINES
 from shoplake.generator.events import render
-from shoplake.generator.files import BROKEN_LINES, MANIFEST_NAME, Expected, Faults, generate_files
+from shoplake.generator.faults import Expected, Faults
+from shoplake.generator.files import MANIFEST_NAME, generate_files
 
 START = datetime(2025, 11, 18, 23, 50, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]

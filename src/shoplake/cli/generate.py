@@ -47,7 +47,8 @@ def generate(  # noqa: PLR0917 - one parameter an option
     folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
 ) -> None:
     """Generate raw event files from a seed: gzipped JSON Lines, one file every five minutes."""
-    from shoplake.generator.files import Faults, generate_files
+    from shoplake.generator.faults import Faults
+    from shoplake.generator.files import generate_files
 
     chosen = {"none": None, "demo": Faults.demo(), "heavy": Faults.heavy()}[faults]
     span = options.span(events_per_file)

@@ -8,7 +8,8 @@ import pytest
 import shoplake
 from shoplake import api
 from shoplake.errors import UsageError
-from shoplake.generator.files import Faults, generate_files
+from shoplake.generator.faults import Faults
+from shoplake.generator.files import generate_files
 from shoplake.lake.catalog import Lake
 from tests.behaviour.verify.support import HOUR, at, below, check, files_of, found, rewrite
 from tests.support import START, events, everywhere, ingest, ledger, put
