@@ -98,7 +98,7 @@ LEDGER = Table(
         Column(
             "status",
             "string",
-            "ingested, unreadable, or to be done again by the next batch: reopened, rewritten.",
+            "ingested, unreadable, or to be ingested again by the next batch: reopened, rewritten.",
         ),
         Column("error", "string", "Why an unreadable file could not be read."),
         Column("lines", "long", "Its lines that are not blank = accepted + duplicates + quarantined + erased."),

@@ -103,7 +103,7 @@ def test_server_without_conditional_writes(s3_place, proxy):
     """A server that overlooks conditions would lose batches: no lake is made there."""
     put(s3_place / "raw", 0, events(5))
     proxy.rule = lambda request: "overlook" if request.conditional else None
-    with pytest.raises(FatalError, match="does not heed conditions on writes"):
+    with pytest.raises(FatalError, match="ignores the conditions of writes"):
         ingest(s3_place / "raw", s3_place / "lake")
     assert not [path for path in (s3_place / "lake").rglob("*") if "catalog.json" in path.name]
     proxy.rule = lambda _: None

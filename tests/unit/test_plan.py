@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shoplake.ingestion import plan
-from shoplake.lake.ledger import INGESTED, REOPENED, UNREADABLE, Known
+from shoplake.lake.ledger import INGESTED, REOPENED, UNREADABLE, PlanEntry
 from shoplake.sources.base import SourceFile
 
 LIMIT = 1000
@@ -20,7 +20,7 @@ def shapes(made: plan.Plan) -> list[list[str]]:
 def test_known_files_are_left_out() -> None:
     """A file that the ledger has in this version is not planned."""
     listing = [file(14, 0), file(14, 5)]
-    made = plan.make(listing, {listing[0].path: Known("1", INGESTED, ())}, LIMIT)
+    made = plan.make(listing, {listing[0].path: PlanEntry("1", INGESTED, ())}, LIMIT)
     assert shapes(made) == [["14:05"]]
     assert made.known == 1
 
@@ -28,7 +28,7 @@ def test_known_files_are_left_out() -> None:
 def test_another_version_is_a_replacement() -> None:
     """A file whose version changed replaces its rows; one that could not be read before is plainly new."""
     listing = [file(14, 0, version="2"), file(14, 5, version="2")]
-    known = {listing[0].path: Known("1", INGESTED, ()), listing[1].path: Known("1", UNREADABLE, ())}
+    known = {listing[0].path: PlanEntry("1", INGESTED, ()), listing[1].path: PlanEntry("1", UNREADABLE, ())}
     made = plan.make(listing, known, LIMIT)
     assert made.replaced == (listing[0].path,)
     assert made.files == 2
@@ -37,13 +37,13 @@ def test_another_version_is_a_replacement() -> None:
 def test_unreadable_files_are_not_tried_again() -> None:
     """A file that could not be read is left alone until its object changes."""
     listing = [file(14, 0)]
-    assert plan.make(listing, {listing[0].path: Known("1", UNREADABLE, ())}, LIMIT).files == 0
+    assert plan.make(listing, {listing[0].path: PlanEntry("1", UNREADABLE, ())}, LIMIT).files == 0
 
 
 def test_reopened_files_come_first_and_together() -> None:
     """Files to be done again share events, so they are one batch, before the others."""
     listing = [file(14, 0), file(15, 0), file(16, 0)]
-    known = {listing[index].path: Known("1", REOPENED, ()) for index in (0, 2)}
+    known = {listing[index].path: PlanEntry("1", REOPENED, ()) for index in (0, 2)}
     made = plan.make(listing, known, LIMIT)
     assert shapes(made) == [["14:00", "16:00"], ["15:00"]]
     assert made.replaced == ()
@@ -73,9 +73,9 @@ def test_small_hours_share_a_batch() -> None:
 def test_chosen_files_and_no_others() -> None:
     """Chosen files are planned whether known or not; other new files are not, but what was left to be done again is."""
     listing = [file(14, minute) for minute in range(0, 25, 5)]
-    known = {listing[index].path: Known("1", INGESTED, ()) for index in (0, 1)}
-    known[listing[2].path] = Known("1", REOPENED, ())
-    known[listing[4].path] = Known("1", UNREADABLE, ())
+    known = {listing[index].path: PlanEntry("1", INGESTED, ()) for index in (0, 1)}
+    known[listing[2].path] = PlanEntry("1", REOPENED, ())
+    known[listing[4].path] = PlanEntry("1", UNREADABLE, ())
     made = plan.make(listing, known, LIMIT, {listing[0].path, listing[4].path})
     assert shapes(made) == [["14:10"], ["14:00", "14:20"]]
     assert made.batches[1].known == {listing[0].path, listing[4].path}

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageError
+from shoplake.storage.bucket_errors import BUSY, EXPIRED_CREDENTIALS, UNKNOWN_CREDENTIALS
 
-_OLD_KEYS = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_WRONG_KEYS = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-_BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure"}
 
 
 def client(service: str, region: str | None = None) -> Any:
@@ -72,9 +70,9 @@ def _explain(error: Exception, doing: str) -> ShoplakeError:
             f"{doing}: no AWS credentials were found",
             remedy="Sign in (aws configure, aws sso login), or set AWS_PROFILE or the AWS_ACCESS_KEY_ID variables.",
         )
-    if what in _OLD_KEYS or isinstance(error, TokenRetrievalError):
+    if what in EXPIRED_CREDENTIALS or isinstance(error, TokenRetrievalError):
         return UsageError(f"{doing}: the AWS credentials have expired", remedy="Sign in again.")
-    if what in _WRONG_KEYS:
+    if what in UNKNOWN_CREDENTIALS:
         return UsageError(
             f"{doing}: AWS rejected the credentials ({what})", remedy="Check the credentials and the profile."
         )
@@ -82,7 +80,7 @@ def _explain(error: Exception, doing: str) -> ShoplakeError:
         return FatalError(
             f"{doing}: access denied: {error}", remedy="docs/aws.md lists the permissions that are needed."
         )
-    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError) or what in _BUSY:
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError) or what in BUSY:
         return TransientError(
             f"{doing}: AWS did not respond: {error}", remedy="Check the region name and the network, then try again."
         )

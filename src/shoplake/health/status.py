@@ -154,7 +154,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
 
 
 def _todo(listing: Sequence[SourceFile], entries: dict[str, Entry], settings: Settings) -> Plan:
-    known = {path: entry.known for path, entry in entries.items()}
+    known = {path: entry.plan_entry for path, entry in entries.items()}
     return plan.make(listing, known, settings.batch_bytes)
 
 

@@ -108,7 +108,7 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
 
 
 def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
-    return plan.make(run.source.list(), ledger.known(view["ledger"]), run.settings.batch_bytes, only)
+    return plan.make(run.source.list(), ledger.plan_entries(view["ledger"]), run.settings.batch_bytes, only)
 
 
 class _Queue:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shoplake.lake import ledger
-from shoplake.lake.ledger import Known
+from shoplake.lake.ledger import PlanEntry
 from shoplake.sources.base import SourceFile
 
 
@@ -70,7 +70,7 @@ class Plan:
 
 def make(
     listing: Sequence[SourceFile],
-    entries: Mapping[str, Known],
+    entries: Mapping[str, PlanEntry],
     batch_bytes: int,
     only: Collection[str] | None = None,
 ) -> Plan:
@@ -100,7 +100,7 @@ def make(
     return Plan(batches, len(listing) - len(due), tuple(sorted(file.path for file in reopened)))
 
 
-def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None) -> bool:
+def _is_due(file: SourceFile, entry: PlanEntry | None, only: Collection[str] | None) -> bool:
     if entry and entry.status in ledger.TO_DO:
         return True
     if only is not None:
@@ -108,7 +108,7 @@ def _is_due(file: SourceFile, entry: Known | None, only: Collection[str] | None)
     return entry is None or entry.version != file.version
 
 
-def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
+def _is_replaced(file: SourceFile, entry: PlanEntry | None) -> bool:
     return (
         entry is not None
         and entry.version != file.version
@@ -116,7 +116,7 @@ def _is_replaced(file: SourceFile, entry: Known | None) -> bool:
     )
 
 
-def _is_reingested(file: SourceFile, entry: Known | None) -> bool:
+def _is_reingested(file: SourceFile, entry: PlanEntry | None) -> bool:
     if entry is None or entry.status == ledger.UNREADABLE:
         return False
     return entry.version == file.version or entry.status == ledger.REWRITTEN

@@ -1,4 +1,4 @@
-"""A lake: one folder or S3 prefix that holds a catalog and every table, who may write to it, and what readers see of it."""
+"""A lake: one folder or S3 prefix with a catalog and every table, who may write to it, and what readers see of it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Lake:
     """A lake in a folder of this machine or on S3.
 
     ``catalog.json`` names the metadata document of every table. A batch becomes visible by one atomic swap of that file,
-    which happens only if nobody else swapped it in between.
+    which succeeds only if no one else has swapped it in between.
 
     Attributes:
         storage: Where its files are.
     """
 
     def __init__(self, root: str | Path) -> None:
-        """Name a lake; nothing is read or made yet.
+        """Name a lake; nothing is read or created yet.
 
         Raises:
-            UsageError: The place is a URI of a storage that is not supported, or an existing file; or S3 is meant and its
-                package or settings are missing.
+            UsageError: The place is a URI of a storage that is not supported, or an existing file; or it is on S3 and the
+                package or the settings for S3 are missing.
         """
         self.storage = open_storage(root)
 
@@ -110,7 +110,7 @@ class Lake:
         return View(tables, content, version)
 
     def create(self) -> View:
-        """The lake's view; makes an empty lake where there is none.
+        """The lake's view; creates an empty lake where there is none.
 
         Raises:
             FatalError: There are data files but no catalog.
@@ -121,7 +121,7 @@ class Lake:
         data = any(True for table in TABLES for _ in self.storage.list(f"{self.root}/{table.name}/data"))
         if (
             data and self.storage.read_if_there(self.catalog_location) is None
-        ):  # another run may just have made the lake
+        ):  # another run may just have created the lake
             raise FatalError(
                 f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
             )
@@ -130,21 +130,21 @@ class Lake:
             locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
             metadata = new_table(table, f"{self.root}/{table.name}")
             self.storage.write(locations[table.name], json.dumps(metadata).encode())
-        self.swap(view, locations)  # a race is won by either: the lake is there then
+        self.swap(view, locations)  # whoever wins a race, the lake exists then
         return self.view()
 
     def swap(self, base: View, metadata: Mapping[str, str]) -> bytes | None:
-        """Make a new state of all tables visible at once, if the lake is still as it was.
+        """Make a new state of all tables visible at once, if the lake has not changed.
 
         Args:
             base: What the new state was made from.
             metadata: Locations of new metadata documents, by table; the other tables stay as in ``base``.
 
         Returns:
-            The new catalog, or None if somebody else changed the lake since ``base`` was read.
+            The new catalog, or None if someone else changed the lake since ``base`` was read.
 
         Raises:
-            UnknownOutcomeError: The storage did not answer: the new state may be visible, or become so later still.
+            UnknownOutcomeError: The storage did not respond: the new state may be visible, or may still become so.
         """
         before = json.loads(base.catalog) if base.catalog else {}
         locations = {name: table.location for name, table in base.tables.items() if table.location} | dict(metadata)
@@ -161,20 +161,20 @@ class Lake:
         return None
 
     def _is_built_upon(self, catalog_id: str) -> bool:
-        """Whether the catalog came from the given one: its swap was done, but the answer got lost, and others came since."""
+        """Whether the catalog descends from the given one: its swap succeeded, its response got lost, and others followed."""
         try:
             now = self.storage.read_if_there(self.catalog_location)
         except TransientError as error:
             raise UnknownOutcomeError(
-                f"no answer came to the swap of {self.catalog_location}", remedy=error.remedy
+                f"no response to the swap of {self.catalog_location}", remedy=error.remedy
             ) from error
         try:
             return now is not None and catalog_id in json.loads(now).get("previous", [])
         except (ValueError, AttributeError):
-            return False  # damaged; whoever reads it next says so
+            return False  # damaged; the next read reports that
 
     def lock(self, waiting: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
-        """Be the only run that writes to this lake, where that can be arranged; wait for another one to end.
+        """Be the only run that writes to this lake, where the storage has locks; wait for another one to end.
 
         It saves the work that the loser of a race would do for nothing: two runs at once cost 1.1 times the CPU
         of one with it, 2.1 times without (docs/adr/0018). What keeps the tables right is the swap. On S3 there is no lock.

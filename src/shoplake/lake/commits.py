@@ -32,15 +32,15 @@ SAME_ROWS = {"operation": metadata.REPLACE}
 
 
 class LostRaceError(TransientError):
-    """Somebody else changed the lake since this commit's view of it was read; nothing was changed."""
+    """Someone else changed the lake since this commit's view of it was read; nothing was changed."""
 
 
 class Commit:
     """Changes to a lake that become visible together, or not at all.
 
-    As a context manager it removes what it wrote if it ends without having been published. When it is not known whether it
-    was, because the storage did not answer or the process was interrupted, everything stays: what is not named by a table
-    is found later, what is named must be there.
+    As a context manager it removes what it wrote if it ends unpublished. If it is unknown whether it was published, because
+    the storage did not respond or the process was interrupted, everything stays: maintenance finds files that no table
+    names, and those that a table names must be there.
     """
 
     def __init__(self, lake: Lake, base: View, now: datetime, properties: Mapping[str, str]) -> None:
@@ -48,7 +48,7 @@ class Commit:
 
         Args:
             lake: The lake; it exists.
-            base: The view that the changes are made from. If the lake is not at it any more, publishing fails.
+            base: The view that the changes start from. If the lake has changed since, publishing fails.
             now: The time, UTC without a zone.
             properties: Recorded in the summary of every new snapshot.
         """
@@ -169,8 +169,8 @@ class Commit:
             The lake as it is then.
 
         Raises:
-            LostRaceError: Somebody else changed the lake first; nothing was changed.
-            UnknownOutcomeError: The storage did not answer.
+            LostRaceError: Someone else changed the lake first; nothing was changed.
+            UnknownOutcomeError: The storage did not respond.
         """
         if self._expires:
             self._stage_expiry()
@@ -228,7 +228,7 @@ class Commit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove what was written for nothing."""
+        """Remove what was written if it was not published."""
         if not self._keep:
             self._clean_up(self._written)
 

@@ -1,4 +1,4 @@
-"""The people who were erased from a lake, known by keyed hashes of their ids, and whether a line is about one of them."""
+"""The people who were erased from a lake, as keyed hashes of their ids, and whether a line is about one of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)', re.DOTALL)
 
 @dataclass(frozen=True)
 class Erased:
-    """Who was erased; false where nobody was.
+    """Who was erased; false if no one was.
 
     Attributes:
         salt: The key of the hashes, in hexadecimal digits.
@@ -37,15 +37,15 @@ class Erased:
     hashes: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        """Whether there is anybody."""
+        """Whether anyone was erased."""
         return bool(self.hashes)
 
     def hash(self, user_id: str) -> str:
-        """How the list names a person."""
+        """The keyed hash of a person's id."""
         return hmac.digest(bytes.fromhex(self.salt), user_id.encode(), "sha256").hex()
 
     def among(self, users: Iterable[str]) -> set[str]:
-        """Those of some users who were erased."""
+        """The users among these who were erased."""
         key, hashes = bytes.fromhex(self.salt), self.hashes
         return {user for user in users if hmac.digest(key, user.encode(), "sha256").hex() in hashes}
 
@@ -55,14 +55,14 @@ class Erased:
 
 
 def read(erasures: TableSnapshot) -> Erased:
-    """Who was erased from a lake; a list that is still empty gets its salt here."""
+    """Who was erased from a lake; for an empty list this makes the salt."""
     rows = [row for file in erasures.files for row in _rows(erasures, file.path).to_pylist()]
     salt = rows[0]["salt"] if rows else secrets.token_hex(_SALT_BYTES)
     return Erased(salt, frozenset(row["user_hash"] for row in rows))
 
 
 def add(commit: Commit, erased: Erased, user_id: str, request: str, now: datetime) -> Erased:
-    """Put a person on the list, in one file with the others of the month; who is on it stays as they are.
+    """Put a person on the list, in one file with the others of the month; no change if they are on it already.
 
     Args:
         commit: What the list becomes visible with.
@@ -84,20 +84,20 @@ def add(commit: Commit, erased: Erased, user_id: str, request: str, now: datetim
 
 
 def people(raw: bytes) -> set[str]:
-    """Whom a raw line is about: its user_id; where it has none that can be read, whatever stands in quotes in it."""
+    """Whom a raw line is about: its user_id or, if that cannot be read, every text in quotes."""
     user = parse_line(raw.removeprefix(BOM)).fields["user_id"]
     return {user} if user and not user.startswith(("{", "[")) else set(_quoted(raw))
 
 
 def without_keys(counts: dict[str, int], extras: Iterable[str | None]) -> dict[str, int]:
-    """In how many lines each unknown key stands, without some lines.
+    """How many lines have each unknown key, leaving out some lines.
 
     Args:
         counts: With all lines.
-        extras: The unknown keys of the lines that go, as JSON objects; None for none.
+        extras: The unknown keys of the lines to leave out, as JSON objects; None for none.
     """
-    gone = Counter(key for extra in extras if extra for key in json.loads(extra))
-    return {key: number - gone[key] for key, number in counts.items() if number > gone[key]}
+    removed = Counter(key for extra in extras if extra for key in json.loads(extra))
+    return {key: number - removed[key] for key, number in counts.items() if number > removed[key]}
 
 
 def _rows(erasures: TableSnapshot, path: str) -> pa.Table:
@@ -105,7 +105,7 @@ def _rows(erasures: TableSnapshot, path: str) -> pa.Table:
 
 
 def _quoted(raw: bytes) -> Iterator[str]:
-    """The texts between quotes: as JSON sees them, and behind any quote, since the line may be anything."""
+    """The texts in quotes: as JSON reads them, and after any quote, since the line may be anything."""
     for piece in {*raw.split(b'"')[1:], *_QUOTES.split(raw)[1:], *_STRING.findall(raw)}:
         try:
             text = json.loads(b'"' + piece + b'"', strict=False)

@@ -21,7 +21,7 @@ UNREADABLE = "unreadable"
 REOPENED = "reopened"
 REWRITTEN = "rewritten"
 TO_DO = (REOPENED, REWRITTEN)
-"""Files that the next batch does again: for the sake of others, or because an erasure rewrote the object, which is no news."""
+"""Files that the next batch ingests again: because of other files, or because an erasure rewrote the object."""
 
 LEDGER_FILES = 32
 
@@ -50,34 +50,34 @@ class Entry:
     seconds: float
 
     @property
-    def known(self) -> Known:
-        """What planning needs of it."""
-        return Known(self.version, self.status, self.duplicates_of)
+    def plan_entry(self) -> PlanEntry:
+        """The columns that planning needs."""
+        return PlanEntry(self.version, self.status, self.duplicates_of)
 
     @property
     def figures(self) -> tuple[int, int, int, datetime | None, datetime | None]:
-        """What became of the lines that were not erased."""
+        """What became of its lines, leaving out erased ones."""
         counts = (self.accepted, self.duplicates, self.quarantined)
         return (*counts, self.min_event_time, self.max_event_time)
 
 
-class Known(NamedTuple):
-    """What planning needs of an entry."""
+class PlanEntry(NamedTuple):
+    """The columns of an entry that planning needs."""
 
     version: str
     status: str
     duplicates_of: tuple[str, ...]
 
 
-def known(ledger: TableSnapshot) -> dict[str, Known]:
-    """What is known of each source file; reads only the columns that planning needs."""
-    found = {}
+def plan_entries(ledger: TableSnapshot) -> dict[str, PlanEntry]:
+    """Every entry of a snapshot of the ledger by source file, as far as planning needs it; reads only those columns."""
+    entries = {}
     for file in ledger.files:
-        columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *Known._fields])
+        columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *PlanEntry._fields])
         paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
-        for path, version, status, of in zip(paths, versions, statuses, links, strict=True):
-            found[path] = Known(version, status, tuple(of or ()))
-    return found
+        for path, version, status, duplicates_of in zip(paths, versions, statuses, links, strict=True):
+            entries[path] = PlanEntry(version, status, tuple(duplicates_of or ()))
+    return entries
 
 
 def read(ledger: TableSnapshot) -> dict[str, Entry]:
@@ -107,24 +107,30 @@ def as_rows(entries: Iterable[Entry]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def dependents(entries: Mapping[str, Entry | Known], of: set[str]) -> set[str]:
+def dependents(entries: Mapping[str, Entry | PlanEntry], paths: set[str]) -> set[str]:
     """The files whose duplicates point, directly or in steps, at one of the given files.
 
-    When such a file is replaced, the event may be left only in the dependent one, which must then be read again.
+    When such a file is replaced, only the dependent one may still have the event, so it must be read again.
     """
-    found: set[str] = set()
-    frontier = set(of)
-    linked = {path: entry.duplicates_of for path, entry in entries.items() if entry.duplicates_of}
+    reached: set[str] = set()
+    frontier = set(paths)
+    links = {path: entry.duplicates_of for path, entry in entries.items() if entry.duplicates_of}
     while frontier:
-        frontier = {path for path, of_these in linked.items() if frontier.intersection(of_these)} - found - of
-        found |= frontier
-    return found
+        frontier = {path for path, targets in links.items() if frontier.intersection(targets)} - reached - paths
+        reached |= frontier
+    return reached
 
 
-def write(commit: Commit, known: Collection[str], entries: Mapping[str, Entry], now: datetime) -> None:
-    """Write entries, in place of those of the known paths.
+def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry], now: datetime) -> None:
+    """Write entries in place of those of the given paths.
 
-    Now and then the month's small files are merged into one on the way, so that reading the ledger stays cheap.
+    From time to time this also merges the month's small files, so that reading the ledger stays cheap.
+
+    Args:
+        commit: What they become visible with.
+        replaced: Paths whose entries go.
+        entries: The new entries, by path.
+        now: The time, UTC without a zone.
     """
     stored = commit.base[LEDGER.name]
     rows = as_rows(entries.values())
@@ -136,4 +142,4 @@ def write(commit: Commit, known: Collection[str], entries: Mapping[str, Entry], 
         rows = pa.concat_tables([earlier.filter(keep), rows])
     months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
     new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
-    commit.replace(LEDGER, known, new, merge={file.path for file in merge})
+    commit.replace(LEDGER, replaced, new, merge={file.path for file in merge})

@@ -100,7 +100,7 @@ def read_manifest_list(content: bytes) -> list[ManifestFile]:
 
 
 def carry_over(manifest: ManifestFile, entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
-    """The live entries of a manifest as another manifest carries them on: existing, and nothing inherited any more.
+    """The live entries of a manifest as another manifest carries them on: existing, with nothing left to inherit.
 
     See https://iceberg.apache.org/spec/#sequence-number-inheritance.
     """
@@ -179,7 +179,7 @@ def data_file(table: Table, path: str, rows: int, size: int, bounds: Mapping[str
 def write_manifest(table: Table, metadata: TableMetadata, entries: Iterable[ManifestEntry]) -> bytes:
     """A manifest.
 
-    Its header tells of the table what https://iceberg.apache.org/spec/#manifests asks for.
+    Its header describes the table as https://iceberg.apache.org/spec/#manifests requires.
     """
     schema = metadata["schemas"][0]
     header = {
@@ -243,7 +243,7 @@ def write_manifest_list(
     """The list of a snapshot's manifests.
 
     Args:
-        manifests: They.
+        manifests: The manifests.
         snapshot_id: The snapshot.
         parent: The one before it, None for the first.
         sequence_number: Of the commit that makes it.

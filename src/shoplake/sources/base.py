@@ -14,7 +14,7 @@ class SourceFile:
     """One raw object as the listing shows it.
 
     Attributes:
-        path: Its name below the source, with forward slashes: what the ledger and the lineage know it by.
+        path: Its name below the source, with forward slashes: its name in the ledger and the lineage.
         version: Changes whenever the object is replaced.
         bytes: Compressed size.
     """
@@ -25,7 +25,7 @@ class SourceFile:
 
 
 class ReplacedError(FileNotFoundError):
-    """The version that the listing showed is not there any more: the object was replaced meanwhile."""
+    """The version that was listed no longer exists: the object has been replaced."""
 
 
 class Source(Protocol):
@@ -44,20 +44,20 @@ class Source(Protocol):
         """The raw bytes of a file.
 
         Raises:
-            FileNotFoundError: It is gone (or :class:`ReplacedError`), now or while it is being read.
+            FileNotFoundError: It was deleted (or :class:`ReplacedError`: replaced), before or during the reading.
             OSError: It cannot be read.
         """
         ...
 
     def replace(self, file: SourceFile, content: bytes) -> None:
-        """Put other bytes in the place of a file, all of them or none, if it is still in the version that was listed.
+        """Replace the bytes of a file, all or nothing, if it still has the version that was listed.
 
         Raises:
-            FileNotFoundError: It is not there in that version any more.
+            FileNotFoundError: It no longer has that version.
             OSError: It cannot be written.
         """
         ...
 
     def still_there(self, paths: Collection[str]) -> set[str]:
-        """Those of the given files that exist now, whatever a listing says."""
+        """The given files that exist now, whatever a listing says."""
         ...

@@ -18,7 +18,7 @@ from shoplake.storage.uris import is_uri
 class LocalSource:
     """Source files in a folder of this machine, at any depth.
 
-    A name that starts with a dot is a file still being written (or hidden) and is left alone, and so is everything in a
+    A name that starts with a dot marks a file that is still being written (or hidden); it is ignored, and so is everything in a
     folder with such a name.
     """
 
@@ -26,7 +26,7 @@ class LocalSource:
         """Name the folder.
 
         Raises:
-            UsageError: It is not there, or is no folder.
+            UsageError: It does not exist, or is not a folder.
         """
         text = str(root)
         if is_uri(text):
@@ -37,7 +37,7 @@ class LocalSource:
         if not self.root.is_dir():
             raise UsageError(
                 f"the source {self.root} is not a folder",
-                remedy="Name the folder that holds the .jsonl.gz files, or make some: shoplake generate --out DIR",
+                remedy="Name the folder that holds the .jsonl.gz files, or generate some: shoplake generate --out DIR",
             )
 
     @property
@@ -54,7 +54,7 @@ class LocalSource:
         return (self.root / file.path).open("rb")
 
     def replace(self, file: SourceFile, content: bytes) -> None:
-        """Put other bytes in the place of a file; who reads it meanwhile sees the old ones to their end."""
+        """Replace the bytes of a file; whoever is reading it sees the old ones to their end."""
         path = self.root / file.path
         with replacing(path) as stream:
             stream.write(content)
@@ -64,7 +64,7 @@ class LocalSource:
                 raise FileNotFoundError(errno.ENOENT, "it was replaced", str(path))
 
     def still_there(self, paths: Collection[str]) -> set[str]:
-        """Those of the given files that exist now."""
+        """The given files that exist now."""
         return {path for path in paths if (self.root / path).is_file()}
 
     def _walk(self, folder: str, prefix: str) -> Iterator[SourceFile]:
@@ -83,7 +83,7 @@ class LocalSource:
                 try:
                     status = entry.stat()
                 except FileNotFoundError:
-                    continue  # went between the listing and the look: the next run sees what is there then
+                    continue  # deleted since it was listed; the next run sees what is there then
                 path = f"{prefix}{entry.name}"
                 yield SourceFile(_printable(path), _version(status), status.st_size)
 

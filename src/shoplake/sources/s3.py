@@ -19,16 +19,16 @@ _RANGES_AHEAD = 6
 
 
 class S3Source:
-    """Source files below a prefix of a bucket, at any depth; names that start with a dot are left alone.
+    """Source files below a prefix of a bucket, at any depth; names that start with a dot are ignored.
 
     A file's version is its ETag with its size, and only that version is read.
     """
 
     def __init__(self, uri: str) -> None:
-        """Name the prefix; nothing is asked yet.
+        """Name the prefix; no request is sent yet.
 
         Raises:
-            UsageError: It is no such URI, or the package or the settings for S3 are missing.
+            UsageError: The URI is malformed, or the package or the settings for S3 are missing.
         """
         from shoplake.storage.bucket import bucket
 
@@ -38,7 +38,7 @@ class S3Source:
         self._below = f"{prefix}/" if prefix else ""
 
     def __reduce__(self) -> tuple[type[S3Source], tuple[str]]:
-        """Another process, such as one of Spark's, opens it anew, with its own credentials."""
+        """Another process, such as one of Spark's, opens its own, with its own credentials."""
         return S3Source, (self.name,)
 
     @property
@@ -48,34 +48,35 @@ class S3Source:
 
     def list(self) -> list[SourceFile]:
         """Every source file below the prefix, sorted by path."""
-        found = []
-        for one in self._bucket.list(self._prefix):
-            path = one.key.removeprefix(self._below)
+        files = []
+        for info in self._bucket.list(self._prefix):
+            path = info.key.removeprefix(self._below)
             if path.endswith(SUFFIX) and not any(part.startswith(".") for part in path.split("/")):
-                found.append(SourceFile(path, f"{one.tag or one.modified.isoformat()}-{one.bytes}", one.bytes))
-        return sorted(found)
+                version = f"{info.tag or info.modified.isoformat()}-{info.bytes}"
+                files.append(SourceFile(path, version, info.bytes))
+        return sorted(files)
 
     def open(self, file: SourceFile) -> BinaryIO:
         """The raw bytes of a file, as they are stored, read in ranges that are fetched ahead."""
         return cast("BinaryIO", io.BufferedReader(_Ranges(self._bucket, self._below + file.path, file), 1 << 20))
 
     def replace(self, file: SourceFile, content: bytes) -> None:
-        """Put other bytes in the place of a file, by a conditional write; its headers stay."""
+        """Replace the bytes of a file by a conditional write; its headers stay."""
         if not self._bucket.replace(self._below + file.path, _tag(file), content):
             raise ReplacedError(f"{file.path} was replaced")
 
     def still_there(self, paths: Collection[str]) -> set[str]:
-        """Those of the given files that exist now, asked for one by one: a listing may be behind."""
+        """The given files that exist now, each checked by a request of its own: a listing may lag behind."""
         if not paths:
             return set()
         ordered = sorted(paths)
         with ThreadPoolExecutor(min(16, len(ordered)), thread_name_prefix="shoplake-s3") as pool:
-            there = pool.map(lambda path: self._bucket.look(self._below + path), ordered)
-            return {path for path, found in zip(ordered, there, strict=True) if found is not None}
+            heads = pool.map(lambda path: self._bucket.head(self._below + path), ordered)
+            return {path for path, head in zip(ordered, heads, strict=True) if head is not None}
 
 
 class _Ranges(io.RawIOBase):
-    """One object from its first byte to its last; a few ranges of it are fetched at once, and no more are held."""
+    """One object from its first byte to its last; a few ranges of it are fetched ahead, and no more are in memory."""
 
     def __init__(self, bucket: Bucket, key: str, file: SourceFile) -> None:
         super().__init__()
@@ -120,4 +121,4 @@ class _Ranges(io.RawIOBase):
 def _tag(file: SourceFile) -> str:
     """The ETag of a file on S3, empty where the server gives none."""
     tag = file.version.rpartition("-")[0]
-    return f'"{tag}"' if ":" not in tag else ""  # a time is no ETag
+    return f'"{tag}"' if ":" not in tag else ""  # a version made of a time

@@ -50,8 +50,8 @@ def slot(path: str) -> datetime | None:
 def gaps(paths: Iterable[str]) -> list[Gap]:
     """The slots without a file between the first and the last file, merged into ranges, in order.
 
-    An empty slot between two files less than two slots apart is no gap: a schedule that does not run on the full five
-    minutes has a little jitter, and nothing is missing.
+    An empty slot between two files less than two slots apart is not a gap: a schedule that does not run on the full
+    five minutes has a little jitter, and nothing is missing.
     """
     minutes = sorted({found for path in paths if (found := minute(path))})
     return [

@@ -14,15 +14,15 @@ from typing import BinaryIO
 def replacing(path: Path, *, existing: bool = True) -> Iterator[BinaryIO]:
     """A stream whose content takes the place of a file when the block ends; if the block fails, nothing changes.
 
-    Whoever reads the file sees the old content or the new, whole. The new one is safe from a loss of power after the block.
+    Readers of the file see the old content or the new, whole. The new one survives a power failure after the block.
 
     Args:
         path: The file; its folder exists.
-        existing: Whether a file that is already there is replaced.
+        existing: Whether an existing file may be replaced.
 
     Raises:
-        FileExistsError: There is a file, and it is not to be replaced.
-        OSError: There is no room or no permission.
+        FileExistsError: There is a file that may not be replaced.
+        OSError: No space is left, or permission is denied.
     """
     fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
     try:
@@ -33,14 +33,14 @@ def replacing(path: Path, *, existing: bool = True) -> Iterator[BinaryIO]:
         if existing:
             fresh.replace(path)
         else:
-            os.link(fresh, path)  # a rename would replace a file that came meanwhile
+            os.link(fresh, path)  # a rename would replace a file created in between
     finally:
         fresh.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, so that a rename outlives a power cut; not every file system can."""
+    """Sync a folder, so that a rename survives a power failure; not every file system can."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

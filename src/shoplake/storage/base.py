@@ -50,7 +50,7 @@ class Storage(Protocol):
         ...
 
     def read_all(self, locations: Sequence[str]) -> list[bytes]:
-        """The bytes of several objects, in their order; at once where each has to be waited for.
+        """The bytes of several objects, in order; requested at once where each has latency.
 
         Raises:
             MissingFileError: One is not there.
@@ -59,7 +59,7 @@ class Storage(Protocol):
         ...
 
     def open(self, location: str) -> BinaryIO:
-        """An object to seek and read in, for those who need only parts of it.
+        """A seekable stream of an object, for reading parts of it.
 
         Raises:
             MissingFileError: It is not there.
@@ -68,10 +68,10 @@ class Storage(Protocol):
         ...
 
     def write(self, location: str, content: bytes | memoryview) -> None:
-        """Make a new object; safe from a loss of power once this returns.
+        """Create an object; it survives a power failure once this returns.
 
         Raises:
-            OSError: There is no room or no permission.
+            OSError: No space is left, or permission is denied.
         """
         ...
 
@@ -80,23 +80,23 @@ class Storage(Protocol):
 
         Args:
             location: The object.
-            old: What it holds now.
-            new: What it is to hold; no earlier content may have been the same.
+            old: Its content now.
+            new: Its content afterwards; it must differ from all earlier ones.
 
         Returns:
             Whether it was replaced; if not, somebody else was first.
 
         Raises:
-            UnknownOutcomeError: No answer came; it may have been replaced, or be replaced later still.
+            UnknownOutcomeError: No response; it may have been replaced, or may still be.
         """
         ...
 
     def delete(self, locations: Iterable[str]) -> None:
-        """Remove objects, as far as they are there."""
+        """Delete objects; missing ones are ignored."""
         ...
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
-        """Every object below a location, at any depth, or the object at it; in no order, and nothing if there is none.
+        """Every object below a location, at any depth, or the object at it; in no particular order.
 
         Raises:
             FatalError: It cannot be listed.

@@ -1,8 +1,8 @@
 """The client of S3 and of everything that speaks its protocol: the only module that knows obstore.
 
 Endpoint, region and credentials come from the usual environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...). The
-client itself repeats what a server or the network broke, with growing pauses that vary at random; what it leaves alone
-although it is safe to repeat is repeated here.
+client itself retries what a server or the network broke, with growing, randomized pauses; what it does not retry, although
+that is safe, is retried here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ try:
     from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
     from obstore.store import S3Store
 except ImportError as missing:
-    raise UsageError("S3 needs a further package", remedy="pip install 'shoplake[s3]'") from missing
+    raise UsageError("S3 needs an additional package", remedy="pip install 'shoplake[s3]'") from missing
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode
@@ -47,13 +47,13 @@ _PART_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Found:
+class ObjectInfo:
     """An object as a listing shows it.
 
     Attributes:
         key: Its full key in the bucket.
         bytes: Its size.
-        tag: Its ETag without the quotes; empty where the server gives none that can be relied on.
+        tag: Its ETag without the quotes; empty where the server gives no reliable one.
         modified: When it was written, by the server's clock.
     """
 
@@ -64,14 +64,14 @@ class Found:
 
 
 class ChangedError(Exception):
-    """The object has not the expected ETag any more: it was replaced."""
+    """The object no longer has the expected ETag: it was replaced."""
 
 
 def bucket(name: str) -> Bucket:
-    """The client of a bucket, as the environment describes it now; made once.
+    """The client of a bucket for the current environment; the same environment gets the same client.
 
     Raises:
-        UsageError: The environment is not usable.
+        UsageError: The environment variables are not usable.
     """
     return _bucket(name, tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_"))))
 
@@ -82,14 +82,14 @@ def _bucket(name: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
 
 
 class Bucket:
-    """The objects of one bucket, by their keys. May be used by several threads.
+    """The objects of one bucket by their keys. Thread-safe.
 
-    Every method raises a ``UsageError`` for what a wrong call or setting explains (no such bucket, region, credentials), a
-    ``TransientError`` when the server did not answer well for about a minute, and a ``FatalError`` for the rest.
+    Every method raises a ``UsageError`` when a call or a setting is wrong (bucket, region, credentials), a
+    ``TransientError`` when the server kept failing for about a minute, and a ``FatalError`` otherwise.
     """
 
     def __init__(self, name: str, settings: Mapping[str, str]) -> None:
-        """Make a client; nothing is asked yet.
+        """Make a client; no request is sent yet.
 
         Args:
             name: The bucket.
@@ -127,7 +127,7 @@ class Bucket:
             return bytes(answer.bytes()), answer.meta["e_tag"] or ""
 
         try:
-            return self._again(once, f"reading {self._uri(key)}")
+            return self._retried(once, f"reading {self._uri(key)}")
         except FileNotFoundError:
             return None
 
@@ -137,11 +137,11 @@ class Bucket:
         Args:
             key: The object.
             start: First byte.
-            end: Behind the last byte.
-            tag: The ETag that it must still have; empty to take it as it is.
+            end: One past the last byte.
+            tag: The ETag that it must still have; empty for any.
 
         Raises:
-            FileNotFoundError: It is gone.
+            FileNotFoundError: It was deleted.
             ChangedError: It was replaced.
         """
         options: GetOptions = {"range": (start, end)}
@@ -151,18 +151,18 @@ class Bucket:
         def once() -> bytes:
             content = bytes(obstore.get(self._store, key, options=options).bytes())
             if len(content) != end - start:
-                raise ConnectionError(f"{len(content)} of {end - start} bytes came")
+                raise ConnectionError(f"received {len(content)} of {end - start} bytes")
             return content
 
         try:
-            return self._again(once, f"reading {self._uri(key)}")
+            return self._retried(once, f"reading {self._uri(key)}")
         except PreconditionError as error:
             raise ChangedError(f"{self._uri(key)} was replaced") from error
 
-    def look(self, key: str) -> Found | None:
+    def head(self, key: str) -> ObjectInfo | None:
         """What a listing would show of an object, None if there is none."""
         try:
-            return self._again(lambda: _found(obstore.head(self._store, key)), f"looking for {self._uri(key)}")
+            return self._retried(lambda: _info(obstore.head(self._store, key)), f"looking up {self._uri(key)}")
         except FileNotFoundError:
             return None
 
@@ -173,22 +173,22 @@ class Bucket:
         def once() -> None:
             obstore.put(self._store, key, octets, chunk_size=_PART_BYTES)
 
-        self._again(once, f"writing {self._uri(key)}")
+        self._retried(once, f"writing {self._uri(key)}")
 
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
         """Replace an object, only if it still has the old content (None: only if there is none). Atomic.
 
-        The answer to a write that was done can get lost, and its repetition is then refused: what the object holds
-        afterwards decides who was first.
+        The response to a successful write can get lost, and the retry is then refused: what the object contains afterwards
+        decides who was first.
 
         Returns:
-            Whether it holds the new content now, which must be different from every earlier one.
+            Whether it has the new content now, which must differ from all earlier ones.
 
         Raises:
-            UnknownOutcomeError: No answer came: it may have been replaced, or be replaced later still.
+            UnknownOutcomeError: No response: it may have been replaced, or may still be.
         """
         end = time.monotonic() + RETRY_SECONDS
-        in_doubt = False  # whether a write may have been done, or be done later still
+        in_doubt = False  # whether a write may have succeeded, or may still
         for attempt in range(ATTEMPTS):
             if in_doubt and time.monotonic() >= end:
                 break
@@ -213,10 +213,10 @@ class Bucket:
         raise self._unknown(key)
 
     def replace(self, key: str, tag: str, content: bytes) -> bool:
-        """Put other bytes in the place of an object that still has an ETag; its headers (Content-Encoding) stay.
+        """Replace the bytes of an object that still has the given ETag; its headers (Content-Encoding) stay.
 
         Returns:
-            Whether it holds these bytes now.
+            Whether it has these bytes now.
         """
 
         def once() -> None:
@@ -224,10 +224,10 @@ class Bucket:
             obstore.put(self._store, key, content, attributes=headers, mode={"e_tag": tag})
 
         try:
-            self._again(once, f"writing {self._uri(key)}")
+            self._retried(once, f"writing {self._uri(key)}")
         except (FileNotFoundError, PreconditionError):
-            there = self.get(key)  # the answer to a write that was done can get lost
-            return there is not None and there[0] == content
+            current = self.get(key)  # the response to a successful write can get lost
+            return current is not None and current[0] == content
         return True
 
     def _put_if(self, key: str, content: bytes, mode: PutMode) -> None:
@@ -239,8 +239,8 @@ class Bucket:
             clear = self._clear(error, f"writing {self._uri(key)}")
             raise (self._unknown(key) if isinstance(clear, TransientError) else clear) from error
 
-    def heeds_conditions(self, key: str) -> bool:
-        """Whether the server refuses the writes that :meth:`swap` needs it to refuse; tried on an object that goes again."""
+    def supports_conditional_writes(self, key: str) -> bool:
+        """Whether the server refuses the writes that :meth:`swap` needs refused; tries it on an object that is then deleted."""
         self.put(key, b"")
         modes: tuple[PutMode, ...] = ("create", {"e_tag": '"00000000000000000000000000000000"'})
         try:
@@ -250,37 +250,37 @@ class Bucket:
 
     def _refuses(self, key: str, mode: PutMode) -> bool:
         try:
-            self._again(lambda: obstore.put(self._store, key, b"", mode=mode), f"writing {self._uri(key)}")
+            self._retried(lambda: obstore.put(self._store, key, b"", mode=mode), f"writing {self._uri(key)}")
         except (PreconditionError, AlreadyExistsError):
             return True
         return False
 
-    def list(self, prefix: str) -> list[Found]:
-        """Every object below a prefix (a folder's name, without a slash at its end), page by page, in no given order."""
+    def list(self, prefix: str) -> list[ObjectInfo]:
+        """Every object below a prefix (a folder's name without a trailing slash), in no particular order."""
 
-        def once() -> list[Found]:
+        def once() -> list[ObjectInfo]:
             pages = obstore.list(self._store, prefix or None, chunk_size=1000)
-            return [_found(one) for page in pages for one in page]
+            return [_info(listed) for page in pages for listed in page]
 
-        return self._again(once, f"listing {self._uri(prefix)}")
+        return self._retried(once, f"listing {self._uri(prefix)}")
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects, as far as they are there."""
-        gone = list(keys)
-        if gone:
-            self._again(lambda: obstore.delete(self._store, gone), f"deleting below {self._uri('')}")
+        """Delete objects; missing ones are ignored."""
+        doomed = list(keys)
+        if doomed:
+            self._retried(lambda: obstore.delete(self._store, doomed), f"deleting below {self._uri('')}")
 
     def _uri(self, key: str) -> str:
         return f"{SCHEME}{self.name}/{key}"
 
     def _unknown(self, key: str) -> UnknownOutcomeError:
         return UnknownOutcomeError(
-            f"no answer came to the swap of {self._uri(key)}: it may have been done or not",
-            remedy="Run the same command again: it sees what is there, and nothing is counted twice.",
+            f"no response to the swap of {self._uri(key)}: it may or may not have happened",
+            remedy="Run the same command again: it starts from what is there, and nothing is counted twice.",
         )
 
-    def _again(self, call: Callable[[], _T], doing: str) -> _T:
-        """Do something that may be repeated; a missing object and a changed one are the caller's to judge."""
+    def _retried(self, call: Callable[[], _T], doing: str) -> _T:
+        """Retry a request that is safe to repeat; missing and changed objects are for the caller to judge."""
         end = time.monotonic() + RETRY_SECONDS
         for attempt in range(ATTEMPTS):
             _pause(attempt)
@@ -325,9 +325,9 @@ def _retries() -> RetryConfig:
 
 
 def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
-    """Where credentials come from when the environment does not hold them; None leaves it to the client.
+    """A provider of credentials where the environment has none; None leaves them to the client.
 
-    The client itself knows web identities, containers and instance roles. Profiles and single sign-on need boto3.
+    The client itself supports web identities, containers and instance roles. Profiles and single sign-on need boto3.
     """
     if settings.get("AWS_ACCESS_KEY_ID") or settings.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1"):
         return None
@@ -337,7 +337,7 @@ def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
         try:
             return Boto3CredentialProvider()
         except ValueError:
-            pass  # it found none
+            pass  # boto3 has none either
         except Exception as error:  # botocore's own, such as an unknown profile; its classes are not ours to know
             raise UsageError(f"no credentials for S3: {error}", remedy="Check AWS_PROFILE and ~/.aws.") from error
     elif settings.get("AWS_PROFILE"):
@@ -353,7 +353,7 @@ def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
 
 
 def _on_an_instance(settings: Mapping[str, str]) -> bool:
-    """Whether the service that gives an instance its role can be reached; without this look its absence costs a minute."""
+    """Whether the metadata service of an instance can be reached; without this check its absence costs a minute."""
     if settings.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False
     try:
@@ -363,12 +363,12 @@ def _on_an_instance(settings: Mapping[str, str]) -> bool:
     return True
 
 
-def _found(one: ObjectMeta) -> Found:
-    tag = one["e_tag"]
-    strong = "" if tag is None or tag.startswith("W/") else tag.strip('"')  # a weak one may stand for two contents
-    return Found(one["path"], one["size"], strong, one["last_modified"])
+def _info(listed: ObjectMeta) -> ObjectInfo:
+    tag = listed["e_tag"]
+    strong = "" if tag is None or tag.startswith("W/") else tag.strip('"')  # two contents may share a weak one
+    return ObjectInfo(listed["path"], listed["size"], strong, listed["last_modified"])
 
 
 def _pause(attempt: int) -> None:
     if attempt:
-        time.sleep(random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads callers, hides nothing
+        time.sleep(random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt)  # noqa: S311 - jitter, not cryptography

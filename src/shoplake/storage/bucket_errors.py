@@ -9,9 +9,34 @@ from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageErro
 
 METADATA_HOST = "169.254.169.254"
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-_WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"}
-_OLD_KEYS = {"ExpiredToken", "ExpiredTokenException", "RequestTimeTooSkewed", "TokenRefreshRequired"}
-_BUSY = {"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "Throttling", "OperationAborted"}
+
+# Error codes of S3 and of the other services of AWS, which name the same failures differently.
+UNKNOWN_CREDENTIALS = {
+    "AuthFailure",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+EXPIRED_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "TokenRefreshRequired",
+}
+BUSY = {
+    "InternalError",
+    "InternalFailure",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 _BUSY_STATUSES = {408, 409, 425, 429}
 
 
@@ -21,7 +46,7 @@ class Failure:
 
     Attributes:
         error: What the client raised.
-        doing: What was being done.
+        doing: What was being done, such as "reading s3://b/k".
         bucket: The bucket's name.
         place: The endpoint.
     """
@@ -33,18 +58,18 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """What the client says, without its debugging part."""
+        """The client's message without its debugging part."""
         return str(self.error).split("Debug source", maxsplit=1)[0]
 
     @property
     def code(self) -> str:
-        """S3's code of the error, or nothing."""
+        """S3's error code, empty where there is none."""
         found = re.search(r"<Code>(\w+)</Code>", self.text)
         return found[1] if found else ""
 
     @property
     def status(self) -> int:
-        """The HTTP status, 0 where no answer came."""
+        """The HTTP status, 0 where there was no response."""
         found = re.search(r"status code: (\d+)", self.text)
         return int(found[1]) if found else 0
 
@@ -67,7 +92,7 @@ def explain(failure: Failure) -> ShoplakeError:
 
 
 def no_credentials(doing: str) -> UsageError:
-    """There is nothing to sign a request with."""
+    """The error to raise where there is nothing to sign a request with."""
     return UsageError(
         f"{doing}: there are no credentials for S3",
         remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for profiles and single sign-on: pip install"
@@ -80,7 +105,7 @@ def _bucket(failure: Failure) -> ShoplakeError | None:
         return None
     return UsageError(
         f"there is no bucket {failure.bucket} at {failure.place}",
-        remedy=f"Check its name and AWS_ENDPOINT_URL; or make it: aws s3 mb s3://{failure.bucket}",
+        remedy=f"Check its name and AWS_ENDPOINT_URL; or create it: aws s3 mb s3://{failure.bucket}",
     )
 
 
@@ -91,19 +116,19 @@ def _region(failure: Failure) -> ShoplakeError | None:
     region = (right[1] or right[2]) if right else "..."
     return UsageError(
         f"{failure.doing}: the bucket {failure.bucket} is in another region",
-        remedy=f"Name its region: export AWS_REGION={region}",
+        remedy=f"Set its region: export AWS_REGION={region}",
     )
 
 
 def _credentials(failure: Failure) -> ShoplakeError | None:
     if METADATA_HOST in failure.text:
         return no_credentials(failure.doing)
-    if failure.code in _WRONG_KEYS:
+    if failure.code in UNKNOWN_CREDENTIALS:
         return UsageError(
             f"{failure.doing}: {failure.place} does not know the credentials ({failure.code})",
             remedy="Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile.",
         )
-    if failure.code in _OLD_KEYS:
+    if failure.code in EXPIRED_CREDENTIALS:
         return FatalError(
             f"{failure.doing}: the credentials are no longer valid ({failure.code})",
             remedy="Sign in again, or correct this machine's clock.",
@@ -116,7 +141,7 @@ def _access(failure: Failure) -> ShoplakeError | None:
         return FatalError(
             f"{failure.doing}: access is denied{f' ({failure.code})' if failure.code else ''}",
             remedy="The credentials need s3:ListBucket on the bucket, s3:GetObject on the source, and s3:GetObject,"
-            " s3:PutObject and s3:DeleteObject on the lake; an encrypted bucket needs its key's permissions, too.",
+            " s3:PutObject and s3:DeleteObject on the lake; an encrypted bucket also needs permissions on its key.",
         )
     if failure.status == 501:
         return FatalError(
@@ -137,7 +162,7 @@ def _names(failure: Failure) -> ShoplakeError | None:
 
 def _transient(failure: Failure) -> ShoplakeError | None:
     unanswered = not failure.status and (isinstance(failure.error, OSError) or "HTTP error" in failure.text)
-    busy = failure.status >= 500 or failure.status in _BUSY_STATUSES or failure.code in _BUSY
+    busy = failure.status >= 500 or failure.status in _BUSY_STATUSES or failure.code in BUSY
     if not unanswered and not busy:
         return None
     what = f"responded with {failure.status} {failure.code}".rstrip()

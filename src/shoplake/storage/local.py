@@ -36,7 +36,7 @@ class LocalStorage:
             )
         self.folder = Path(text.removeprefix("file://")).expanduser().resolve()
         if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is made if missing.")
+            raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is created if missing.")
 
     @property
     def root(self) -> str:
@@ -62,18 +62,18 @@ class LocalStorage:
             ) from error
 
     def read_all(self, locations: Sequence[str]) -> list[bytes]:
-        """The bytes of several files, one after the other: a disk does not keep one waiting."""
+        """The bytes of several files, one after the other: a disk has little latency."""
         return [self.read(location) for location in locations]
 
     def open(self, location: str) -> BinaryIO:
-        """A file to seek and read in."""
+        """A seekable stream of a file."""
         try:
             return local_path(location).open("rb")
         except FileNotFoundError as error:
             raise MissingFileError(location) from error
 
     def write(self, location: str, content: bytes | memoryview) -> None:
-        """Make a new file; a failed attempt leaves none."""
+        """Create a file; a failed attempt leaves none."""
         path = local_path(location)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -98,7 +98,7 @@ class LocalStorage:
         return True
 
     def delete(self, locations: Iterable[str]) -> None:
-        """Remove files, as far as they are there."""
+        """Delete files; missing ones are ignored."""
         for location in locations:
             with suppress(FileNotFoundError):
                 local_path(location).unlink()
@@ -145,7 +145,7 @@ class LocalStorage:
 
     @contextmanager
     def _swapping(self) -> Iterator[None]:
-        """Between processes; the operating system lets go of it with the process that holds it."""
+        """Excludes other processes; the operating system releases the lock when the process ends."""
         lock = os.open(self.folder / _SWAP_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -162,7 +162,7 @@ def _who(holder: str) -> str:
 
 
 def _stored(path: Path) -> Iterator[StoredFile]:
-    with suppress(FileNotFoundError):  # went meanwhile
+    with suppress(FileNotFoundError):  # deleted since it was listed
         status = path.stat()
         yield StoredFile(str(path), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 

@@ -21,7 +21,7 @@ _READERS = 16
 
 
 class S3Storage:
-    """A prefix of a bucket, on S3 or a server that speaks its protocol and heeds conditions on writes.
+    """A prefix of a bucket, on S3 or a server that speaks its protocol and supports conditional writes.
 
     Every failure is a ShoplakeError that says what to do.
     """
@@ -30,7 +30,7 @@ class S3Storage:
         """Name the prefix; nothing is read or made yet.
 
         Raises:
-            UsageError: It is no such URI, or the package or the settings for S3 are missing.
+            UsageError: The URI is malformed, or the package or the settings for S3 are missing.
         """
         from shoplake.storage.bucket import bucket
 
@@ -40,7 +40,7 @@ class S3Storage:
         self.root = f"{self._base}{prefix}".rstrip("/")
 
     def __reduce__(self) -> tuple[type[S3Storage], tuple[str]]:
-        """Another process, such as one of Spark's, opens it anew, with its own credentials."""
+        """Another process, such as one of Spark's, opens its own, with its own credentials."""
         return S3Storage, (self.root,)
 
     def read(self, location: str) -> bytes:
@@ -52,11 +52,11 @@ class S3Storage:
 
     def read_if_there(self, location: str) -> bytes | None:
         """The bytes of an object, None if there is none."""
-        found = self._bucket.get(self._key(location))
-        return None if found is None else found[0]
+        answer = self._bucket.get(self._key(location))
+        return answer[0] if answer else None
 
     def read_all(self, locations: Sequence[str]) -> list[bytes]:
-        """The bytes of several objects, asked for at once."""
+        """The bytes of several objects, requested at once."""
         if len(locations) < 2:
             return [self.read(location) for location in locations]
         with ThreadPoolExecutor(min(_READERS, len(locations)), thread_name_prefix="shoplake-s3") as pool:
@@ -65,10 +65,10 @@ class S3Storage:
     def open(self, location: str) -> BinaryIO:
         """An object to seek and read in."""
         key = self._key(location)
-        found = self._bucket.look(key)
-        if found is None:
+        info = self._bucket.head(key)
+        if info is None:
             raise MissingFileError(location)
-        return cast("BinaryIO", io.BufferedReader(_Object(self._bucket, key, found.bytes), 1 << 16))
+        return cast("BinaryIO", io.BufferedReader(_Object(self._bucket, key, info.bytes), 1 << 16))
 
     def write(self, location: str, content: bytes | memoryview) -> None:
         """Make a new object, in several parts at once if it is large."""
@@ -77,30 +77,29 @@ class S3Storage:
     def swap(self, location: str, old: bytes | None, new: bytes) -> bool:
         """Replace an object, only if it still has the old content: by a conditional write.
 
-        Before an object's first one the server must refuse writes that it has to refuse: one that does not look at the
-        conditions would lose batches.
+        Before the first write of an object the server is tested: one that ignores the conditions would lose batches.
         """
         key = self._key(location)
-        if old is None and not self._bucket.heeds_conditions(f"{key}.{uuid.uuid4()}"):
+        if old is None and not self._bucket.supports_conditional_writes(f"{key}.{uuid.uuid4()}"):
             raise FatalError(
-                f"the S3 server of {self.root} does not heed conditions on writes (If-Match, If-None-Match)",
-                remedy="A lake there would lose batches when two runs meet. Use a server that does, such as AWS S3.",
+                f"the S3 server of {self.root} ignores the conditions of writes (If-Match, If-None-Match)",
+                remedy="A lake there would lose batches when two runs meet. Use one with conditional writes, such as AWS S3.",
             )
         return self._bucket.swap(key, old, new)
 
     def delete(self, locations: Iterable[str]) -> None:
-        """Remove objects, as far as they are there."""
+        """Delete objects; missing ones are ignored."""
         self._bucket.delete(self._key(location) for location in locations)
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """Every object below a prefix, or the object of that name."""
         key = self._key(prefix)
-        one = self._bucket.look(key) if key else None
-        for found in [*([one] if one else []), *self._bucket.list(key)]:
-            yield StoredFile(self._base + found.key, found.bytes, found.modified)
+        itself = self._bucket.head(key) if key else None
+        for info in [*([itself] if itself else []), *self._bucket.list(key)]:
+            yield StoredFile(self._base + info.key, info.bytes, info.modified)
 
     def lock(self, waiting: Callable[[str], None] | None) -> AbstractContextManager[None]:  # noqa: ARG002 - nobody to wait for
-        """Nobody is kept out: of several runs at once, the swap lets one win and the others plan anew."""
+        """There is no lock: of several runs at once, the swap lets one win, and the others plan again."""
         return nullcontext()
 
     def _key(self, location: str) -> str:

@@ -16,7 +16,7 @@ def is_s3(place: str | Path) -> bool:
 
 
 def is_uri(text: str) -> bool:
-    """Whether a place is named by a URI other than a file's; also one that lost a slash by way of ``pathlib``."""
+    """Whether a place is a URI other than a file's; also one that lost a slash in ``pathlib``."""
     return bool(re.match(r"[a-z][a-z0-9+]+:/", text)) and not text.startswith("file://")
 
 
@@ -26,7 +26,7 @@ def local_path(location: str) -> Path:
 
 
 def split(uri: str) -> tuple[str, str]:
-    """The bucket and the prefix (without a slash at its end) of ``s3://bucket/prefix``.
+    """The bucket and the prefix (without a trailing slash) of ``s3://bucket/prefix``.
 
     Raises:
         UsageError: It names no bucket, or a prefix that no object can have.

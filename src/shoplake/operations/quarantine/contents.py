@@ -167,7 +167,7 @@ def check(view: View, chosen: LineFilter) -> None:
     Raises:
         UsageError: No such file is in the ledger, or no rule has such a code.
     """
-    unknown = set(chosen.files) - set(ledger.known(view["ledger"])) if chosen.files else set()
+    unknown = set(chosen.files) - set(ledger.plan_entries(view["ledger"])) if chosen.files else set()
     if unknown:
         raise UsageError(
             f"the lake has no source file {', '.join(sorted(unknown))}",

@@ -150,7 +150,7 @@ def _batches(run: QuarantineReplay, view: View, files: Collection[str]) -> Itera
     if unknown := set(files) - set(entries):
         raise _damaged(f"quarantine has lines of {min(unknown)}, which is not in the ledger")
     listing = [SourceFile(path, entries[path].version, entries[path].bytes) for path in files]
-    known = {path: entries[path].known for path in files}
+    known = {path: entries[path].plan_entry for path in files}
     return plan.make(listing, known, run.settings.batch_bytes, files).batches
 
 
