@@ -8,8 +8,6 @@ PYTHON ?= python3
 ARGS ?=
 WORKERS ?= auto
 LOCK_FLAGS ?=
-LOCK_EXTRAS := --extra dev --extra s3
-BENCH_EXTRAS := --extra bench
 
 # Relative paths throughout, so that the checkout may live under a folder with spaces.
 BIN := .venv/bin
@@ -24,10 +22,10 @@ help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.stamp ## generate events, ingest them and ask the five questions
+demo: .venv/.runtime ## generate events, ingest them and ask the five questions
 	@$(BIN)/shoplake demo $(ARGS)
 
-dashboard: .venv/.stamp ## show the demo's lake in a browser, at http://127.0.0.1:8080/
+dashboard: .venv/.runtime ## show the demo's lake in a browser, at http://127.0.0.1:8080/
 	@test -d shoplake-demo/lake || $(BIN)/shoplake demo
 	@$(BIN)/shoplake dashboard --lake shoplake-demo/lake --source shoplake-demo/raw $(ARGS)
 
@@ -70,27 +68,34 @@ lock: ## resolve the lock files again from pyproject.toml
 	"$$tools/venv/bin/python" -m pip install $(PIP_FLAGS) uv; \
 	compile() { \
 	    "$$tools/venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-	        --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) "$$@" pyproject.toml; \
+	        --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) --group checkout "$$@" pyproject.toml; \
 	}; \
-	compile $(LOCK_EXTRAS) --output-file requirements.lock; \
-	compile $(BENCH_EXTRAS) --constraint requirements.lock --output-file requirements-bench.lock
-	@echo "wrote requirements.lock and requirements-bench.lock"
+	compile --extra s3 --extra dev --output-file requirements.lock; \
+	compile --extra s3 --extra web --constraint requirements.lock --output-file requirements-runtime.lock; \
+	compile --extra bench --constraint requirements.lock --output-file requirements-bench.lock
+	@echo "wrote requirements.lock, requirements-runtime.lock and requirements-bench.lock"
 
 clean: ## remove the environments, caches and build results
 	rm -rf .venv .venv-bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A changed lock builds the environment anew; a changed pyproject.toml only repeats the editable install.
-.venv/.stamp: .venv/.locked pyproject.toml
+# .venv grows: first what shoplake needs to run, then, for everything but the demo, what its development needs. A changed
+# lock rebuilds it from scratch; a changed pyproject.toml only repeats the editable install.
+.venv/.stamp: .venv/.runtime
+	@test -e $(BIN)/pytest || echo "adding the development tools to .venv from requirements.lock (once, about a minute)"
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements.lock
+	@touch $@
+
+.venv/.runtime: .venv/.locked pyproject.toml
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.locked: requirements.lock
+.venv/.locked: requirements-runtime.lock requirements.lock
 	@$(need_python)
-	@echo "setting up .venv from requirements.lock (once, about a minute)"
+	@echo "setting up .venv from requirements-runtime.lock (once, half a minute)"
 	@rm -rf .venv
 	@"$(PYTHON)" -m venv .venv || { $(venv_failed); }
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements-runtime.lock
 	@touch $@
 
 .venv-bench/.stamp: .venv-bench/.locked pyproject.toml
