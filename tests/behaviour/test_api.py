@@ -4,13 +4,16 @@
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 import shoplake
-from shoplake.errors import UsageError
+from shoplake.errors import TransientError, UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
@@ -332,10 +335,15 @@ def mine(tmp_path, monkeypatch):
 VARYING = {"seconds", "events_per_second", "at", "request", "freshness_seconds"}
 
 
+def timeless(report):
+    """Without the ages in the sentences of the checks, which grow between two looks."""
+    return json.loads(re.sub(r"\d+ seconds? ago", "just now", json.dumps(report)))
+
+
 def alike(report, *words):
     """The JSON of a report is what the command prints, but for times."""
-    told = command(*words, "--format", "json").json
-    ours = json.loads(json.dumps(report.as_json()))
+    told = timeless(command(*words, "--format", "json").json)
+    ours = timeless(json.loads(json.dumps(report.as_json())))
     assert ours.keys() <= told.keys()
     for name in ours.keys() - VARYING:
         assert ours[name] == told[name], name
@@ -419,3 +427,114 @@ def test_wrong_arguments(mine):
         shoplake.maintain(older_than=dt.timedelta(minutes=5))
     with pytest.raises(UsageError, match="unknown setting: thread"):
         shoplake.status(thread=1)
+
+
+WRITES = (
+    "COPY (SELECT 'x' AS a) TO '{lake}/catalog.json' (FORMAT csv)",
+    "EXPLAIN ANALYZE COPY (SELECT 'x' AS a) TO '{lake}/catalog.json' (FORMAT csv)",
+    "ATTACH '{lake}/x.duckdb'",
+    "EXPORT DATABASE '{lake}/x'",
+    "INSTALL httpfs",
+    "LOAD json",
+    "PRAGMA threads = 1",
+    "SET lock_configuration = false",
+    "SET enable_external_access = true",
+    "RESET enable_external_access",
+    "CREATE TABLE x AS SELECT 1",
+    "CREATE OR REPLACE VIEW events AS SELECT 1",
+    "DROP VIEW events",
+    "CALL pragma_version()",
+    "USE memory",
+    "BEGIN",
+    "SELECT 1; COPY (SELECT 1) TO '{lake}/x.csv'",
+)
+OUTSIDE = (
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM read_text('{lake}/../raw.txt')",
+    "SELECT * FROM glob('/etc/*')",
+    "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM '{lake}/../raw.txt'",
+    "SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')",
+    "SELECT * FROM duckdb_secrets()",
+)
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    put(tmp_path / "raw", 0, events(20))
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    (tmp_path / "raw.txt").write_text("outside")
+    return tmp_path / "lake"
+
+
+def files_of(lake):
+    return {path: path.read_bytes() for path in lake.parent.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("text", WRITES)
+def test_a_statement_that_could_write_is_refused(guarded, text):
+    """It says what may be used instead and how to open up, and nothing has changed: the lake can still be asked."""
+    before = files_of(guarded)
+    with shoplake.open(guarded) as lake:
+        with pytest.raises(UsageError) as refused:
+            lake.sql(text.format(lake=guarded))
+        assert refused.value.remedy
+        assert lake.sql("SELECT count(*) FROM events").fetchall() == [(20,)]
+    assert files_of(guarded) == before
+    told = command("query", "--lake", guarded, "--sql", text.format(lake=guarded))
+    assert told.code == 2
+    assert files_of(guarded) == before
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_a_query_stays_in_the_lake(guarded, text):
+    """Neither the disk nor the network around it can be read."""
+    with shoplake.open(guarded) as lake, pytest.raises(duckdb.Error):
+        lake.sql(text.format(lake=guarded)).fetchall()
+    assert command("query", "--lake", guarded, "--sql", text.format(lake=guarded)).code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SHOW TABLES",
+        "DESCRIBE events",
+        "SUMMARIZE events",
+        "FROM events",
+        "EXPLAIN SELECT * FROM events",
+        "EXPLAIN ANALYZE SELECT * FROM events",
+        "PIVOT events ON event_type USING count(*) GROUP BY user_id",
+        "WITH few AS (SELECT * FROM events LIMIT 3) SELECT * FROM few",
+        "VALUES (1)",
+    ],
+)
+def test_statements_that_read(guarded, text):
+    with shoplake.open(guarded) as lake:
+        assert lake.sql(text).fetchall()
+
+
+def test_a_lake_can_be_opened_up(guarded):
+    """On request the connection is DuckDB as it is."""
+    target = guarded.parent / "out.csv"
+    with shoplake.open(guarded, allow_external=True) as lake:
+        lake.sql(f"COPY (SELECT count(*) AS n FROM events) TO '{target}' (FORMAT csv)")
+        assert lake.sql(f"SELECT n FROM read_csv('{target}')").fetchall() == [(20,)]
+
+
+def test_a_table_of_the_lake_is_not_replaced(guarded):
+    with shoplake.open(guarded) as lake:
+        with pytest.raises(UsageError, match="table of the lake"):
+            lake.register("Events", pa.table({"n": [1]}))
+        lake.register("mine", pa.table({"n": [1]}))
+        assert lake.sql("SELECT n FROM mine").fetchall() == [(1,)]
+
+
+def test_a_lake_that_changed_since_it_was_opened(guarded):
+    """An erasure deletes old files at once: whoever has the lake open is told to open it again."""
+    with shoplake.open(guarded) as lake:
+        assert command("erase", "--user", "u_1", "--lake", guarded, "--yes").code == 0
+        with pytest.raises(TransientError, match="changed since it was opened") as told, lake.reading():
+            lake.sql("SELECT count(*) FROM events").fetchall()
+        assert "refresh()" in told.value.remedy
+        lake.refresh()
+        assert lake.sql("SELECT count(*) FROM events WHERE user_id = 'u_1'").fetchall() == [(0,)]

@@ -19,7 +19,12 @@ _HOURS = 876_000
 
 
 def open(  # noqa: A001 - read as shoplake.open(lake)
-    lake: Place = None, *, threads: int | None = None, since: date | None = None, until: date | None = None
+    lake: Place = None,
+    *,
+    threads: int | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    allow_external: bool = False,
 ) -> OpenLake:
     """Open a lake for reading.
 
@@ -31,6 +36,8 @@ def open(  # noqa: A001 - read as shoplake.open(lake)
         threads: Threads to use; one per core by default.
         since: The first day (UTC) of events and gold tables to see; all by default.
         until: The last day, inclusive. ``ledger`` and ``quarantine`` are always complete.
+        allow_external: Let statements read and write other files, attach databases and change DuckDB's settings. By default
+            they only read, and only the lake.
 
     Raises:
         UsageError: There is no lake at that place.
@@ -45,7 +52,7 @@ def open(  # noqa: A001 - read as shoplake.open(lake)
     from shoplake.lake.reader import OpenLake
 
     chosen = settled(lake, None, {"threads": threads})
-    return OpenLake(lake_of(chosen), chosen.threads, since, until)
+    return OpenLake(lake_of(chosen), chosen.threads, since, until, allow_external=allow_external)
 
 
 def status(lake: Place = None, source: Place = None, **settings: Any) -> Status:

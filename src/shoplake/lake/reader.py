@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 
 from shoplake import queries
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, MissingFileError, TransientError, UsageError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.scans import Scans, connect
+from shoplake.lake.scans import Scans, connect, lock, only_reads
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.tables import TABLES, Table
@@ -29,12 +29,21 @@ class OpenLake:
     """A lake opened for reading; see :func:`shoplake.open`. Usable as a context manager."""
 
     def __init__(
-        self, lake: Lake, threads: int | None = None, since: date | None = None, until: date | None = None
+        self,
+        lake: Lake,
+        threads: int | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        *,
+        allow_external: bool = False,
     ) -> None:
         """Read the lake's newest consistent set of snapshots."""
         self._lake = lake
+        self._allow_external = allow_external
         self._days = None if since is None and until is None else (since or date.min, until or date.max)
         self._connection = connect(threads)
+        if not allow_external:
+            lock(self._connection, lake.root)
         self._scans = Scans(self._connection)
         self.refresh()
 
@@ -57,14 +66,33 @@ class OpenLake:
         """A DuckDB relation over the tables: ``.df()``, ``.arrow()``, ``.pl()``, ``.fetchall()`` give its rows.
 
         Args:
-            text: One SELECT, or SHOW TABLES; tables by their plain names. Times are UTC.
+            text: One statement that reads: SELECT, SHOW TABLES, DESCRIBE, EXPLAIN and the like; tables by their plain
+                names. Times are UTC.
+
+        Raises:
+            UsageError: It is not one statement, or it could change something.
+            duckdb.Error: It is not SQL, or reaches for a file outside the lake.
         """
+        self._check(text)
         used = self._tables_of(text)
         for table in TABLES:
             if table.name in used and table.name not in self._viewed:
                 self._make_view(table)
         with self.reading():
             return self._connection.sql(text)
+
+    def _check(self, text: str) -> None:
+        """Refuse a text that is not one statement, and one that could write; the connection itself is locked as well."""
+        statements = duckdb.extract_statements(text)
+        if len(statements) != 1:
+            raise UsageError(f"expected one statement, not {len(statements)}", remedy="Ask for one after the other.")
+        if not self._allow_external and not only_reads(statements[0]):
+            kind = statements[0].type.name
+            raise UsageError(
+                f"a lake is opened for reading, and {kind} is not a statement that only reads",
+                remedy="Use SELECT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN. To write elsewhere with DuckDB:"
+                " shoplake.open(lake, allow_external=True).",
+            )
 
     def _tables_of(self, text: str) -> Collection[str]:
         """The tables that a text reads, as DuckDB parses it; all of them where it cannot tell.
@@ -86,15 +114,26 @@ class OpenLake:
         """
         return self.sql(queries.find(str(name))[0].sql)
 
-    def reading(self) -> AbstractContextManager[None]:
-        """A block in which the rows of a relation are fetched: a failure of S3 is raised as an error of shoplake.
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A block in which the rows of a relation are fetched: what fails is raised as an error of shoplake.
 
         Outside such a block it is DuckDB's own error.
 
         Raises:
-            ShoplakeError: What went wrong on S3.
+            TransientError: The lake has changed since it was opened, and a file of the version being read is gone.
+            ShoplakeError: What went wrong on S3; or a data file is missing.
         """
-        return self._scans.reading()
+        try:
+            with self._scans.reading():
+                yield
+        except MissingFileError as error:
+            if self._lake.changed_since(self._view):
+                raise TransientError(
+                    f"the lake has changed since it was opened, and a file of that version was deleted: {error}",
+                    remedy="Call refresh(), or open the lake again.",
+                ) from error
+            raise
 
     def register(self, name: str, rows: Any) -> None:
         """Make your own rows queryable beside the tables.
@@ -102,7 +141,12 @@ class OpenLake:
         Args:
             name: Their name in SQL.
             rows: A pandas or polars data frame, an Arrow table, or a DuckDB relation's ``.arrow()``.
+
+        Raises:
+            UsageError: A table of the lake has that name.
         """
+        if name.lower() in self.tables:
+            raise UsageError(f"{name} is a table of the lake", remedy="Register the rows under another name.")
         self._connection.register(name, rows)
 
     def _make_view(self, table: Table) -> None:

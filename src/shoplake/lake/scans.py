@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,33 @@ def connect(threads: int | None = None, **config: str | bool) -> duckdb.DuckDBPy
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     database.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
     return database
+
+
+def lock(database: duckdb.DuckDBPyConnection, root: str) -> None:
+    """Keep a database inside a lake, for good: no other file or network place can be read or written, no setting changed.
+
+    Args:
+        database: A connection to it; its cursors are locked too.
+        root: The lake's place, a folder or an S3 URI.
+    """
+    database.execute("SET allowed_directories = [$root]", {"root": f"{root}/"})
+    for setting in ("autoinstall_known_extensions", "autoload_known_extensions", "enable_external_access"):
+        database.execute(f"SET {setting} = false")
+    database.execute("SET lock_configuration = true")
+
+
+def only_reads(statement: duckdb.Statement) -> bool:
+    """Whether a statement can change nothing, by its type; EXPLAIN by what it explains, since ANALYZE runs that."""
+    if statement.type is duckdb.StatementType.EXPLAIN:
+        explained = _EXPLAIN.sub("", statement.query)
+        if explained == statement.query:
+            return False
+        return all(only_reads(inner) for inner in duckdb.extract_statements(explained))
+    return statement.type in _READING
+
+
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # several: what a PIVOT becomes
+_EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
 
 
 class Scans:
