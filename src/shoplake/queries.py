@@ -65,6 +65,12 @@ def parse(text: str) -> tuple[NamedQuery, ...]:
     return tuple(queries)
 
 
+def start(text: str) -> int:
+    """Where the first header of a file of statements begins; 0 without one."""
+    header = _HEADER.search(text)
+    return header.start() if header else 0
+
+
 def _text(packaged: str, in_repository: str) -> str:
     inside = resources.files("shoplake").joinpath(packaged)
     if inside.is_file():

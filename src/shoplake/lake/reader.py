@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 
 from shoplake import queries
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.scans import Scans
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
@@ -54,6 +54,11 @@ class OpenLake:
         return tuple(table.name for table in TABLES)
 
     @property
+    def place(self) -> str:
+        """The lake's folder, or its s3:// prefix."""
+        return self._lake.root
+
+    @property
     def view(self) -> View:
         """The snapshots that are being read."""
         return self._view
@@ -68,7 +73,12 @@ class OpenLake:
 
         Args:
             text: One SELECT, or SHOW TABLES; tables by their plain names. Times are UTC.
+
+        Raises:
+            UsageError: There are several statements: only the last one's rows could be returned.
         """
+        if len(_statements(text)) > 1:
+            raise UsageError("a text has several statements", remedy="Run them one by one; each has its own rows.")
         used = self._tables_of(text)
         for table in TABLES:
             if table.name in used and table.name not in self._viewed:
@@ -115,6 +125,10 @@ class OpenLake:
         """
         self._connection.register(name, rows)
 
+    def interrupt(self) -> None:
+        """Stop a statement that another thread is running; it raises ``duckdb.InterruptException``."""
+        self._connection.interrupt()
+
     def _make_view(self, table: Table) -> None:
         """Define a table as a view; DuckDB opens one of its files for that, so only tables that are used get one."""
         try:
@@ -156,6 +170,14 @@ class OpenLake:
     ) -> None:
         """Release the lake."""
         self.close()
+
+
+def _statements(text: str) -> Sequence[duckdb.Statement]:
+    """The statements of a text; none if it is not SQL, which running it says better."""
+    try:
+        return duckdb.extract_statements(text)
+    except duckdb.Error:
+        return []
 
 
 def _narrowed(table: Table, snapshot: TableSnapshot, days: tuple[date, date] | None) -> tuple[Sequence[DataFile], str]:
