@@ -70,6 +70,12 @@ def sql(name: str) -> str:
     return resources.files("shoplake").joinpath("sql", f"{name}.sql").read_text("utf-8")
 
 
+def start(text: str) -> int:
+    """Where the first header of a file of statements begins; 0 without one."""
+    header = _HEADER.search(text)
+    return header.start() if header else 0
+
+
 def _text(packaged: str, in_repository: str) -> str:
     inside = resources.files("shoplake").joinpath(packaged)
     if inside.is_file():

@@ -302,6 +302,14 @@ def test_catalog_in_sql(lake):
     assert lake.sql("SELECT count(*) FROM ledger JOIN events USING (source_file)").fetchall() == [(110,)]
 
 
+def test_one_statement(lake):
+    """Several statements in one text are refused, since only the last one's rows could be returned; PIVOT is one."""
+    with pytest.raises(UsageError, match="several statements"):
+        lake.sql("SELECT 1; SELECT 2")
+    assert lake.sql("SELECT 1;").fetchall() == [(1,)]
+    assert lake.sql("PIVOT events ON event_type USING count(*)").fetchall()
+
+
 def test_repr(lake, shop):
     """An opened lake says where it is, which version is read, and which tables there are."""
     assert repr(lake).startswith(f"<shoplake lake {shop / 'lake'}, version 2, tables: events, quarantine, ")

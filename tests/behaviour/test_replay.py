@@ -430,6 +430,7 @@ def test_command(shop):
     assert (told.code, told.err) == (0, "")
     assert (told.json["files"], told.json["changed"], told.json["refused"]) == (2, [], [])
     assert "Replayed 2 files" in command("replay", *places, "--files", key(12), key(13)).out
+    assert "Replayed 2 files" in command("replay", *places, "--files", key(12), "--files", key(13)).out
     (source / key(12)).unlink()
     told = command("replay", *places, "--format", "json", "--files", key(12), key(13))
     assert (told.code, told.json["files"]) == (1, 1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -51,6 +54,8 @@ COMMANDS = (
     cost,
 )
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
 
 @click.group(
     cls=options.Group,
@@ -74,8 +79,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
+    _make_streams_usable()
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
@@ -85,13 +92,39 @@ def main() -> None:
         output.note("stopped; the next run redoes whatever was not published")
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         sys.exit(0)
+    except UnicodeEncodeError as error:
+        output.note(f"shoplake: the output has characters that {error.encoding} does not have")
+        output.note("  Set PYTHONIOENCODING=utf-8, or use --format json.")
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _UNWRITABLE:
+            raise
+        _discard_stdout()
+        output.note(f"shoplake: the output cannot be written: {error.strerror}")
+        output.note("  Check the disk that stdout goes to.")
+        sys.exit(1)
     except ShoplakeError as error:
         output.note(f"shoplake: {error}")
         if error.remedy:
             output.note(f"  {error.remedy}")
         sys.exit(error.exit_code)
+
+
+def _make_streams_usable() -> None:
+    """A command whose streams are closed still does its work; characters that a terminal lacks are escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until Python exits
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_stdout() -> None:
+    """Nothing more can be written; without this, Python would try when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

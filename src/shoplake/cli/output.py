@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
+import io
 import json
 import re
 import sys
@@ -22,23 +23,32 @@ if TYPE_CHECKING:  # every command imports this module, few need what these stan
     from shoplake.ingestion.report import RunReport
 
 _AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
+_TO_QUOTE = re.compile(r'[",\r\n]')
 FORMATS = ("table", "json", "csv")
 
 
 def as_json(value: Any) -> None:
     """Write one JSON document on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json.dumps(value, ensure_ascii=not _writes_utf8()))
+
+
+def _writes_utf8() -> bool:
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows as CSV with a header."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    quoting = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(columns)
-    for row in rows:
-        values = ["" if value is None else json_value(value) for value in row]
-        returns = any(isinstance(value, str) and "\r" in value for value in values)  # which the writer does not quote
-        (quoting if returns else writer).writerow(values)
+    """Write rows as CSV (RFC 4180) with a header: NULL is nothing, an empty text is ``""``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="strict")  # an escape could not be told from a text that looks like one
+    for row in (columns, *rows):
+        sys.stdout.write(",".join(map(_csv_field, row)) + "\n")
+
+
+def _csv_field(value: Any) -> str:
+    if value is None:
+        return ""
+    text = str(json_value(value))
+    return '"' + text.replace('"', '""') + '"' if not text or _TO_QUOTE.search(text) else text
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     "--from", "start", metavar="ISO", help="Start of the time range (inclusive); UTC unless it has an offset."
 )
 @click.option("--to", "end", metavar="ISO", help="End of the time range (exclusive).")
-@click.option("--files", "first", metavar="F...", help="These source files, by their path relative to the source.")
+@click.option(
+    "--files", "first", multiple=True, metavar="F...", help="These source files, by their path relative to the source."
+)
 @click.argument("more", nargs=-1, metavar="")
 @options.engine
 @options.master
@@ -41,7 +43,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
     lake: str | None,
     start: str | None,
     end: str | None,
-    first: str | None,
+    first: tuple[str, ...],
     more: tuple[str, ...],
     engine: str | None,
     master: str | None,
@@ -68,7 +70,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
             lake,
             start=options.moment(start, "--from") if start else None,
             end=options.moment(end, "--to") if end else None,
-            files=(first, *more) if first else (),
+            files=(*first, *more),
             dry_run=dry_run,
             observer=observer,
             engine=engine,

@@ -53,6 +53,11 @@ class OpenLake:
         return tuple(table.name for table in TABLES)
 
     @property
+    def place(self) -> str:
+        """The lake's folder, or its s3:// prefix."""
+        return self._lake.root
+
+    @property
     def view(self) -> View:
         """The snapshots that are being read."""
         return self._view
@@ -84,8 +89,10 @@ class OpenLake:
     def _check(self, text: str) -> None:
         """Refuse a text that is not one statement, and one that could write; the connection itself is locked as well."""
         statements = duckdb.extract_statements(text)
-        if len(statements) != 1:
-            raise UsageError(f"expected one statement, not {len(statements)}", remedy="Ask for one after the other.")
+        if not statements:
+            raise UsageError("the text contains no statement", remedy="Give a SELECT.")
+        if len(statements) > 1:
+            raise UsageError("the text has several statements", remedy="Run them one by one; each has its own rows.")
         if not self._allow_external and not only_reads(statements[0]):
             kind = statements[0].type.name
             raise UsageError(
@@ -148,6 +155,10 @@ class OpenLake:
         if name.lower() in self.tables:
             raise UsageError(f"{name} is a table of the lake", remedy="Register the rows under another name.")
         self._connection.register(name, rows)
+
+    def interrupt(self) -> None:
+        """Stop a statement that another thread is running; it raises ``duckdb.InterruptException``."""
+        self._connection.interrupt()
 
     def _make_view(self, table: Table) -> None:
         """Define a table as a view; DuckDB opens one of its files for that, so only tables that are used get one."""

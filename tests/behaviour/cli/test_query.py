@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from decimal import Decimal
@@ -10,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from tests.behaviour.cli.support import tells
-from tests.support import QUESTIONS, accepted, answers, dump, five_answers, judge_files
+from tests.support import QUESTIONS, accepted, answers, dump, events, five_answers, judge_files, put
 
 
 def test_query_json(shop, call):
@@ -54,6 +56,29 @@ def test_query_csv(shop, call):
     assert len(rows) == 1 + len(answers(shop / "lake")["conversion_funnel"])
     empty = call("query", "--sql", "SELECT NULL AS a, 'x,\"y\"' AS b", "--lake", shop / "lake", "--format", "csv")
     assert empty.out == 'a,b\n,"x,""y"""\n'
+
+
+def test_csv_keeps_null_and_empty_apart(shop, call):
+    """NULL is nothing and an empty text is two quotes, as PostgreSQL and DuckDB write them; what needs quotes has them."""
+    sql = "SELECT * FROM (VALUES (NULL, ''), ('a,b', chr(13)), ('\"', 'plain')) AS v(a, b)"
+    out = call("query", "--sql", sql, "--lake", shop / "lake", "--format", "csv").out
+    assert out == 'a,b\n,""\n"a,b","\r"\n"""",plain\n'
+
+
+def test_every_statement_runs(shop, call, tmp_path):
+    """Statements of one text run in order, each with rows of its own, whether there are headers, and wherever they are."""
+    lake = ("--lake", shop / "lake", "--format", "json")
+    found = call("query", "--sql", "SELECT 1 AS a; SELECT 2 AS a;", *lake).json
+    assert [(answer["name"], answer["rows"]) for answer in found] == [("sql_1", [[1]]), ("sql_2", [[2]])]
+    (tmp_path / "mixed.sql").write_text(
+        "SELECT 0 AS a;\n-- 1. first: two of them\nSELECT 1 AS a;\nSELECT 2 AS a;\n-- 2. second\nSELECT 3 AS a\n"
+    )
+    found = call("query", "--file", tmp_path / "mixed.sql", *lake).json
+    assert [answer["rows"] for answer in found] == [[[0]], [[1]], [[2]], [[3]]]
+    assert [answer["name"] for answer in found] == ["mixed_1", "first_1", "first_2", "second"]
+    tells(call("query", "--sql", "SELECT 1; SELEC 2", *lake), 2, "SELEC")
+    (tmp_path / "wrong.sql").write_text("SELEC 1;")
+    tells(call("query", "--file", tmp_path / "wrong.sql", *lake), 2, "SELEC")
 
 
 def test_query_table(shop, call):
@@ -143,3 +168,79 @@ def test_broken_pipe(shop):
     command = f'"{sys.executable}" -m shoplake query --sql "SELECT * FROM range(100000)" --lake lake --format csv'
     done = subprocess.run(f"{command} | head -1", shell=True, cwd=shop, capture_output=True, text=True, check=True)  # noqa: S602
     assert (done.stdout, done.stderr) == ("range\n", "")
+
+
+def test_lost_data_file(call, tmp_path):
+    """A data file that is lost is damage (exit code 1), not a wrong question, even if other files of its table are there."""
+    for slot in range(2):
+        put(tmp_path / "raw", slot, events(3, first=10 * slot))
+        assert call("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == 0
+    for path in sorted((tmp_path / "lake" / "events").rglob("*.parquet"), key=lambda path: path.stat().st_mtime)[1:]:
+        path.unlink()
+    result = call("query", "--sql", "SELECT * FROM events", "--lake", tmp_path / "lake")
+    tells(result, 1, "a data file of", "cannot be read")
+
+
+def query(shop, sql, *more, **how):
+    """The command in a process of its own."""
+    words = [sys.executable, "-m", "shoplake", "query", "--sql", sql, "--lake", str(shop / "lake"), *more]
+    return subprocess.run(words, capture_output=True, check=False, **how)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_interrupted_query(shop):
+    """^C ends a query that is being computed with exit code 130 and without a traceback."""
+    sql = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * b.range % 7 = 3"
+    words = [sys.executable, "-m", "shoplake", "query", "--sql", sql, "--lake", "lake"]
+    with subprocess.Popen(words, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=6)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_full_disk_behind_stdout(shop, style):
+    """Output that cannot be written is an error in words, exit code 1."""
+    words = [sys.executable, "-m", "shoplake", "query", "all", "--lake", "lake", "--format", style]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(words, cwd=shop, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "the output cannot be written: No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_closed_stdout(shop):
+    """A command whose stdout is closed does its work and ends well."""
+    command = f'"{sys.executable}" -m shoplake query all --lake lake --format csv >&-'
+    done = subprocess.run(command, shell=True, cwd=shop, capture_output=True, text=True, check=False)  # noqa: S602
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_narrow_encoding(shop):
+    """Characters that stdout's encoding lacks are escaped for a person and in JSON; CSV, which cannot, is an error."""
+    narrow = {"env": {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}, "cwd": shop}
+    sql = "SELECT 'é € 🎉' AS v"
+    table = query(shop, sql, **narrow)
+    assert (table.returncode, "é \\u20ac \\U0001f389" in table.stdout.decode("latin-1")) == (0, True)
+    (answer,) = json.loads(query(shop, sql, "--format", "json", **narrow).stdout.decode("ascii"))
+    assert answer["rows"] == [["é € 🎉"]]
+    refused = query(shop, sql, "--format", "csv", **narrow)
+    assert refused.returncode == 1
+    assert b"PYTHONIOENCODING=utf-8" in refused.stderr
+    assert b"Traceback" not in refused.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a working directory cannot be removed")
+def test_removed_working_directory(shop, tmp_path):
+    """A working directory that is gone is said to be."""
+    (tmp_path / "gone").mkdir()
+    command = f'cd gone && rmdir ../gone && "{sys.executable}" -m shoplake query all --lake "{shop / "lake"}"'
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S602
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the working directory no longer exists" in done.stderr
+    assert "Traceback" not in done.stderr
