@@ -25,7 +25,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
-from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Stored
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress
 from shoplake.engines.spark_session import cause
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.errors import FatalError
@@ -33,7 +33,7 @@ from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile, arrow_schema
-from shoplake.lake.snapshots import DataFile, View
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
@@ -105,7 +105,7 @@ class SparkEngine:
             progress(result.file.bytes, result.lines)
         return checked
 
-    def dedupe(self, checked: Sequence[CheckedFile], stored: Stored) -> Deduped:
+    def dedupe(self, checked: Sequence[CheckedFile], stored: TableSnapshot | None) -> Deduped:
         """Drop rows equal to an earlier one: across the batch (the first path keeps it), and stored ones.
 
         Those inside a file went when it was read.
@@ -114,7 +114,8 @@ class SparkEngine:
         paths = {result.file.path for result in checked}
         late: dict[int, list[DataFile]] = {}
         for part in parts:
-            if found := [file for file in stored(part.first, part.last) if not only_of(file, paths)]:
+            meeting = stored.within(part.first, part.last) if stored else ()
+            if found := [file for file in meeting if not only_of(file, paths)]:
                 late[part.number] = found
         shared = _overlapping(parts)
         if not late and not shared:

@@ -151,7 +151,7 @@ def _do(run: Run, engine: Engine, base: View, batch: Batch, report: RunReport) -
     batch = batch.only(result.file for result in checked)
     try:
         _breaker(checked, run.settings)
-        files, conflicts = engine.dedupe(checked, base["events"].within)
+        files, conflicts = engine.dedupe(checked, base["events"])
     except BaseException:
         engine.discard(checked)
         raise

@@ -232,7 +232,7 @@ def _do(run: Run, engine: DuckDBEngine, base: View, batch: Batch, choice: Choice
     entries = ledger.read(base["ledger"])
     while True:
         checked = _checked(base, sorted(paths), judged, entries)
-        files, conflicts = engine.dedupe(checked, base["events"].within)
+        files, conflicts = engine.dedupe(checked, base["events"])
         later = {path for _, path in conflicts}
         if not later:
             break
