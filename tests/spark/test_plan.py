@@ -76,7 +76,7 @@ class Writing(Counting):
             (at,) = result.rows
             hours = frozenset([at.replace(minute=0)])
             files.append(DedupedFile(**vars(result), accepted=1, hours=hours, min_event_time=at, max_event_time=at))
-            stored(at, at)
+            stored.within(at, at)
         return Deduped(files, frozenset())
 
     def write_events(self, checked, output):

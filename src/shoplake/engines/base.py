@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
-from shoplake.lake.snapshots import DataFile, View
+from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import Table
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Is told of finished work: compressed bytes read, lines judged."""
-
-Stored = Callable[[datetime, datetime], Sequence[DataFile]]
-"""Gives the lake's data files of ``events`` that may hold events between two times, both included."""
 
 
 def ignore(*_: object) -> None:
@@ -156,12 +153,13 @@ class Engine(Protocol):
         """
         ...
 
-    def dedupe(self, checked: Sequence[CheckedFile], stored: Stored) -> Deduped:
+    def dedupe(self, checked: Sequence[CheckedFile], stored: TableSnapshot | None) -> Deduped:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones.
 
         Args:
             checked: The batch, in the order of the paths.
-            stored: What the lake holds; rows of the batch's own paths in it do not count.
+            stored: The ``events`` of the lake, where the batch is compared with them; rows of the batch's own paths in them
+                do not count.
         """
         ...
 

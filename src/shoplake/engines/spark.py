@@ -25,7 +25,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
-from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Stored
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress
 from shoplake.engines.spark_session import cause
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of
 from shoplake.errors import FatalError, MissingFileError
@@ -34,7 +34,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.parquet import NewFile, arrow_schema
-from shoplake.lake.snapshots import DataFile, View
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
@@ -108,7 +108,7 @@ class SparkEngine:
             progress(result.file.bytes, result.lines)
         return checked
 
-    def dedupe(self, checked: Sequence[CheckedFile], stored: Stored) -> Deduped:
+    def dedupe(self, checked: Sequence[CheckedFile], stored: TableSnapshot | None) -> Deduped:
         """Drop rows equal to an earlier one: across the batch (the first path keeps it), and stored ones.
 
         Those inside a file went when it was read.
@@ -117,7 +117,8 @@ class SparkEngine:
         paths = {result.file.path for result in checked}
         late: dict[int, list[DataFile]] = {}
         for part in parts:
-            if found := [file for file in stored(part.first, part.last) if not only_of(file, paths)]:
+            meeting = stored.within(part.first, part.last) if stored else ()
+            if found := [file for file in meeting if not only_of(file, paths)]:
                 late[part.number] = found
         shared = _overlapping(parts)
         if not late and not shared:

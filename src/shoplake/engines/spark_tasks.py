@@ -58,7 +58,7 @@ def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, wr
     """
     engine = DuckDBEngine(threads=1)
     checked = engine.check(source, [file], latest, erased, lambda *_: None)
-    (deduped,), _ = engine.dedupe(checked, lambda *_: ())
+    (deduped,), _ = engine.dedupe(checked, None)
     return _packed(replace(deduped, rows=tuple(engine.write_events([deduped], writer))))
 
 

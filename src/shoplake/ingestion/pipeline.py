@@ -229,7 +229,7 @@ def _dedupe(
     """
     try:
         breaker.stop_if_absurd(checked, run.settings.max_quarantine_rate)
-        deduped = engine.dedupe(checked, base["events"].within)
+        deduped = engine.dedupe(checked, base["events"])
     except BaseException:
         engine.discard(checked)
         raise

@@ -226,7 +226,7 @@ def _replay_batch(
     entries = ledger.read(base["ledger"])
     while True:
         checked = _checked(base, sorted(paths), judged, entries)
-        files, conflicts = engine.dedupe(checked, base["events"].within)
+        files, conflicts = engine.dedupe(checked, base["events"])
         later = {path for _, path in conflicts}
         if not later:
             break
