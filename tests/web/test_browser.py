@@ -235,7 +235,7 @@ def test_days(page, shop, url):
     assert "No events on these days" in page.text("#answers")
     page.shown(f"{url}?from=yesterday&last=x")
     check_charts(page, truth(shop[0]))
-    assert "'yesterday' is no day" in page.text("#range")
+    assert "'yesterday' is not a day" in page.text("#range")
 
 
 def test_groups_and_measures(page, shop, url):

@@ -170,15 +170,20 @@ def test_broken_pipe(shop):
     assert (done.stdout, done.stderr) == ("range\n", "")
 
 
-def test_lost_data_file(call, tmp_path):
-    """A data file that is lost is damage (exit code 1), not a wrong question, even if other files of its table are there."""
+@pytest.mark.parametrize("left", [None, 100])
+def test_damaged_data_file(call, tmp_path, left):
+    """A data file that is lost or cut is damage (exit code 1), not a wrong question, whichever file of its table it is."""
     for slot in range(2):
         put(tmp_path / "raw", slot, events(3, first=10 * slot))
         assert call("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == 0
-    for path in sorted((tmp_path / "lake" / "events").rglob("*.parquet"), key=lambda path: path.stat().st_mtime)[1:]:
-        path.unlink()
-    result = call("query", "--sql", "SELECT * FROM events", "--lake", tmp_path / "lake")
-    tells(result, 1, "a data file of", "cannot be read")
+    files = list((tmp_path / "lake" / "events").rglob("*.parquet"))
+    assert len(files) == 2
+    for path in files:
+        content = path.read_bytes()
+        path.unlink() if left is None else path.write_bytes(content[:left])
+        result = call("query", "--sql", "SELECT * FROM events", "--lake", tmp_path / "lake")
+        tells(result, 1, "a data file of", "cannot be read")
+        path.write_bytes(content)
 
 
 def query(shop, sql, *more, **how):
