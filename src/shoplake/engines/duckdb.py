@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, parse_line, without_bom
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Quarantined, Stored
-from shoplake.engines.reading import Reading, chunks, judge, no_events
+from shoplake.engines.judging import chunks, judge, no_events
+from shoplake.engines.reading import Reading
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of, sql, start_of_hour
 from shoplake.lake.erasures import Erased, without_keys
 from shoplake.lake.parquet import NewFile
