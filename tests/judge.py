@@ -219,8 +219,7 @@ def _as_json(given: Any) -> str:
 
 
 def _as_identifier(given: Any) -> str | None:
-    text = _as_text(given)
-    return None if text.startswith(("{", "[")) else text
+    return None if isinstance(given, dict | list) else _as_text(given)
 
 
 def _as_quantity(given: Any) -> int | None:

@@ -6,8 +6,10 @@ is judged by its nine fields read as text; every rule is one SQL condition over 
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +25,10 @@ BOM = b"\xef\xbb\xbf"
 MALFORMED = "malformed_json"
 INVALID_UTF8 = "invalid_utf8"
 FUTURE = "future_timestamp"
+TOO_LONG = "line_too_long"
 MAX_DEPTH = 100
+LONGEST_LINE = 16 * 1024 * 1024
+FIRST_BYTES = 4096
 _LAST = "TIMESTAMP '9999-12-31 23:59:59.999999'"
 
 
@@ -68,9 +73,8 @@ class Field:
         return f"{self.name} IS NOT NULL" if self.nullable_text else f"{self.name} <> ''"
 
 
-# An identifier that starts like an object or an array was one: no producer's identifier does. Plain comparisons cost a
-# quarter of taking the first character; nearly every identifier starts with a small letter and needs the first two.
-_FLAT = "CASE WHEN {0} >= chr(92) AND {0} < '{{' THEN TRUE ELSE {0} > '' AND {0} < '[' OR {0} >= '|' END"
+# An object or an array is no identifier; a text that looks like one is.
+_FLAT = "coalesce(nested, '') NOT LIKE '% {0} %'"
 # A text that looks like what the reader makes of a number (1.50 becomes 1.5) has to be read again. So has what may be an
 # object or an array. Nearly every text starts with a letter.
 _NUMBER_LIKE = r"'^(-.*|0|[0-9]+(\.[0-9]+(e[+-]?[0-9]+)?|e[+-]?[0-9]+))$'"
@@ -202,6 +206,7 @@ def _rules() -> tuple[Rule, ...]:
     rules = [
         Rule(MALFORMED, "the line is not a complete JSON object", f"problem = '{MALFORMED}'"),
         Rule(INVALID_UTF8, "the line's bytes are not UTF-8", f"problem = '{INVALID_UTF8}'"),
+        Rule(TOO_LONG, f"the line has more than {LONGEST_LINE:,} bytes", f"problem = '{TOO_LONG}'"),
     ]
     for field in FIELDS:
         types = ", ".join(f"'{name}'" for name in field.present_for)
@@ -266,27 +271,25 @@ def _fine(field: Field) -> str:
     return f"({field.sure or field.fine or field.present})"  # what is sure is fine, and what is fine is there
 
 
-def check_sql(lines: str, latest: datetime, extra: str = "CAST(NULL AS VARCHAR)") -> str:
+def check_sql(lines: str, latest: datetime) -> str:
     """The text of ``sql/check.sql`` for one relation of lines.
 
     Args:
         lines: SQL of a relation with the nine fields as text.
         latest: The latest time that an event may have, UTC without a zone.
-        extra: SQL of the unknown keys of a line as JSON text, NULL for none.
 
     Returns:
-        A SELECT with the typed columns of ``events``, ``accepted`` and ``width``, the bytes of the fields that the types
-        do not keep.
+        A SELECT with the typed columns of ``events`` and ``accepted``.
     """
-    return _fill("check", lines=lines, accepted=accepted_condition(), extra=extra, latest=_moment(latest))
+    return _fill("check", lines=lines, accepted=accepted_condition(), latest=_moment(latest))
 
 
 def reasons_sql(lines: str, latest: datetime) -> str:
     """The text of ``sql/reasons.sql``: why each line of a (small) relation is quarantined.
 
     Args:
-        lines: SQL of a relation with ``position``, ``problem`` (NULL, malformed_json or invalid_utf8), ``extra`` and the
-            fields.
+        lines: SQL of a relation with ``position``, ``problem`` (NULL or the code of what the line is instead of an object),
+            ``nested`` (names of the fields that hold an object or an array, each between spaces), ``extra`` and the fields.
         latest: The latest time that an event may have, UTC without a zone.
 
     Returns:
@@ -317,13 +320,15 @@ class Parsed(NamedTuple):
     """A raw line as the careful reader sees it; a number is a :class:`Number`, its text as it was written.
 
     Attributes:
-        problem: invalid_utf8, malformed_json or None.
+        problem: invalid_utf8, malformed_json, line_too_long or None.
         fields: The nine fields as text, all None on a problem.
+        nested: The fields that hold an object or an array.
         unknown: The keys that the contract does not know, with their values.
     """
 
     problem: str | None
     fields: dict[str, str | None]
+    nested: tuple[str, ...]
     unknown: dict[str, Any]
 
     @property
@@ -338,6 +343,20 @@ def without_bom(number: int, raw: bytes) -> bytes:
     return raw.removeprefix(BOM) if number == 1 else raw
 
 
+_SHORTENED = re.compile(rb" \.\.\. \[\d+ bytes in all\]\Z")
+
+
+def shortened(first: bytes, size: int) -> bytes:
+    """What stands for a line that is longer than :data:`LONGEST_LINE`: its first bytes, and its length in words.
+
+    No whole line can be taken for it and be accepted: what ends like this is no JSON.
+    """
+    kept = first[:FIRST_BYTES]
+    with suppress(UnicodeDecodeError):
+        kept = codecs.getincrementaldecoder("utf-8")().decode(kept).encode()  # without a character that is cut off
+    return b"%s ... [%d bytes in all]" % (kept, size)
+
+
 def parse_line(raw: bytes) -> Parsed:
     """Read one raw line as the careful reader does: strict JSON, exact numbers, exact reasons.
 
@@ -347,27 +366,28 @@ def parse_line(raw: bytes) -> Parsed:
         raw: The line without its newline.
     """
     nothing: dict[str, str | None] = dict.fromkeys(FIELD_NAMES)
+    if _SHORTENED.search(raw, max(0, len(raw) - 40)):
+        return Parsed(TOO_LONG, nothing, (), {})
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return Parsed(INVALID_UTF8, nothing, {})
+        return Parsed(INVALID_UTF8, nothing, (), {})
     try:
         if _is_too_deep(text):
-            return Parsed(MALFORMED, nothing, {})
+            return Parsed(MALFORMED, nothing, (), {})
         value = json.loads(
             text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_first_of_each_key
         )
         if not isinstance(value, dict):
-            return Parsed(MALFORMED, nothing, {})
-        json.dumps(value, ensure_ascii=False).encode(
-            "utf-8"
-        )  # a lone surrogate, in a key or a value, is not a character
+            return Parsed(MALFORMED, nothing, (), {})
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate, in a key or a value, is not a character
     except ValueError:
-        return Parsed(MALFORMED, nothing, {})
+        return Parsed(MALFORMED, nothing, (), {})
     fields = {name: _as_text(value.get(name)) for name in FIELD_NAMES}
     if fields["price"]:
         fields["price"] = _without_exponent(fields["price"])
-    return Parsed(None, fields, {name: value[name] for name in sorted(value.keys() - fields.keys())})
+    nested = tuple(name for name in FIELD_NAMES if isinstance(value.get(name), dict | list))
+    return Parsed(None, fields, nested, {name: value[name] for name in sorted(value.keys() - fields.keys())})
 
 
 class Number(str):
@@ -431,23 +451,3 @@ def _without_exponent(text: str) -> str:
     if len(exponent) <= 3:
         return f"{Decimal(text):f}"
     return "0" if sign == "-" and not minus else text
-
-
-def explained_bytes(lines: int, widths: int, texts: int, nulls: int) -> frozenset[int]:
-    """How many bytes lines take that hold the nine fields and nothing else, as JSON libraries write them.
-
-    A file of another size holds something else: unknown keys, white space. One of these sizes says that it does not, unless
-    deviations cancel to the byte.
-
-    Args:
-        lines: Number of lines, each ended by a newline.
-        widths: Sum over the lines of the lengths of timestamp, quantity and price as text, 4 where there is none.
-        texts: Sum of the lengths of the other fields between their quotes.
-        nulls: How many of those are null.
-    """
-    quoted = sum(field.cast is None for field in FIELDS)
-    values = widths + 2 * lines + texts + 2 * (quoted * lines - nulls) + 4 * nulls
-    keys = sum(len(name) + 2 for name in FIELD_NAMES)
-    compact = keys + 2 * len(FIELD_NAMES) + 2  # a colon or comma behind each key and value, braces, newline
-    spaced = compact + 2 * len(FIELD_NAMES) - 1
-    return frozenset(values + lines * each for each in (compact, spaced))

@@ -27,6 +27,14 @@ def test_a_healthy_installation(tmp_path):
     assert "10 events" in found["lake"]["says"]
 
 
+def test_the_native_reader_is_reported(monkeypatch):
+    monkeypatch.setenv("SHOPLAKE_NATIVE", "0")
+    found = by_name(json.loads(command("doctor", "--format", "json").out))
+    assert found["native reader"]["verdict"] == "-"
+    assert "SHOPLAKE_NATIVE is 0" in found["native reader"]["says"]
+    assert "SHOPLAKE_NATIVE" not in found
+
+
 def test_nothing_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = command("doctor")

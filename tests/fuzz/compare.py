@@ -10,7 +10,7 @@ import gzip
 import json
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,16 +23,13 @@ Runner = Callable[[Path, Path], Any]
 """Takes all files of a source folder (the first) into a lake (the second)."""
 
 
-def disagreements(
-    raw: Path, lake: Path, latest: datetime = LATEST, blind: Collection[str] = ()
-) -> dict[str, list[str]]:
+def disagreements(raw: Path, lake: Path, latest: datetime = LATEST) -> dict[str, list[str]]:
     """By source file, what the tables of a lake say otherwise than the judge.
 
     Args:
         raw: The source.
         lake: The lake, all of the source taken in.
         latest: The latest time that an event may have.
-        blind: Source files of which some unknown keys may have escaped notice.
     """
     tables, judged = dump(lake), judge_files(raw, latest)
     entries = {row["source_file"]: row for row in tables["ledger"]}
@@ -42,13 +39,13 @@ def disagreements(
         quarantined[row["source_file"]][row["line_number"]] = (line, sorted(row["reasons"]))
     events: dict[str, Counter[Any]] = defaultdict(Counter)
     for *fields, path, extra in (row.values() for row in tables["events"]):
-        kept = None if path in blind or extra is None else _read(extra)
+        kept = None if extra is None else _read(extra)
         events[path][(*fields, kept and _plain(kept))] += 1
     found = {
         path: [
             *_of_quarantine(quarantined[path], verdicts),
-            *_of_events(events[path], verdicts, path in blind),
-            *_of_ledger(entries.get(path, {}), verdicts, path in blind),
+            *_of_events(events[path], verdicts),
+            *_of_ledger(entries.get(path, {}), verdicts),
         ]
         for path, verdicts in judged.items()
     }
@@ -64,24 +61,23 @@ def _of_quarantine(found: dict[int, Any], verdicts: Sequence[Verdict]) -> list[s
     ]
 
 
-def _of_events(found: Counter[Any], verdicts: Sequence[Verdict], blind: bool) -> list[str]:
+def _of_events(found: Counter[Any], verdicts: Sequence[Verdict]) -> list[str]:
     due: Counter[Any] = Counter()
     for one in verdicts:
         if one.fate == "accepted" and one.event:
             kept = {name: value for name, value in (one.unknown or {}).items() if value is not None}
-            due[(*one.event, None if blind or not kept else _plain(kept))] += 1
+            due[(*one.event, _plain(kept) if kept else None)] += 1
     return [
         *(f"events has, and should not have: {_short(row)}" for row in found - due),
         *(f"events lacks: {_short(row)}" for row in due - found),
     ]
 
 
-def _of_ledger(entry: dict[str, Any], verdicts: Sequence[Verdict], blind: bool) -> list[str]:
+def _of_ledger(entry: dict[str, Any], verdicts: Sequence[Verdict]) -> list[str]:
     due: dict[str, Any] = dict(fates(verdicts))
     found = {name: entry.get(name) for name in due}
-    if not blind:
-        due["keys"] = Counter(name for one in verdicts for name in one.unknown or ())
-        found["keys"] = json.loads(entry.get("unknown_keys") or "{}")
+    due["keys"] = Counter(name for one in verdicts for name in one.unknown or ())
+    found["keys"] = json.loads(entry.get("unknown_keys") or "{}")
     return [] if found == due else [f"ledger has {_short(found)} instead of {_short(due)}"]
 
 
@@ -106,7 +102,7 @@ def _short(value: Any) -> str:
     return text if len(text) < 700 else f"{text[:340]} ... {text[-340:]}"
 
 
-def smallest(first: Sequence[bytes], lines: Sequence[bytes], run: Runner, latest: datetime, *, blind: bool) -> str:
+def smallest(first: Sequence[bytes], lines: Sequence[bytes], run: Runner, latest: datetime) -> str:
     """A message with the smallest file that still shows a disagreement: fewer lines first, then fewer bytes of each.
 
     Args:
@@ -114,7 +110,6 @@ def smallest(first: Sequence[bytes], lines: Sequence[bytes], run: Runner, latest
         lines: The other lines of a file that shows one.
         run: What takes it in.
         latest: The latest time that an event may have.
-        blind: Whether unknown keys may escape notice.
     """
 
     def differs(some: Sequence[bytes]) -> list[str]:
@@ -122,7 +117,7 @@ def smallest(first: Sequence[bytes], lines: Sequence[bytes], run: Runner, latest
             raw, lake = Path(folder, "raw"), Path(folder, "lake")
             path = put_bytes(raw, 0, gzip.compress(b"\n".join([*first, *some]), 1))
             run(raw, lake)
-            return disagreements(raw, lake, latest, [path] if blind else ()).get(path, [])
+            return disagreements(raw, lake, latest).get(path, [])
 
     if not differs(lines):
         return f"{len(lines)} lines of {key(0)} disagree only beside the other files"

@@ -25,7 +25,8 @@ from shoplake.engines import aggregates, duplicates
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Quarantined
 from shoplake.engines.codes import dictionary, encoded, microseconds
 from shoplake.engines.duplicates import Duplicates, StoredEvents
-from shoplake.engines.reading import Reading, chunks, judge, no_events
+from shoplake.engines.judging import chunks, judge, no_events
+from shoplake.engines.reading import Reading
 from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of
 from shoplake.errors import FatalError
 from shoplake.lake import parquet

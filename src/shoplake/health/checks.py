@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shoplake import text as words
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger
@@ -14,6 +13,7 @@ from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
 from shoplake.sources.slots import Gap
+from shoplake.text import ago, count, size
 
 RECENT = timedelta(hours=24)
 QUARANTINE_WARNING = 0.05
@@ -58,7 +58,7 @@ def fresh(facts: Facts) -> Check:
     if not facts.entries:
         return Check("fresh", Verdict.FAILED, "Nothing has been ingested yet.", "Ingest the source: shoplake ingest")
     age = (facts.now - max(entry.arrived_at for entry in facts.entries)).total_seconds()
-    sentence = f"The newest file arrived {words.ago(max(age, 0))} ago; {objective}."
+    sentence = f"The newest file arrived {ago(max(age, 0))} ago; {objective}."
     if age <= facts.settings.freshness_minutes * 60:
         return Check("fresh", Verdict.OK, sentence)
     if facts.todo and facts.todo.files:
@@ -88,14 +88,12 @@ def whole(facts: Facts) -> Check:
         if (rows := facts.view[table].rows) != lines
     ]
     if wrong:
-        differing.append(
-            f"{words.count(len(wrong), 'file')} with counts that do not add up to the lines, such as {wrong[0]}"
-        )
+        differing.append(f"{count(len(wrong), 'file')} with counts that do not add up to the lines, such as {wrong[0]}")
     if differing:
         return Check(
             "whole", Verdict.FAILED, f"Inconsistent: {'; '.join(differing)}.", "Find out where: shoplake verify"
         )
-    lines = words.count(sum(entry.lines for entry in facts.entries), "line")
+    lines = count(sum(entry.lines for entry in facts.entries), "line")
     return Check("whole", Verdict.OK, f"The row counts of the tables agree with the ledger: {lines} accounted for.")
 
 
@@ -109,7 +107,7 @@ def readable(facts: Facts) -> Check:
     return Check(
         "readable",
         Verdict.WARNING if late else Verdict.FAILED,
-        f"{words.count(len(files), 'unreadable file')}, most recently {newest.source_file} ({newest.error}).",
+        f"{count(len(files), 'unreadable file')}, most recently {newest.source_file} ({newest.error}).",
         "Have the producer send it again under the same name: the next run then retries it.",
     )
 
@@ -117,7 +115,7 @@ def readable(facts: Facts) -> Check:
 def waiting(facts: Facts) -> Check:
     """Whether there is anything for the next run to ingest."""
     reopened = sum(entry.status in ledger.TO_DO for entry in facts.entries)
-    due = f"{words.count(reopened, 'file')} to be re-ingested" if reopened else ""
+    due = f"{count(reopened, 'file')} to be re-ingested" if reopened else ""
     remedy = "Run shoplake ingest."
     if facts.todo is None:
         if due:
@@ -125,7 +123,7 @@ def waiting(facts: Facts) -> Check:
         return Check("waiting", Verdict.UNKNOWN, "Waiting: unknown without a source.", "Give one: --source DIR")
     if facts.todo.files:
         reopened_files = f", {len(facts.todo.reopened):,} of them to be re-ingested" if facts.todo.reopened else ""
-        sentence = f"Waiting: {words.count(facts.todo.files, 'file')} ({words.size(facts.todo.bytes)}){reopened_files}."
+        sentence = f"Waiting: {count(facts.todo.files, 'file')} ({size(facts.todo.bytes)}){reopened_files}."
         return Check("waiting", Verdict.WARNING, sentence, remedy)
     if due:
         return Check(
@@ -146,7 +144,7 @@ def gaps(facts: Facts) -> Check:
     return Check(
         "gaps",
         Verdict.WARNING,
-        f"{words.count(missing, 'five-minute slot')} without a file in {words.count(len(facts.gaps), 'gap')}, the last"
+        f"{count(missing, 'five-minute slot')} without a file in {count(len(facts.gaps), 'gap')}, the last"
         f" from {last.start:%Y-%m-%d %H:%M} to {last.end:%Y-%m-%d %H:%M}.",
         "Ask the producer for the files. The next run ingests late ones into the hours of their events.",
     )
@@ -158,7 +156,7 @@ def quarantine(facts: Facts) -> Check:
     recent = [entry for entry in facts.entries if newest - entry.arrived_at <= RECENT]
     lines, bad = sum(entry.lines for entry in recent), sum(entry.quarantined for entry in recent)
     rate = bad / lines if lines else 0.0
-    sentence = f"{bad:,} of {words.count(lines, 'line')} of the last 24 hours' files are quarantined ({rate:.1%})."
+    sentence = f"{bad:,} of {count(lines, 'line')} of the last 24 hours' files are quarantined ({rate:.1%})."
     if rate <= min(QUARANTINE_WARNING, facts.settings.max_quarantine_rate):
         return Check("quarantine", Verdict.OK, sentence)
     verdict = Verdict.FAILED if rate > facts.settings.max_quarantine_rate else Verdict.WARNING

@@ -12,10 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shoplake import settings
-from shoplake import text as words
+from shoplake.engines.native import library as native
 from shoplake.errors import ShoplakeError
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.settings import SETTINGS, Settings
+from shoplake.text import count, size
 
 # What each extra is for, and the modules that it installs.
 EXTRAS = {
@@ -50,6 +51,11 @@ def _installed() -> Iterator[Check]:
     yield Check("python", Verdict.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("duckdb", "pyarrow"))
     yield Check("engine", Verdict.OK, ", ".join(versions))
+    works, reason = native.available()
+    if works:
+        yield Check("native reader", Verdict.OK, f"compiled: {reason}")
+    else:
+        yield Check("native reader", Verdict.ABSENT, f"lines are read through SQL, the same but slower: {reason}")
     for extra, (purpose, modules) in EXTRAS.items():
         if all(_installed_module(module) for module in modules):
             yield Check(extra, Verdict.OK, f"installed: {purpose}")
@@ -65,7 +71,7 @@ def _installed_module(module: str) -> bool:
 
 
 def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
-    known = [setting.variable for setting in SETTINGS]
+    known = [*(setting.variable for setting in SETTINGS), native.SWITCH]
     for name in sorted(environment):
         if name.startswith("SHOPLAKE_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)
@@ -76,7 +82,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Check]:
 def _settings(chosen: Settings) -> Check:
     path = Path.cwd() / settings.CONFIG_FILE
     file = str(path) if path.is_file() else f"no {settings.CONFIG_FILE} in {Path.cwd()}"
-    return Check("settings", Verdict.OK, f"{file}; {words.count(chosen.threads, 'thread')} of {os.cpu_count()} cores")
+    return Check("settings", Verdict.OK, f"{file}; {count(chosen.threads, 'thread')} of {os.cpu_count()} cores")
 
 
 def _source(chosen: Settings) -> Iterator[Check]:
@@ -91,10 +97,10 @@ def _source(chosen: Settings) -> Iterator[Check]:
     except ShoplakeError as error:
         yield Check("source", Verdict.FAILED, str(error), error.remedy)
         return
-    size = words.size(sum(file.bytes for file in files))
+    amount = size(sum(file.bytes for file in files))
     if files:
         yield Check(
-            "source", Verdict.OK, f"{source.name}: {words.count(len(files), 'file')}, {size}; last: {files[-1].path}"
+            "source", Verdict.OK, f"{source.name}: {count(len(files), 'file')}, {amount}; last: {files[-1].path}"
         )
     else:
         yield Check(
@@ -117,7 +123,7 @@ def _lake(chosen: Settings) -> Iterator[Check]:
     if view.catalog is None:
         yield Check("lake", Verdict.OK, f"{lake.root}: does not exist yet; the first ingest creates it")
     else:
-        rows = words.count(view["events"].rows, "event")
+        rows = count(view["events"].rows, "event")
         yield Check("lake", Verdict.OK, f"{lake.root}: version {view.version}, {rows}")
     if "://" not in lake.root:
         yield from _folder(Path(lake.root))
@@ -133,7 +139,7 @@ def _folder(folder: Path) -> Iterator[Check]:
             "Ingesting needs write access; reading does not.",
         )
     free = shutil.disk_usage(existing).free
-    detail = f"{words.size(free)} free at {existing}"
+    detail = f"{size(free)} free at {existing}"
     if free >= _LOW_DISK:
         yield Check("disk", Verdict.OK, detail)
     else:

@@ -5,35 +5,83 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from typing import Any
 
 from isal import igzip, isal_zlib
 
+from shoplake import text
+from shoplake.contract import FIRST_BYTES, LONGEST_LINE, shortened
 from shoplake.errors import FatalError
 from shoplake.sources.base import ReplacedError, Source, SourceFile
 
+LARGEST_FILE = 2 * 1024**3
 _CHUNK = 1 << 20
+_SMALL_CHUNK = 1 << 14  # inflates to 16 MB at most
 _NEWLINE = 10
+_GZIP = b"\x1f\x8b"
 
 
 class UnreadableError(Exception):
-    """A source file that cannot be read whole: cut, not gzip, or damaged."""
+    """A source file that cannot be read whole: cut, not gzip, damaged, or larger than anything that is read at once."""
 
 
 class GoneError(Exception):
     """A source file that was deleted or replaced after it had been listed."""
 
 
+def fill(buffer: Any, source: Source, file: SourceFile) -> Iterator[int]:
+    """Inflate a file into a writable buffer, block by block, checksum verified.
+
+    Yields:
+        How many bytes of the buffer are the next ones of the file.
+
+    Raises:
+        UnreadableError: The file is not whole, or inflates to more than :data:`LARGEST_FILE`.
+        GoneError: The file was deleted or replaced.
+    """
+    size = 0
+    try:
+        with source.open(file) as compressed, igzip.GzipFile(fileobj=compressed, mode="rb") as stream:
+            while count := stream.readinto(buffer):
+                if not size and bytes(memoryview(buffer)[:2]) == _GZIP:
+                    raise UnreadableError("gzipped twice: what it inflates to is gzip again")
+                size += count
+                if size > LARGEST_FILE:
+                    raise UnreadableError(f"too large: it inflates to more than {text.size(LARGEST_FILE)}")
+                yield count
+    except ReplacedError as error:
+        raise GoneError("was replaced") from error
+    except FileNotFoundError as error:
+        raise GoneError("was deleted") from error
+    except (EOFError, igzip.BadGzipFile) as error:
+        if _goes_on_otherwise(source, file):
+            raise UnreadableError("bytes that are not gzip follow the gzip stream") from error
+        if isinstance(error, EOFError):
+            raise UnreadableError("cut: the gzip stream ends too early") from error
+        raise UnreadableError(f"not a complete gzip file: {error}") from error
+    except isal_zlib.error as error:  # type: ignore[misc]
+        raise UnreadableError(f"damaged gzip data: {error}") from error
+
+
+def _goes_on_otherwise(source: Source, file: SourceFile) -> bool:
+    """Whether a whole gzip stream is followed by something else, which the reader's errors do not tell."""
+    inflater = isal_zlib.decompressobj(wbits=31)
+    with suppress(isal_zlib.error), source.open(file) as compressed:  # type: ignore[arg-type]
+        while octets := inflater.unused_data or compressed.read(_SMALL_CHUNK):
+            if inflater.eof:
+                inflater = isal_zlib.decompressobj(wbits=31)
+                if not _GZIP.startswith(octets[:2]):
+                    return True
+            inflater.decompress(octets)
+    return False
+
+
 class Spool:
     """An unnamed file that holds one inflated source file at a time.
 
     It is kept from file to file, so that its pages are made once. On Linux it is in memory and touches no disk.
-
-    Attributes:
-        bytes: Inflated size, with the newline at the end.
     """
-
-    bytes = 0
 
     def __init__(self) -> None:
         """Make it, empty."""
@@ -49,7 +97,7 @@ class Spool:
             A path of this process under which the inflated bytes can be opened and read, also in parallel.
 
         Raises:
-            UnreadableError: The file is not whole.
+            UnreadableError: The file is not whole, or too large.
             GoneError: The file was deleted or replaced.
             OSError: It cannot be read.
             FatalError: There is no room for it.
@@ -58,14 +106,12 @@ class Spool:
         view = memoryview(buffer)
         last = _NEWLINE
         self._file.seek(0)
-        with _inflated(source, file) as stream:
-            while count := stream.readinto(buffer):
-                last = buffer[count - 1]
-                self._write(view[:count], file)
+        for count in fill(buffer, source, file):
+            last = buffer[count - 1]
+            self._write(view[:count], file)
         if last != _NEWLINE:
             self._write(memoryview(b"\n"), file)
-        self.bytes = self._file.tell()
-        self._file.truncate(self.bytes)
+        self._file.truncate(self._file.tell())
         return f"/dev/fd/{self._file.fileno()}"
 
     def _write(self, octets: memoryview, file: SourceFile) -> None:
@@ -87,7 +133,7 @@ def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, byte
     """Every line that is not blank, with its number from 1, as its bytes without the newline.
 
     Raises:
-        UnreadableError: The file is not whole.
+        UnreadableError: The file is not whole, or too large.
         GoneError: The file was deleted or replaced.
     """
     for first, lines in line_blocks(source, file):
@@ -99,33 +145,45 @@ def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, byte
 def line_blocks(source: Source, file: SourceFile) -> Iterator[tuple[int, list[bytes]]]:
     """Every line, blank ones too, in blocks of lines that follow each other: the number of a block's first, and its lines.
 
+    A line of more than :data:`~shoplake.contract.LONGEST_LINE` bytes is :func:`~shoplake.contract.shortened`.
+
     Raises:
-        UnreadableError: The file is not whole.
+        UnreadableError: The file is not whole, or too large.
         GoneError: The file was deleted.
     """
-    with _inflated(source, file) as stream:
-        rest = b""
-        number = 1
-        while chunk := stream.read(_CHUNK):
-            lines = (rest + chunk).split(b"\n")
-            rest = lines.pop()
-            yield number, lines
-            number += len(lines)
-        yield number, [rest]
+    buffer = bytearray(min(_CHUNK, LONGEST_LINE))  # so that a line inside a block is never too long
+    rest = _Rest()
+    number = 1
+    for count in fill(buffer, source, file):
+        lines = buffer[:count].split(b"\n")
+        rest.add(bytes(lines[0]))
+        if len(lines) > 1:
+            whole = [rest.take(), *map(bytes, lines[1:-1])]
+            rest.add(bytes(lines[-1]))
+            yield number, whole
+            number += len(whole)
+    yield number, [rest.take()]
 
 
-@contextmanager
-def _inflated(source: Source, file: SourceFile) -> Iterator[igzip.IGzipFile]:
-    try:
-        with source.open(file) as compressed, igzip.GzipFile(fileobj=compressed, mode="rb") as stream:
-            yield stream
-    except ReplacedError as error:
-        raise GoneError("was replaced") from error
-    except FileNotFoundError as error:
-        raise GoneError("was deleted") from error
-    except EOFError as error:
-        raise UnreadableError("cut: the gzip stream ends too early") from error
-    except igzip.BadGzipFile as error:
-        raise UnreadableError(f"not a complete gzip file: {error}") from error
-    except isal_zlib.error as error:  # type: ignore[misc]
-        raise UnreadableError(f"damaged gzip data: {error}") from error
+class _Rest:
+    """A line that has begun and goes on in the next block: whole while it is short enough, else its first bytes."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._blank = True
+
+    def add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        self._blank = self._blank and not piece.strip()
+        self._pieces.append(piece)
+        if self._size > LONGEST_LINE:
+            self._pieces = [b"".join(self._pieces)[:FIRST_BYTES]]
+
+    def take(self) -> bytes:
+        """The line, which ends here; an empty one for white space that is too long."""
+        line = b"".join(self._pieces)
+        if self._size > LONGEST_LINE:
+            line = b"" if self._blank else shortened(line, self._size)
+        self._pieces, self._size, self._blank = [], 0, True
+        return line

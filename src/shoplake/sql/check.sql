@@ -9,7 +9,5 @@ WITH lines AS (
 )
 SELECT
     {typed},
-    {extra} AS extra,
-    {accepted} AS accepted,
-    CAST(strlen(timestamp) + coalesce(strlen(quantity), 4) + coalesce(strlen(price), 4) AS INTEGER) AS width
+    {accepted} AS accepted
 FROM lines

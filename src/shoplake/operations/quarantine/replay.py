@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from shoplake.contract import parse_line, without_bom
 from shoplake.engines.base import ArrowEngine, CheckedFile, Progress, Quarantined, ignore
-from shoplake.engines.reading import ROW_COLUMNS, no_events
+from shoplake.engines.judging import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError
 from shoplake.ingestion import pipeline, plan
 from shoplake.ingestion.plan import Batch

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
 from shoplake.engines.base import Progress
-from shoplake.engines.reading import as_table
+from shoplake.engines.judging import as_table
 from shoplake.lake import ledger, raw_lines
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
