@@ -96,7 +96,8 @@ def _answer(lake: OpenLake, question: NamedQuery) -> _Rows:
     try:
         return _interruptible(lake, lambda: _rows(lake, question))
     except duckdb.Error as error:
-        if lake.place in str(error) and not isinstance(error, duckdb.PermissionException):
+        asked = (duckdb.PermissionException, duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)
+        if lake.place in str(error) and not isinstance(error, asked):
             raise FatalError(
                 f"a data file of the lake cannot be read: {error}",
                 remedy="See which one, and what is left of it: shoplake verify",
