@@ -1,12 +1,16 @@
 """Iceberg's own library for Spark reads every table, and the queries run there unchanged with the same rows."""
 
+from decimal import Decimal
+
+import pyarrow as pa
 import pytest
 
 import shoplake
 from shoplake import queries
 from shoplake.engines import spark_session
+from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
-from shoplake.tables import TABLES
+from shoplake.tables import EVENTS, TABLES
 from tests.support import command, event, events, ingest, put
 
 
@@ -53,3 +57,23 @@ def test_empty_lake(iceberg, tmp_path):
     Lake(tmp_path).create()
     spark_session.show(iceberg, Lake(tmp_path).view())
     assert [iceberg.table(table.name).count() for table in TABLES] == [0] * len(TABLES)
+
+
+def test_large_dictionaries(session, tmp_path):
+    """A data file whose dictionary has several megabytes, and prices in eight bytes: every value arrives."""
+    number = 300_000
+    rows = pa.table(
+        {
+            "event_time": pa.array(range(number), pa.timestamp("us")),
+            "user_id": pa.array([f"user-{place % 200_000:020}" for place in range(number)]).dictionary_encode(),
+            "quantity": pa.array([2**31 - 1, None, 1] * (number // 3), pa.int32()),
+            "price": pa.array([Decimal("9999999999.99"), None, Decimal("0.01")] * (number // 3), pa.decimal128(12, 2)),
+        }
+    )
+    for name in set(EVENTS.column_names) - set(rows.column_names):
+        rows = rows.append_column(name, pa.nulls(number, pa.string()))
+    (tmp_path / "file.parquet").write_bytes(parquet.encode(EVENTS, rows)[0])
+    found = session.read.parquet(str(tmp_path)).select("user_id", "quantity", "price").collect()
+    assert found == list(
+        map(tuple, zip(*(rows.column(name).to_pylist() for name in ("user_id", "quantity", "price")), strict=True))
+    )

@@ -36,18 +36,22 @@ def encoded(rows: pa.Table) -> pa.Table:
 
     A dictionary that comes with the rows must hold no text twice. Rows that are encoded already come back as they are.
     """
-    for name in TEXTS:
-        if name not in rows.column_names:
-            continue
-        column = rows.column(name)
+    columns = []
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_dictionary(column.type):
-            if column.num_chunks == 1:
-                continue
-            code = column.unify_dictionaries().combine_chunks()
+            columns.append(column if column.num_chunks == 1 else column.unify_dictionaries().combine_chunks())
+        elif name in TEXTS:
+            columns.append(column.combine_chunks().dictionary_encode())
         else:
-            code = column.combine_chunks().dictionary_encode()
-        rows = rows.set_column(rows.schema.get_field_index(name), name, code)
-    return rows
+            columns.append(column)
+    if any(pa.types.is_string(rows.schema.field(name).type) for name in TEXTS if name in rows.column_names):
+        # DuckDB gives all columns of a result in one piece of memory: a number that is kept would keep the texts as well.
+        columns = [column if pa.types.is_dictionary(column.type) else _copied(column) for column in columns]
+    return pa.table(columns, names=rows.column_names)
+
+
+def _copied(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays([pa.array([], column.type), *column.chunks, pa.array([], column.type)])
 
 
 def array(rows: pa.Table, name: str) -> pa.Array:

@@ -1,4 +1,8 @@
-"""Parquet files of a table: its Arrow schema with Iceberg field ids, and one way to write a file."""
+"""Parquet files of a table: its Arrow schema with Iceberg field ids, and one way to write a file.
+
+Texts that come as Arrow dictionaries are written as they are: PyArrow's own dictionaries would hash each value again, and
+end at a megabyte. Each row group holds the texts of its rows alone, so that what was taken away leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,7 +23,11 @@ from shoplake.storage.base import Storage
 from shoplake.tables import Table
 
 # zstd's fastest ordinary level: on an hour of events, level 3 gave no smaller files.
-_COMPRESSION_LEVEL = 1
+_COMPRESSION: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+# Readers keep a whole dictionary in memory. It does not pay where most of its texts are in a single row.
+_DICTIONARY_BYTES = 32 << 20
+_DICTIONARY_SHARE = 0.75
+_LOOK_ROWS = 1 << 16
 # Of files as they come, one for each source file; of sorted ones, so that a search reads little.
 _ROW_GROUP_ROWS = 1 << 20
 _SORTED_ROW_GROUP_ROWS = 1 << 19
@@ -69,25 +78,27 @@ def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> 
     schema = arrow_schema(table)
     at_once = _ROW_GROUP_ROWS if order is None else _SORTED_ROW_GROUP_ROWS
     order = table.sort if order is None else order
-    rows = _with_schema(_sorted(rows.select(schema.names), order), schema)
-    dictionaries = _dictionaries(rows)
+    rows = _with_dictionaries(_with_schema(_sorted(rows.select(schema.names), order), schema))
     footers: list[Any] = []
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        _decoded(rows.slice(0, 0), dictionaries).schema,
-        compression="zstd",
-        compression_level=_COMPRESSION_LEVEL,
-        use_dictionary=[column.name for column in table.columns if column.type == "string"],
+        rows.schema,
+        **_COMPRESSION,
+        use_dictionary=[field.name for field in rows.schema if pa.types.is_dictionary(field.type)],
+        dictionary_pagesize_limit=2 * _DICTIONARY_BYTES,
         # Statistics of what rows are found by; on the others they cost more than they ever save.
         write_statistics=list({table.key, table.partition[0], *order}),
-        # Times in order, or nearly so, take a fraction of the space and of the time to compress.
-        column_encoding={column.name: "DELTA_BINARY_PACKED" for column in table.columns if column.type == "timestamp"},
+        # Times in order, or nearly so, take a fraction of the space and of the time to compress; small integers a bit less.
+        column_encoding={
+            column.name: "DELTA_BINARY_PACKED" for column in table.columns if column.type in {"timestamp", "int"}
+        },
+        store_decimal_as_integer=True,  # as far as 18 digits: half the bytes to compress
         store_schema=False,
         metadata_collector=footers,
     ) as writer:
         for first in range(0, max(rows.num_rows, 1), at_once):
-            writer.write_table(_decoded(rows.slice(first, at_once), dictionaries), row_group_size=at_once)
+            writer.write_table(_compact(rows.slice(first, at_once)), row_group_size=at_once)
     return sink.getvalue(), footers[0]
 
 
@@ -160,6 +171,8 @@ def _sorted(rows: pa.Table, names: Sequence[str]) -> pa.Table:
     if not names:
         return rows
     keys = pa.table({name: _sortable(rows.column(name)) for name in names})
+    if _in_order(keys):
+        return rows
     return rows.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names]))
 
 
@@ -168,29 +181,79 @@ def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_dictionary(column.type):
         return column
     codes = column.unify_dictionaries().chunks
-    places = pc.rank(codes[0].dictionary, tiebreaker="dense") if codes else pa.array([], pa.uint64())
+    if not codes:
+        return pa.chunked_array([], pa.uint64())
+    texts = codes[0].dictionary
+    if pc.all(pc.less(texts[:-1], texts[1:]), min_count=0).as_py():
+        return pa.chunked_array([chunk.indices for chunk in codes])
+    places = pc.rank(texts, tiebreaker="dense")
     return pa.chunked_array([pc.take(places, chunk.indices) for chunk in codes], pa.uint64())
 
 
-def _dictionaries(rows: pa.Table) -> list[str]:
-    """Columns held as dictionaries that have texts which not every row has.
+def _in_order(keys: pa.Table) -> bool:
+    """Whether rows are in order already, without NULLs; looks at integers alone, as those of gold from codes."""
+    if any(column.null_count or not pa.types.is_integer(column.type) for column in keys.columns):
+        return False
+    equal = np.ones(max(keys.num_rows - 1, 0), bool)
+    for column in keys.columns:
+        values = column.to_numpy()
+        if bool((equal & (values[1:] < values[:-1])).any()):
+            return False
+        equal &= values[1:] == values[:-1]
+    return True
 
-    Written as such, every row group would hold all of the texts, also those of rows that were taken away.
-    """
-    return [
-        name
-        for name, column in zip(rows.column_names, rows.columns, strict=True)
-        if pa.types.is_dictionary(column.type)
-        and any(len(chunk.dictionary) != 1 or chunk.null_count for chunk in column.chunks)
-    ]
 
-
-def _decoded(rows: pa.Table, names: Sequence[str]) -> pa.Table:
-    for name in names:
-        position = rows.schema.get_field_index(name)
-        field = rows.schema.field(position).with_type(pa.string())
-        rows = rows.set_column(position, field, rows.column(position).cast(pa.string()))
+def _with_dictionaries(rows: pa.Table) -> pa.Table:
+    """Texts as dictionaries where these pay, as plain ones where they do not."""
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            column = _packed(rows.column(position))
+            kept = _pays(column)
+        elif pa.types.is_string(field.type) and _pays(
+            rows.column(position)[:_LOOK_ROWS].combine_chunks().dictionary_encode()
+        ):
+            column = rows.column(position).combine_chunks().dictionary_encode()
+            kept = _pays(column)
+        else:
+            continue
+        column = column if kept else column.cast(pa.string())
+        rows = rows.set_column(position, field.with_type(column.type), column)
     return rows
+
+
+def _pays(texts: pa.DictionaryArray) -> bool:
+    """Whether a dictionary makes a column of texts smaller, and is itself no burden."""
+    entries = len(texts.dictionary)
+    return 0 < entries <= max(1, _DICTIONARY_SHARE * len(texts)) and texts.dictionary.nbytes <= _DICTIONARY_BYTES
+
+
+def _compact(rows: pa.Table) -> pa.Table:
+    """Rows whose dictionaries hold the texts of these rows alone."""
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            rows = rows.set_column(position, field, _packed(rows.column(position)))
+    return rows
+
+
+def _packed(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """A column as one array whose dictionary holds no text but those of its rows."""
+    column = column.unify_dictionaries()
+    texts = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    indices, entries = texts.indices.cast(pa.int32()), len(texts.dictionary)
+    codes = (indices.drop_null() if indices.null_count else indices).to_numpy()
+    if 8 * len(codes) < entries:
+        used = np.unique(codes)
+    else:
+        there = np.zeros(entries, bool)
+        there[codes] = True
+        used = np.flatnonzero(there)
+    if len(used) < entries:
+        places = np.empty(entries, np.int32)
+        places[used] = np.arange(len(used), dtype=np.int32)
+        indices = pc.take(pa.array(places), indices)
+    return pa.DictionaryArray.from_arrays(
+        indices, texts.dictionary.take(pa.array(used)) if len(used) < entries else texts.dictionary
+    )
 
 
 def _with_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -1,7 +1,7 @@
 -- suspects: the candidate rows that may have an equal one; all others have none.
 -- grain: one row a candidate
 -- input: candidates
--- dialect: Spark SQL, for xxhash64. Only eight bytes of each row travel; DuckDB's engine finds suspects in Arrow.
+-- dialect: Spark SQL, for xxhash64. Only eight bytes of each row travel; the embedded engine finds suspects in numpy.
 SELECT candidates.*
 FROM candidates
 LEFT SEMI JOIN (
