@@ -12,6 +12,7 @@ LOCK_FLAGS ?=
 # Relative paths throughout, so that the checkout may live under a folder with spaces.
 BIN := .venv/bin
 BENCH_BIN := .venv-bench/bin
+XDIST = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -30,10 +31,10 @@ dashboard: .venv/.runtime ## show the demo's lake in a browser, at http://127.0.
 	@$(BIN)/shoplake dashboard --lake shoplake-demo/lake --source shoplake-demo/raw $(ARGS)
 
 test: .venv/.stamp ## run the tests
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(XDIST) --durations 25 $(ARGS)
 
-proofs: .venv/.stamp ## run the proofs of the guarantees in full: an hour (docs/reference/guarantees.md)
-	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest tests/fuzz tests/recovery tests/spark $(ARGS)
+proofs: .venv/.stamp ## run the proofs of the guarantees that take long: an hour (docs/reference/guarantees.md)
+	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest $(XDIST) -m proof $(ARGS)
 
 lint: .venv/.stamp ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .

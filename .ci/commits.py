@@ -16,6 +16,10 @@ SPARED = (
     "3f5415aed665fcd5d7d61976cd97f145cc22c455",
     "4422f6a9a4b6ff4170492e4e3ae97d695d5390b5",
     "7c50aee9ae5e3d0dbc0f19a768139a7ea1119f0e",
+    "0a314b1cd2042b21e22ba97d1b911ad1cdf2bca3",
+    "438db0ef5caae019d20d45ac683779308b7f5bc4",
+    "a913175ba03dd5a4fcc7e8e725a834a11266e41a",
+    "7ceb189e83422cde829336d4ceaf2eedcdd60df2",
 )
 """Merged before there was a check."""
 LIMIT = 72

@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import signal
+import time
 import uuid
 import warnings
 from contextlib import nullcontext
@@ -25,17 +26,60 @@ from tests.s3.path import S3Path
 ROOT = Path(__file__).parents[1]
 
 
-def pytest_collection_modifyitems(items):
-    """PySpark leaves the sockets through which rows come to the garbage collector."""
+LONGEST = ("behaviour/maintain/test_merging", "web/test_browser", "recovery/test_kills", "recovery/test_no_room")
+"""Files that take long, in this order, begin before the others: none of them should be what all workers wait for."""
+
+UNTIL = float(os.environ.get("SHOPLAKE_PROOFS_UNTIL", "inf"))
+"""When no more proof begins, in seconds since 1970."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Tests on Spark share a worker, which begins with them; proofs are left out unless they are asked for."""
     for item in items:
         if computes_with_spark(item, getattr(item, "callspec", None)):
             item.add_marker(pytest.mark.spark)
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+            item.add_marker(
+                pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+            )  # PySpark leaves them
+            if support.ENGINE != "spark":
+                item.add_marker(pytest.mark.xdist_group("spark"))
+    if not support.FULL:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("proof")])
+        items[:] = [item for item in items if not item.get_closest_marker("proof")]
+    if hasattr(config, "workerinput"):
+        items.sort(key=turn)
 
 
 def computes_with_spark(item, call):
     engine = call.params.get("engine", support.ENGINE) if call else support.ENGINE
     return engine == "spark" or "session" in item.fixturenames
+
+
+def turn(item):
+    """When an item begins: Spark's first, then those of the longest files."""
+    if item.get_closest_marker("spark"):
+        return -1
+    return next((number for number, name in enumerate(LONGEST) if f"{name}.py" in item.nodeid), len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Of the tests that are in no group, those of a file stay together."""
+    from xdist.scheduler.loadgroup import LoadGroupScheduling
+
+    class Scheduling(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            return super()._split_scope(nodeid).partition("::")[0]
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Once the time that proofs may take is over, the others are left out, and named."""
+    if time.time() > UNTIL and item.get_closest_marker("proof"):
+        pytest.skip(f"no time was left for {item.nodeid.partition('[')[0].partition('@')[0]}")
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +98,18 @@ def engine(request):
             gc.collect()
 
 
+JAVA_OPTIONS = (
+    *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),  # these runs are short
+    "-Dspark.python.daemon.module=tests.spark.daemon",
+)
+
+
 @pytest.fixture(scope="session")
 def session(tmp_path_factory):
     """A local Spark with two cores that tries a failed task again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))  # for what tasks need of the tests
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # these runs are short
+        patch.setenv("JDK_JAVA_OPTIONS", " ".join(JAVA_OPTIONS))
         with (tmp_path_factory.getbasetemp().parent / "spark").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two that fetch packages at once disturb each other
             started = start_spark()

@@ -42,18 +42,31 @@ everywhere = pytest.mark.parametrize(
     [pytest.param("tmp_path", id="local"), pytest.param("s3_place", id="s3", marks=pytest.mark.s3)],
     indirect=True,
 )
-# Tests that each engine has to pass in every run; with SHOPLAKE_TEST_ENGINE=spark Spark computes in all tests instead.
-both = pytest.mark.parametrize("engine", ["duckdb", "spark"] if ENGINE == "duckdb" else [ENGINE], indirect=True)
-everywhere_by_both = pytest.mark.parametrize(
-    ("place", "engine"),
-    [
-        pytest.param("tmp_path", ENGINE, id="local"),
-        pytest.param("s3_place", ENGINE, id="s3", marks=pytest.mark.s3),
-        *([pytest.param("tmp_path", "spark", id="spark")] if ENGINE == "duckdb" else []),
-    ],
-    indirect=True,
-)
 FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"  # `make proofs`
+proof = pytest.mark.proof  # left out by `make test`
+
+
+def proofs(*cases: Any) -> list[Any]:
+    """Cases of a parametrized test that `make proofs` runs, and `make test` leaves out."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=proof) for case in cases]
+
+
+# Tests that each engine has to pass; with SHOPLAKE_TEST_ENGINE=spark Spark computes in all tests instead. Where the tests of
+# Spark itself show the same by comparing its tables with DuckDB's, Spark's turn is a proof.
+def _both(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    spark = [pytest.param("spark", marks=marks)] if ENGINE == "duckdb" else []
+    return pytest.mark.parametrize("engine", [ENGINE, *spark], indirect=True)
+
+
+def _everywhere_by_both(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    local = pytest.param("tmp_path", ENGINE, id="local")
+    s3 = pytest.param("s3_place", ENGINE, id="s3", marks=pytest.mark.s3)
+    spark = [pytest.param("tmp_path", "spark", id="spark", marks=marks)] if ENGINE == "duckdb" else []
+    return pytest.mark.parametrize(("place", "engine"), [local, s3, *spark], indirect=True)
+
+
+both, both_in_proofs = _both(), _both(proof)
+everywhere_by_both, everywhere_by_both_in_proofs = _everywhere_by_both(), _everywhere_by_both(proof)
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
 RUN_DEPENDENT = {"ledger": {"arrived_at", "batch", "seconds", "version"}, "quarantine": {"arrived_at", "batch"}}

@@ -20,6 +20,7 @@ from tests.support import (
     accepted,
     answers,
     both,
+    both_in_proofs,
     dump,
     event,
     five_answers,
@@ -173,7 +174,7 @@ def test_hours_of_two_days_are_apart(tmp_path):
     assert [f"{row[0]:%d %H}" for row in found["hourly_revenue"]] == ["18 14", "19 14"]
 
 
-@both
+@both_in_proofs
 def test_distinct_counts_across_runs(tmp_path):
     """Users and sessions of a day are counted once, however many files, hours and runs they are spread over."""
     files = [

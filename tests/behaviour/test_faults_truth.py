@@ -6,7 +6,7 @@ import pytest
 
 from shoplake.generator.faults import Faults
 from shoplake.generator.files import MANIFEST_NAME, generate_files
-from tests.support import START, both, dump, ingest
+from tests.support import START, both_in_proofs, dump, ingest
 
 
 @pytest.mark.parametrize("profile", ["realistic", "uniform"])
@@ -39,7 +39,7 @@ def test_ledger_agrees_with_the_truth(tmp_path, preset, profile):
     assert len(done.failures) == sum(file["unreadable"] for file in manifest["files"])
 
 
-@both
+@both_in_proofs
 def test_late_events_land_in_their_own_hour(tmp_path):
     """Events go to the hour of their own time, not to the hour of their file's name."""
     generate_files(tmp_path / "raw", 2, (500, 500), START, 3, faults=Faults(late_fraction=0.01), workers=1)

@@ -21,6 +21,7 @@ from tests.support import (
     events,
     everywhere,
     everywhere_by_both,
+    everywhere_by_both_in_proofs,
     fates,
     five_answers,
     ingest,
@@ -86,7 +87,7 @@ def test_starter_samples(tmp_path):
     check(source, lake)
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_every_line_has_one_fate(source, lake):
     """Lines = accepted + duplicates + quarantined, for each file in the ledger and for the run."""
     put(source, 2, [*events(20, first=95), b"no event", event(3, quantity=5), event(200), event(200)])
@@ -140,7 +141,7 @@ def test_missing_source_is_a_usage_error(tmp_path):
     assert "shoplake generate" in caught.value.remedy
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_replaced_object_replaces_its_rows(source, lake, place):
     """A new version of a file takes the place of the old one's rows in every table, and of them alone."""
     put(source, 1, [*events(50, first=50), b"broken", event(7, "purchase", timestamp="2025-11-18T20:00:00Z")])
@@ -187,7 +188,7 @@ UNREADABLE = {
 }
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_unreadable_files_are_set_aside(source, lake, place):
     """Files that cannot be read whole give no rows, stand in the ledger with the reason and hold up nobody."""
     whole = gzip.compress(b"\n".join(b"%d" % number * 50 for number in range(2000)), 1)
@@ -214,7 +215,7 @@ def test_unreadable_files_are_set_aside(source, lake, place):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_whole_file_replaced_by_a_cut_one(source, lake, place):
     """The rows of the version that is gone go; the file stands in the ledger as unreadable."""
     ingest(source, lake)
@@ -423,7 +424,7 @@ HOSTILE = (
 )
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_hostile_file_names(place, lake):
     """Whatever a file is called, its rows carry that name, and it can be replaced by it."""
     source = place / "raw"

@@ -14,12 +14,12 @@ from tests.support import (
     START,
     accepted,
     answers,
-    both,
+    both_in_proofs,
     dump,
     event,
     events,
     everywhere,
-    everywhere_by_both,
+    everywhere_by_both_in_proofs,
     fates,
     five_answers,
     ingest,
@@ -138,7 +138,7 @@ def test_one_event_in_three_files(tmp_path, order):
     assert dump(tmp_path / "lake") == dump(tmp_path / "fresh")
 
 
-@both
+@both_in_proofs
 def test_a_file_that_comes_between_two_that_are_done_again(tmp_path):
     """A duplicate follows its event to another file, also if it arrived after that was found out and before it was done."""
     raw, lake = tmp_path / "raw", tmp_path / "lake"
@@ -167,7 +167,7 @@ def test_chain_of_duplicates_reversed(place):
     assert dump(place / "lake") == dump(place / "fresh")
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_late_file_corrects_a_published_hour(place):
     """A file that arrives after its hour was published changes that hour and leaves the others' gold files alone."""
     source, lake = place / "raw", place / "lake"
@@ -186,7 +186,7 @@ def test_late_file_corrects_a_published_hour(place):
     assert after == oracle(lake) == five_answers(accepted(judge_files(source)))
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 @pytest.mark.parametrize("keeps", [False, True], ids=["without the event", "with the event"])
 def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     """When the file that held an event is replaced, the event survives in the other file that has it too."""

@@ -19,7 +19,7 @@ from tests.support import (
     accepted,
     answers,
     as_line,
-    both,
+    both_in_proofs,
     command,
     data_files,
     dump,
@@ -268,7 +268,7 @@ def test_a_changed_object_is_said_and_replaced(shop):
     truth(source, lake)
 
 
-@both
+@both_in_proofs
 def test_an_hour_that_loses_its_events(tmp_path):
     """When a replayed file's events lie in another hour now, the hour that it leaves is published anew, too."""
     source, lake = tmp_path / "raw", tmp_path / "lake"
@@ -373,7 +373,7 @@ def test_dependents_of_another_content_are_done_again(tmp_path, known):
     truth(source, lake)
 
 
-@both
+@both_in_proofs
 def test_an_event_that_a_replayed_file_gains(tmp_path):
     """When a replayed file now holds an event that a later file has, it gets it, and the later one a duplicate."""
     source, lake = tmp_path / "raw", tmp_path / "lake"

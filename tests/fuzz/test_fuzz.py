@@ -1,7 +1,7 @@
 """Any line meets the fate, for the reasons and with the values that an independent judge says.
 
 Lines are made, seeded, in :mod:`tests.fuzz.lines`; the judge is :mod:`tests.judge`. `make test` judges 2,500 lines,
-`make proofs` 100,000; on Spark, where every file is a task, 250 and 10,000. Another seed: SHOPLAKE_FUZZ_SEED=7.
+with those of `make proofs` it is 100,000, and 10,000 on Spark, where every file is a task. Another seed: SHOPLAKE_FUZZ_SEED=7.
 """
 
 import gzip
@@ -20,11 +20,11 @@ from shoplake.sources.local import LocalSource
 from tests.fuzz.compare import disagreements, smallest
 from tests.fuzz.lines import line
 from tests.judge import judge_files
-from tests.support import FULL, as_line, event, events, put_bytes
+from tests.support import as_line, event, events, proofs, put_bytes
 
 SEED = int(os.environ.get("SHOPLAKE_FUZZ_SEED", "1"))
 LINES_A_RUN = 2_500
-RUNS = 40 if FULL else 1
+RUNS = range(40)
 NOW = datetime(2025, 11, 30, tzinfo=UTC)
 LATEST = datetime(2025, 12, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 SHOWN = 3
@@ -55,13 +55,13 @@ def files(first, count):
         taken += size
 
 
-@pytest.mark.parametrize("turn", range(RUNS))
+@pytest.mark.parametrize("turn", [0, *proofs(*RUNS[1:])])
 def test_fuzzed_lines(tmp_path, turn):
     """Fate, reasons, values and unknown keys of every line are the judge's."""
     are_judged_alike(tmp_path, "duckdb", turn * LINES_A_RUN, LINES_A_RUN)
 
 
-@pytest.mark.parametrize("turn", range(RUNS))
+@pytest.mark.parametrize("turn", proofs(*RUNS))
 def test_fuzzed_lines_on_spark(tmp_path, session, turn):
     """So they are where Spark computes."""
     are_judged_alike(tmp_path, "spark", turn * LINES_A_RUN, LINES_A_RUN // 10)

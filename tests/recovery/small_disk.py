@@ -1,8 +1,8 @@
 """Fills a real disk of some size: run by test_no_room.py in a mount namespace of its own, where it may mount one.
 
-    unshare -rm python small_disk.py FOLDER
+    unshare -rm python small_disk.py FOLDER PAGES
 
-Says how many times a run had no room.
+The disk grows by so many pages until a run has room. Says how many times a run had no room.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ import pytest
 import shoplake
 from shoplake.errors import FatalError
 from tests.recovery import arrivals
-from tests.support import FULL, answers, dump, ingest, oracle
+from tests.support import answers, dump, ingest, oracle
 
 PAGE = 4096
 
@@ -31,7 +31,7 @@ def failure(raw, lake):
     return None
 
 
-def main(folder):
+def main(folder, pages):
     raw, disk = folder / "raw", folder / "disk"
     disk.mkdir()
     for source in (raw, folder / "twin"):
@@ -45,7 +45,7 @@ def main(folder):
     arrivals.later(raw, 0)
     used = sum(-(-path.stat().st_size // PAGE) * PAGE for path in disk.rglob("*") if path.is_file())
     failures = 0
-    for more in range(0, 400, 4 if FULL else 40):
+    for more in range(0, 400, pages):
         mount(disk, "remount", f"size={used + more * PAGE}")
         error = failure(raw, lake)
         if error is None:
@@ -71,4 +71,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -18,10 +18,10 @@ import shoplake
 from shoplake.errors import FatalError
 from shoplake.storage.local import LocalStorage
 from tests.recovery import arrivals
-from tests.support import FULL, answers, command, dump, ingest, oracle
+from tests.support import answers, command, dump, ingest, oracle, proof, proofs
 
 NO_ROOM, READ_ONLY, DENIED = errno.ENOSPC, errno.EROFS, errno.EACCES
-EVERY = {NO_ROOM: 1, READ_ONLY: 3, DENIED: 3} if FULL else dict.fromkeys((NO_ROOM, READ_ONLY, DENIED), 23)
+SELDOM = 1000  # at the first write and at the last
 
 
 def is_file(number):
@@ -82,12 +82,22 @@ def test_every_write_is_counted(start):
     assert start.writes > 40
 
 
-@pytest.mark.parametrize("code", [NO_ROOM, READ_ONLY, DENIED], ids=["full", "read-only", "denied"])
-def test_fault_at_every_write(monkeypatch, start, code):
+@pytest.mark.parametrize(
+    ("code", "every"),
+    [
+        pytest.param(NO_ROOM, 23, id="full"),
+        pytest.param(READ_ONLY, SELDOM, id="read-only"),
+        pytest.param(DENIED, SELDOM, id="denied"),
+        pytest.param(NO_ROOM, 1, id="full at each", marks=proof),
+        pytest.param(READ_ONLY, 3, id="read-only at each third", marks=proof),
+        pytest.param(DENIED, 3, id="denied at each third", marks=proof),
+    ],
+)
+def test_fault_at_every_write(monkeypatch, start, code, every):
     """Whichever write fails, the run says what to do, the lake is as its last whole batch left it, the next run ends well."""
     raw, lake = start.folder / "raw", start.folder / "lake"
     files = {path.name for path in (start.folder / "kept").rglob("*.*")}
-    for at in sorted({*range(1, start.writes + 1, EVERY[code]), start.writes}):
+    for at in sorted({*range(1, start.writes + 1, every), start.writes}):
         start.again()
         with monkeypatch.context() as patch:
             faults = Faults(patch, at, code, lasting=code != NO_ROOM)
@@ -106,13 +116,21 @@ def test_fault_at_every_write(monkeypatch, start, code):
     assert shoplake.verify(lake, raw).ok
 
 
-@pytest.mark.parametrize("code", [NO_ROOM, READ_ONLY], ids=["full", "read-only"])
-def test_fault_at_every_write_of_the_first_run(tmp_path, monkeypatch, code):
+@pytest.mark.parametrize(
+    ("code", "every"),
+    [
+        pytest.param(NO_ROOM, 23, id="full"),
+        pytest.param(READ_ONLY, 23, id="read-only"),
+        pytest.param(NO_ROOM, 1, id="full at each", marks=proof),
+        pytest.param(READ_ONLY, 3, id="read-only at each third", marks=proof),
+    ],
+)
+def test_fault_at_every_write_of_the_first_run(tmp_path, monkeypatch, code, every):
     """Whichever write of a lake's first run fails, the next run makes the lake."""
     arrivals.first(tmp_path / "raw", 0)
     ingest(tmp_path / "raw", tmp_path / "fresh")
     truth = dump(tmp_path / "fresh")
-    for at in range(1, 200, EVERY[code]):
+    for at in range(1, 200, every):
         lake = tmp_path / f"lake{at}"
         with monkeypatch.context() as patch:
             faults = Faults(patch, at, code, lasting=False)
@@ -130,13 +148,14 @@ def test_fault_at_every_write_of_the_first_run(tmp_path, monkeypatch, code):
 SCRIPT = Path(__file__).with_name("small_disk.py")
 
 
-def test_a_real_small_disk(tmp_path):
+@pytest.mark.parametrize("pages", [40, *proofs(4)])
+def test_a_real_small_disk(tmp_path, pages):
     """A disk of its own, made ever smaller, then read-only: the same."""
     tried = subprocess.run(["unshare", "-rm", "true"], check=False) if shutil.which("unshare") else None
     if tried is None or tried.returncode:
         pytest.skip("a small disk could not be mounted: it takes Linux, and user namespaces or root (unshare -rm)")
     done = subprocess.run(
-        ["unshare", "-rm", sys.executable, SCRIPT, tmp_path],
+        ["unshare", "-rm", sys.executable, SCRIPT, tmp_path, str(pages)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """Kills and races, each followed by a full verification.
 
-`make test` does a few, `make proofs` all of them: 200 kills and 20 rounds of four runs at once.
+`make test` does a few at random moments (at named steps: test_kills.py), `make proofs` all others: 200 kills and 20 rounds of
+four runs at once.
 """
 
 import json
@@ -20,7 +21,7 @@ from shoplake.errors import UsageError
 from shoplake.settings import Settings
 from tests.judge import accepted, judge_files
 from tests.recovery import arrivals
-from tests.support import FULL, answers, dump, five_answers, ingest, oracle, snapshots
+from tests.support import answers, dump, five_answers, ingest, oracle, proofs, snapshots
 
 DRIVER = Path(__file__).with_name("driver.py")
 TABLES = (
@@ -28,14 +29,12 @@ TABLES = (
     *("activity_daily", "ledger"),
 )
 STEPS = ("gold", "before:swap", "after:swap", *(f"{when}:{table}" for table in TABLES for when in ("before", "after")))
-WRITES = 60
-MOMENTS, ROUNDS, RUNS = (100, 20, 4) if FULL else (3, 1, 4)
-KILLS = [f"moment {number}" for number in range(MOMENTS)]
-if FULL:
-    KILLS += [*STEPS, *(f"{when}:write:{turn}" for turn in range(1, WRITES) for when in ("before", "after"))]
-    KILLS = KILLS[:200]
-else:
-    KILLS += ["before:swap", "after:ledger", "before:write:9"]
+MOMENTS, WRITES, ROUNDS, RUNS = 100, 60, 20, 4
+KILLS = [
+    *(f"moment {number}" for number in range(MOMENTS)),
+    *STEPS,
+    *(f"{when}:write:{turn}" for turn in range(1, WRITES) for when in ("before", "after")),
+][:200]
 
 
 def start(source, lake, point, batch_bytes):
@@ -79,7 +78,7 @@ def whole(source, lake, fresh):
     assert answers(lake) == oracle(lake) == five_answers(accepted(judge_files(source)))
 
 
-@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("kill", [*KILLS[:2], *proofs(*KILLS[2:])])
 def test_a_kill(tmp_path, usual_seconds, kill):
     """Wherever a run is killed, readers see whole batches and the next run brings all tables to where they belong."""
     raw, lake = tmp_path / "raw", tmp_path / "lake"
@@ -110,7 +109,7 @@ def test_a_kill(tmp_path, usual_seconds, kill):
     assert snapshots(lake) == before
 
 
-@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("number", [0, *proofs(*range(1, ROUNDS))])
 def test_runs_at_once(tmp_path, number):
     """Four runs at once over the same arrivals end as one, whether they wait for each other or race."""
     raw, lake = tmp_path / "raw", tmp_path / "lake"

@@ -1,12 +1,11 @@
 """Runs on a lake on S3 may be killed at any moment: the next run ends as if nothing had been.
 
-A few in every test run; 34 at seeded random moments and 10 at named steps by
+A few in every test run; 34 at seeded random moments and 10 at named steps with those of
 
-    SHOPLAKE_PROOFS=full make test ARGS=tests/recovery/test_s3_kills.py
+    make proofs ARGS=tests/recovery/test_s3_kills.py
 """
 
 import contextlib
-import os
 import random
 import signal
 import subprocess
@@ -19,11 +18,11 @@ from shoplake import verify
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from tests.recovery.test_kills import DIED, DRIVER, changes, first_files, undisturbed
-from tests.support import answers, dump, ingest, oracle
+from tests.support import answers, dump, ingest, oracle, proofs
 
-FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"
-POINTS = (
-    *("before:swap", "after:swap", "after:write:9", "after:events", "before:write:1", "gold", "before:write:20"),
+POINTS = ("before:swap", "after:swap")
+MORE = (
+    *("after:write:9", "after:events", "before:write:1", "gold", "before:write:20"),
     *("before:quarantine", "after:quarantine", "after:ledger"),
 )
 MANY_BATCHES = "1"
@@ -66,7 +65,7 @@ def recovered(place, truth):
     assert ingest(place / "raw", place / "lake").batches == 0
 
 
-@pytest.mark.parametrize("seed", range(34 if FULL else 2))
+@pytest.mark.parametrize("seed", [1, *proofs(0, *range(2, 34))])
 def test_killed_at_a_random_moment(s3_place, truth, seconds, seed, record_property):
     """SIGKILL at any moment of a lake's first run or a later one: readers see whole batches, the next run ends well."""
     rng = random.Random(seed)
@@ -88,7 +87,7 @@ def test_killed_at_a_random_moment(s3_place, truth, seconds, seed, record_proper
     recovered(s3_place, truth)
 
 
-@pytest.mark.parametrize("point", POINTS if FULL else POINTS[:2])
+@pytest.mark.parametrize("point", [*POINTS, *proofs(*MORE)])
 def test_killed_at_a_step(s3_place, truth, point):
     """A kill at a named step of a run leaves the state before it or after it, and nothing between."""
     first_files(s3_place / "raw")

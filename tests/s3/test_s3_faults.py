@@ -2,12 +2,12 @@
 
 A few in every test run; many more, seeded, by
 
-    SHOPLAKE_PROOFS=full make test ARGS=tests/s3/test_s3_faults.py
+    make proofs ARGS=tests/s3/test_s3_faults.py
 """
 
-import os
 import random
 from contextlib import closing, contextmanager
+from itertools import product
 from typing import Any
 
 import pytest
@@ -29,12 +29,12 @@ from tests.support import (
     ingest,
     key,
     oracle,
+    proofs,
     put,
 )
 
-FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"
 STALE = "stale list"
-ANSWERS = [fault for fault in FAULTS if fault != STALE]
+RANDOM = [("any", 0), *proofs(*(("any", seed) for seed in range(1, 10)), *product(FAULTS, range(10)))]
 
 pytestmark = pytest.mark.s3
 
@@ -160,7 +160,7 @@ def deletes(request):
 KINDS = (lists, reads_source, reads_lake, writes_data, swaps)
 
 
-@pytest.mark.parametrize("fault", ANSWERS if FULL else ["503", "stalled body", "cut"])
+@pytest.mark.parametrize("fault", ["503", "stalled body", "cut", *proofs("reset", "reset after", "stalled")])
 def test_single_faults_are_repaired(s3_place, proxy, truth, fault):
     """One broken answer to each kind of request costs repetitions and nothing else: the run finishes."""
     begin(s3_place)
@@ -171,8 +171,7 @@ def test_single_faults_are_repaired(s3_place, proxy, truth, fault):
     assert dump(s3_place / "lake") == truth
 
 
-@pytest.mark.parametrize("seed", range(10 if FULL else 1))
-@pytest.mark.parametrize("fault", FAULTS if FULL else ["any"])
+@pytest.mark.parametrize(("fault", "seed"), RANDOM)
 def test_faults_at_random(s3_place, proxy, truth, fault, seed):
     """When every fifth answer is broken, a run finishes or fails cleanly, and the next one makes it good."""
     begin(s3_place)
@@ -184,7 +183,7 @@ def test_faults_at_random(s3_place, proxy, truth, fault, seed):
     recovered(s3_place, truth)
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "stalled", "cut"] if FULL else ["503", "stalled"])
+@pytest.mark.parametrize("fault", ["503", "stalled", *proofs("reset", "cut")])
 def test_no_answer_at_all(s3_place, proxy, truth, fault):
     """When nothing works any more the run gives up in time, with what to do, and has changed nothing."""
     begin(s3_place)
@@ -293,7 +292,7 @@ def test_swap_without_an_answer(s3_place, proxy, truth):
     recovered(s3_place, truth)
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "stalled body", "cut"] if FULL else ["503", "cut"])
+@pytest.mark.parametrize("fault", ["503", "cut", *proofs("reset", "stalled body")])
 def test_readers(s3_place, proxy, fault):
     """An analyst's query goes on after a broken answer, and fails in plain words when there are no others."""
     begin(s3_place)

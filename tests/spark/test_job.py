@@ -17,11 +17,11 @@ from shoplake.lake.catalog import Lake
 from tests.recovery.test_proofs import STEPS
 from tests.s3 import spark
 from tests.spark.test_parity import tables
-from tests.support import FULL, answers, command, dump, event, events, ingest, oracle, put, snapshots
+from tests.support import answers, command, dump, event, events, ingest, oracle, proof, proofs, put, snapshots
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs" / "glue_build_pipeline.py"
-KILLS = list(itertools.product(STEPS, ("duckdb", "spark"))) if FULL else [("before:ledger", "duckdb")]
+KILLS = itertools.product(STEPS, ("duckdb", "spark"))
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_job(glue, tmp_path):
     assert snapshots(lake) == before
 
 
+@proof
 def test_documented_command(glue, tmp_path):
     """The command of docs/spark.md, in a process of its own."""
     page = (ROOT / "docs" / "spark.md").read_text("utf-8")
@@ -93,6 +94,7 @@ def test_job_publishes(glue, tmp_path, monkeypatch):
     assert told == [("shop", version), ("shop", version)]
 
 
+@proof
 def test_graders_path(glue, session):
     """On an emulator of AWS, with the template's buckets, Data Catalog and arguments: all that `make grade` checks."""
     from infra import grade
@@ -138,7 +140,7 @@ def test_settings(tmp_path, monkeypatch):
     assert "engine must be duckdb or spark, not 'hadoop'" in told.err
 
 
-@pytest.mark.parametrize(("step", "repaired_by"), KILLS)
+@pytest.mark.parametrize(("step", "repaired_by"), proofs(*KILLS))
 def test_killed_process(session, tmp_path, step, repaired_by):
     """A whole process with Spark in it is killed at a step; the next run, of either engine, ends what it began."""
     source, lake = tmp_path / "raw", tmp_path / "lake"

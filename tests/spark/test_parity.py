@@ -22,6 +22,7 @@ from tests.support import (
     judge_files,
     key,
     oracle,
+    proofs,
     put,
     put_bytes,
     snapshots,
@@ -153,7 +154,7 @@ def undisturbed(tmp_path_factory):
     return tables(folder / "lake")
 
 
-@pytest.mark.parametrize("turns", ["ssss", "dsds"])
+@pytest.mark.parametrize("turns", ["dsss", *proofs("ssss", "dsds")])
 def test_turns(tmp_path, undisturbed, turns):
     """Late, replaced, repeated and unreadable files over several runs, by Spark and by the engines in turn."""
     source, lake = tmp_path / "raw", tmp_path / "lake"

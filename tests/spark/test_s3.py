@@ -7,18 +7,19 @@ import sys
 import pytest
 
 from tests.spark.test_parity import STEPS, tables
-from tests.support import answers, dump, events, ingest, oracle, put
+from tests.support import answers, dump, events, ingest, oracle, proofs, put
 
 pytestmark = pytest.mark.s3
 
 
-def test_turns(session, s3_place, tmp_path):
+@pytest.mark.parametrize("turns", ["sd", *proofs("sds")])
+def test_turns(session, s3_place, tmp_path, turns):
     """Late, replaced, repeated and unreadable objects over several runs; readers see the same answers."""
-    for step, engine in zip(STEPS, ("spark", "duckdb", "spark"), strict=False):
+    for step, turn in zip(STEPS, turns, strict=False):
         step(tmp_path / "raw")
         step(s3_place / "raw")
         ingest(tmp_path / "raw", tmp_path / "lake", engine="duckdb")
-        ingest(s3_place / "raw", s3_place / "lake", engine=engine)
+        ingest(s3_place / "raw", s3_place / "lake", engine={"s": "spark", "d": "duckdb"}[turn])
     assert tables(s3_place / "lake") == tables(tmp_path / "lake")
     assert answers(s3_place / "lake") == oracle(s3_place / "lake")
     assert ingest(s3_place / "raw", s3_place / "lake", engine="spark").batches == 0

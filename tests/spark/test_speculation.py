@@ -11,12 +11,13 @@ import pytest
 from shoplake.lake.catalog import Lake
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.spark.test_parity import tables
-from tests.support import answers, data_files, events, ingest, oracle, put
+from tests.support import answers, data_files, events, ingest, oracle, proof, put
 
 ROOT = Path(__file__).parents[2]
 HUNG = ("events", "user_hourly")
 
 
+@proof
 @pytest.mark.skipif(sys.platform != "linux", reason="takes two hosts: Linux alone has 127.0.0.2 beside 127.0.0.1")
 def test_second_attempts(session, tmp_path):
     """Each row is there once; what the attempts that lost have written is named by nothing, and maintenance removes it."""

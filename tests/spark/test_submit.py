@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from moto import mock_aws
 import shoplake
 from tests.spark.test_parity import tables
 from tests.spark.yarn import PACKAGES
-from tests.support import FULL, events, ingest, put, skip_without
+from tests.support import dump, events, ingest, proof, put, skip_without
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "spark.md").read_text("utf-8")
@@ -37,6 +38,23 @@ def environment(**more):
     return {**clean, "SPARK_HOME": home, "PATH": f"{home}/bin{os.pathsep}{os.environ['PATH']}", **more}
 
 
+def test_words_of_the_page(session, tmp_path, monkeypatch, capsys):
+    """The file and the words of the documented command, in a Spark that runs already: the report, the tables, the exit code."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, [*events(20), b"broken"])
+    words = shlex.split(here(SUBMIT, source, lake).replace("\\\n", " "))
+    words = words[words.index(JOB) :]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(ROOT / JOB), run_name="__main__")
+    assert "21 lines = 20 accepted + 0 duplicates + 1 quarantined" in capsys.readouterr().out
+    assert [row["engine"] for row in dump(lake)["ledger"]] == ["spark"]
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "missing") if word == str(source) else word for word in words])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / JOB), run_name="__main__")
+    assert ended.value.code == 2
+
+
+@proof
 def test_this_machine(session, tmp_path):
     """The file and the words of the documented command: the Spark that was submitted computes, its exit code is ours."""
     source, lake, log = tmp_path / "raw", tmp_path / "lake", tmp_path / "log"
@@ -105,8 +123,9 @@ def yarn(session, tmp_path_factory):
         cluster.stdin.close()
 
 
+@proof
 @pytest.mark.parametrize("mode", ["client", "cluster"])
-def in_a_yarn(yarn, tmp_path, mode):
+def test_yarn(yarn, tmp_path, mode):
     """The documented commands whole, driver here and driver in the cluster; nothing but the archive brings shoplake."""
     source, lake = tmp_path / "raw", tmp_path / "lake"
     put(source, 0, [*events(20), *events(2), b"broken"])
@@ -118,7 +137,3 @@ def in_a_yarn(yarn, tmp_path, mode):
     ingest(source, tmp_path / "duckdb", engine="duckdb")
     assert tables(lake) == tables(tmp_path / "duckdb")
     assert shoplake.verify(lake, source).ok
-
-
-if FULL:
-    test_yarn = in_a_yarn

@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from shoplake.lake.catalog import Lake
-from tests.support import command, events, ingest, put
+from tests.support import command, events, ingest, proofs, put
 from tests.web.support import DAYS, HOSTILE, build, truth
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
@@ -338,8 +338,9 @@ def test_health(page, shop, url):
     assert page.ask("document.querySelector('#verdict').innerText") == told["verdict"]
 
 
-@pytest.mark.parametrize("view", ["answers", "health"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "view"), [("light", "answers"), ("dark", "health"), *proofs(("light", "health"), ("dark", "answers"))]
+)
 def test_narrow_and_dark(page, url, view, scheme):
     """At 400 pixels nothing is cut off; charts follow the scheme's colours and the width when these change."""
     page.emulate(400, scheme)
