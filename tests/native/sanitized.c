@@ -1,0 +1,73 @@
+/* Feeds one input to the native reader, as a coverage-guided fuzzer and as a program: cc ... sanitized.c && ./a.out FILE...
+ *
+ * The first byte chooses the blocks. Each block is a piece of memory of exactly its size, with a page that cannot be touched
+ * behind it, so that no read beyond it stays unseen. */
+#include <assert.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../src/shoplake/engines/native/plain.c"
+
+static const uint16_t REQUIRED[TYPES] = {0x3f, 0xff, 0x3f, 0xff, 0x10f};
+
+static uint8_t *guarded(Bytes data, int64_t size) {
+    int64_t page = sysconf(_SC_PAGESIZE), pages = (size + page - 1) / page * page;
+    uint8_t *start = mmap(NULL, (size_t)(pages + 2 * page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert(start != MAP_FAILED);
+    mprotect(start, (size_t)page, PROT_NONE);
+    mprotect(start + page + pages, (size_t)page, PROT_NONE);
+    uint8_t *block = start + page + pages - size;
+    memcpy(block, data, (size_t)size);
+    return block;
+}
+
+static void release(uint8_t *block, int64_t size) {
+    int64_t page = sysconf(_SC_PAGESIZE), pages = (size + page - 1) / page * page;
+    munmap(block + size - pages - page, (size_t)(pages + 2 * page));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
+    if (length < 2) return 0;
+    int64_t size = (int64_t)length - 1, step = data[0] < 64 ? 1 + data[0] : data[0] < 128 ? 64 * data[0] : 262144;
+    Bytes bytes = data + 1;
+    Reader *reader = shoplake_open(4102444800000000, data[0] & 1 ? 512 : 1 << 24, 7, REQUIRED);
+    assert(reader);
+    for (int64_t at = 0; at < size; at += step) {
+        int64_t count = size - at < step ? size - at : step;
+        uint8_t *block = guarded(bytes + at, count);
+        assert(!shoplake_feed(reader, block, count));
+        release(block, count);
+    }
+    assert(!shoplake_finish(reader));
+    int64_t sum = 0;
+    for (int what = 0; what < 38; what++) {
+        const void *found = NULL;
+        if ((what >= 9 && what < 10) || (what >= 19 && what < 20) || what == 29) continue;
+        int64_t count = shoplake_view(reader, what, &found);
+        for (int64_t i = 0; i < count; i++) sum += ((Bytes)found)[i];
+    }
+    int32_t offsets[3] = {0, 3, 3}, codes[2];
+    assert(!shoplake_intern(reader, USER, (Bytes)"abc", offsets, 2, codes));
+    shoplake_trim(reader);
+    shoplake_free(reader);
+    return sum < 0 ? -1 : 0;
+}
+
+#ifndef FUZZER
+int main(int count, char **names) {
+    for (int i = 1; i < count; i++) {
+        FILE *file = fopen(names[i], "rb");
+        assert(file);
+        fseek(file, 0, SEEK_END);
+        long size = ftell(file);
+        rewind(file);
+        uint8_t *data = malloc((size_t)size + 1);
+        assert(data && fread(data, 1, (size_t)size, file) == (size_t)size);
+        fclose(file);
+        LLVMFuzzerTestOneInput(data, (size_t)size);
+        free(data);
+    }
+    return 0;
+}
+#endif
