@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from shoplake.contract import FIRST_BYTES, LONGEST_LINE
+from shoplake.contract import LONGEST_LINE
+from shoplake.parsing import FIRST_BYTES
 from shoplake.sources import lines
 from tests.support import dump, event, events, ingest, key, ledger, put, put_bytes
 

@@ -6,10 +6,10 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 
-from shoplake.contract import parse_line
 from shoplake.engines.spark import SparkEngine
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
+from shoplake.parsing import parse_line
 from shoplake.queries import sql
 from shoplake.tables import EVENTS
 from tests.spark.test_parity import tables

@@ -38,7 +38,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A line that breaks the contract, with all that is needed to mend and replay it.
+    """A line that breaks the contract, with all that is needed to correct and replay it.
 
     Attributes:
         line_number: From 1, blank lines counted.
@@ -175,7 +175,7 @@ class Engine(Protocol):
         """Recompute every gold table for the given hours and their days, and write it.
 
         Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone.
-        So what cannot be read can be written anew.
+        So what cannot be read can be written again.
 
         Args:
             files: The batch, whose rows replace all stored ones of the same paths; may be empty.

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import parse_line, without_bom
 from shoplake.engines import aggregates, duplicates
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Quarantined
 from shoplake.engines.codes import dictionary, encoded, microseconds
@@ -34,6 +33,7 @@ from shoplake.lake.erasures import Erased, without_keys
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.parsing import parse_line, without_bom
 from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import Spool

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, Parsed, parse_line, reasons_sql, without_bom
+from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, reasons_sql
 from shoplake.engines.base import Quarantined
 from shoplake.lake import parquet
+from shoplake.parsing import Parsed, parse_line, without_bom
 from shoplake.tables import EVENTS
 
 if TYPE_CHECKING:

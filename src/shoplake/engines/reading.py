@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from shoplake.contract import LONGEST_LINE, shortened
+from shoplake.contract import LONGEST_LINE
 from shoplake.engines.base import CheckedFile, Quarantined
 from shoplake.engines.judging import TOGETHER, chunks, judge, no_events
 from shoplake.engines.native import library
 from shoplake.engines.native.reader import Left, PlainReader
 from shoplake.engines.reading_sql import SqlReading
+from shoplake.parsing import shortened
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, Spool, UnreadableError, fill, numbered_lines
 

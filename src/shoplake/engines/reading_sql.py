@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import BOM, FIELD_NAMES, FIELDS, LONGEST_LINE, MAX_DEPTH, check_sql
+from shoplake.contract import FIELD_NAMES, FIELDS, LONGEST_LINE, MAX_DEPTH, check_sql
 from shoplake.engines.base import CheckedFile
 from shoplake.engines.judging import judge
+from shoplake.parsing import BOM
 from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import numbered_lines

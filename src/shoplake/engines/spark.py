@@ -273,7 +273,7 @@ class SparkEngine:
             self._context.removeJobTag(self._tag)
 
     def _slices(self, count: int) -> int:
-        """Into how many tasks to divide so many files."""
+        """How many tasks to divide a number of files into."""
         cores = int(self._context.defaultParallelism)
         return max(1, min(count, 2 * cores))
 

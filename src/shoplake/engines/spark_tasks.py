@@ -65,7 +65,7 @@ def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, wr
 def rewrite(
     batches: Iterable[pa.RecordBatch], parts: Mapping[int, tuple[str, datetime]], writer: Writer
 ) -> Iterator[pa.RecordBatch]:
-    """Write data files anew without some of their rows.
+    """Rewrite data files without some of their rows.
 
     Args:
         batches: ``file_order``, ``position`` and ``first_source_file`` of the rows that go; all those of a file together.

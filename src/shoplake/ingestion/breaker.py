@@ -1,4 +1,4 @@
-"""Stops a batch in which so many lines break the contract that the producer must be at fault."""
+"""Stops a batch whose lines break the contract so widely that the producer must be at fault."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
         outcome: What became of it.
 
     Returns:
-        The lake as it is then, and how many hours of gold were written anew.
+        The lake as it is then, and how many hours of gold were rewritten.
 
     Raises:
         LostRaceError: The lake changed meanwhile; nothing was changed.

@@ -13,10 +13,10 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from shoplake.contract import BOM, parse_line
 from shoplake.lake import parquet
 from shoplake.lake.commits import Commit
 from shoplake.lake.snapshots import TableSnapshot
+from shoplake.parsing import BOM, parse_line
 from shoplake.tables import ERASURES
 
 _SALT_BYTES = 32

@@ -11,8 +11,9 @@ from typing import Any
 from isal import igzip, isal_zlib
 
 from shoplake import text
-from shoplake.contract import FIRST_BYTES, LONGEST_LINE, shortened
+from shoplake.contract import LONGEST_LINE
 from shoplake.errors import FatalError
+from shoplake.parsing import FIRST_BYTES, shortened
 from shoplake.sources.base import ReplacedError, Source, SourceFile
 
 LARGEST_FILE = 2 * 1024**3
@@ -145,7 +146,7 @@ def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, byte
 def line_blocks(source: Source, file: SourceFile) -> Iterator[tuple[int, list[bytes]]]:
     """Every line, blank ones too, in blocks of lines that follow each other: the number of a block's first, and its lines.
 
-    A line of more than :data:`~shoplake.contract.LONGEST_LINE` bytes is :func:`~shoplake.contract.shortened`.
+    A line of more than :data:`~shoplake.contract.LONGEST_LINE` bytes is :func:`~shoplake.parsing.shortened`.
 
     Raises:
         UnreadableError: The file is not whole, or too large.

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import BOM, parse_line
 from shoplake.lake import parquet, raw_lines
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.operations.erase.raw_files import is_about
+from shoplake.parsing import BOM, parse_line
 from shoplake.tables import EVENTS, QUARANTINE, Table
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.contract import parse_line, without_bom
 from shoplake.engines.base import ArrowEngine, CheckedFile, Progress, Quarantined, ignore
 from shoplake.engines.judging import ROW_COLUMNS, no_events
 from shoplake.errors import FatalError
@@ -33,6 +32,7 @@ from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
 from shoplake.operations.quarantine import contents
 from shoplake.operations.quarantine.contents import Line, LineFilter
+from shoplake.parsing import parse_line, without_bom
 from shoplake.settings import Settings
 from shoplake.sources.base import SourceFile
 from shoplake.tables import EVENTS

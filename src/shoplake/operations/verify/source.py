@@ -15,7 +15,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from shoplake.contract import EVENT_COLUMNS, FUTURE, parse_line, reasons_sql, without_bom
+from shoplake.contract import EVENT_COLUMNS, FUTURE, reasons_sql
 from shoplake.engines.base import Progress
 from shoplake.engines.judging import as_table
 from shoplake.lake import ledger, raw_lines
@@ -24,6 +24,7 @@ from shoplake.lake.ledger import Entry
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.reader import Reader
 from shoplake.operations.verify.report import FIRST, Audit, Note, replay
+from shoplake.parsing import parse_line, without_bom
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 from shoplake.tables import EVENTS, QUARANTINE
