@@ -25,10 +25,11 @@ SELECT
         regexp_matches(json, $odd)
         -- A value of an unknown key is kept as it was written: not 1.50 as 1.5, nor a key twice in an object of its own.
         -- A key that is known but for its case may have been read in place of the known one.
-        OR len(keys) > 0 AND (
+        -- A CASE, because every arm of an OR is evaluated.
+        OR CASE WHEN len(keys) > 0 THEN
             regexp_matches(json, '[:,\[]\s*-?[0-9]+\.[0-9]*0[^0-9]') OR regexp_matches(json, '\{.*\{')
             OR list_has_any($known, list_transform(keys, lambda key: lower(key)))
-        ),
+        ELSE FALSE END,
         TRUE
     ) AS odd
 FROM lines
