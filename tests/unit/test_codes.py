@@ -95,7 +95,7 @@ def counted(rows: pa.Table) -> Counter[tuple]:
 
 def check_gold(parts: list[pa.Table], hours: list[datetime]) -> HourlyGold:
     """Compare all gold tables with the SQL over the same events."""
-    found = HourlyGold([codes.encoded(rows) for rows in parts], hours, mapper)
+    found = HourlyGold([partial(codes.encoded, rows) for rows in parts], hours, mapper)
     every = pa.concat_tables([SCHEMA.empty_table(), *(rows.cast(SCHEMA) for rows in parts)])
     with duckdb.connect() as connection:
         connection.register("every", every)

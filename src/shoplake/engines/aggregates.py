@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from typing import Any
@@ -31,6 +31,7 @@ COLUMNS = ("event_time", "user_id", "session_id", "event_type", "product_id", "c
 """The columns of events that gold is made of."""
 
 _UNITS = {SESSION_HOURLY: ("session_id",), USER_HOURLY: ("user_id",), PRODUCT_HOURLY: ("product_id", "category")}
+_KEYS = tuple(name for names in _UNITS.values() for name in names)
 _COUNTS = {
     "page_views": EVENT_TYPES.index("page_view"),
     "add_to_carts": EVENT_TYPES.index("add_to_cart"),
@@ -51,7 +52,7 @@ class _Events:
     """The events of one file that count.
 
     Attributes:
-        rows: The events, encoded.
+        rows: The events, encoded; only times and the texts by which they are grouped.
         hours: The place of each one's hour among those that are computed; one number if all are of the same hour.
         kinds: The place of each one's type in the contract.
         purchases: The positions of the purchases.
@@ -88,12 +89,12 @@ class _Figures:
     user: Numbers
 
     @classmethod
-    def none(cls, groups: int, money: type) -> _Figures:
-        """Figures of groups without events."""
-        late = np.full(groups, _LATE)
+    def none(cls, groups: int, money: type, *, spans: bool) -> _Figures:
+        """Figures of groups without events; with or without times and users."""
+        late = np.full(groups if spans else 0, _LATE)
         pieces = np.zeros(groups, np.int64)
         counts = np.zeros((groups, _KINDS), np.int32)
-        return cls(counts, pieces, np.zeros(groups, money), late, np.zeros(groups, np.int64), late.copy())
+        return cls(counts, pieces, np.zeros(groups, money), late, np.zeros_like(late), late.copy())
 
     def add(self, events: _Events, groups: Numbers, users: Numbers | None) -> None:
         """Count events.
@@ -115,17 +116,19 @@ class _Figures:
 
     def of(self, groups: Numbers | slice) -> _Figures:
         """The figures of some of the groups."""
-        return _Figures(*(getattr(self, field.name)[groups] for field in fields(self)))
+        arrays = (getattr(self, field.name) for field in fields(self))
+        return _Figures(*(values[groups] if len(values) else values for values in arrays))
 
 
 class HourlyGold:
     """The gold of some hours."""
 
-    def __init__(self, parts: Sequence[pa.Table], hours: Collection[datetime], mapper: Mapper) -> None:
+    def __init__(self, parts: Sequence[Callable[[], pa.Table]], hours: Collection[datetime], mapper: Mapper) -> None:
         """Compute it.
 
         Args:
-            parts: Events, encoded, with :data:`COLUMNS` at least; those of other hours do not count.
+            parts: Each gives events, encoded, with :data:`COLUMNS` at least, and is asked once, since not all of it stays in
+                memory; events of other hours do not count.
             hours: Starts of the hours, UTC without a zone; at least one.
             mapper: Spreads the work over threads.
         """
@@ -133,10 +136,8 @@ class HourlyGold:
         seconds = [int(hour.replace(tzinfo=UTC).timestamp()) for hour in self._hours]
         self._starts = np.array(seconds, np.int64) * 1_000_000
         self._events = [one for one in mapper(self._counted, parts) if one is not None]
-        self._texts: dict[str, Vocabulary] = {}
-        names = [name for unit in _UNITS.values() for name in unit]
-        texts = mapper(vocabulary, [[dictionary(one.rows, name) for one in self._events] for name in names])
-        self._texts = dict(zip(names, texts, strict=True))
+        texts = mapper(vocabulary, [[dictionary(one.rows, name) for one in self._events] for name in _KEYS])
+        self._texts: dict[str, Vocabulary] = dict(zip(_KEYS, texts, strict=True))
         self._groups = dict(zip(_UNITS, mapper(self._grouped, _UNITS), strict=True))
 
     def rows(self, table: Table) -> list[tuple[datetime, pa.Table]]:
@@ -185,8 +186,9 @@ class HourlyGold:
             distinct[day] = np.count_nonzero(seen)
         return distinct
 
-    def _counted(self, rows: pa.Table) -> _Events | None:
+    def _counted(self, part: Callable[[], pa.Table]) -> _Events | None:
         """The events of the hours that are computed; None if there are none."""
+        rows = part()
         if not rows.num_rows:
             return None
         moments = microseconds(rows, "event_time")
@@ -215,7 +217,7 @@ class HourlyGold:
             every = [self._keys(table, part) for part in range(len(events))]
             keys, places = np.unique(np.concatenate([np.empty(0, np.int64), *every]), return_inverse=True)
             groups = np.split(places, np.cumsum([len(of_part) for of_part in every]))
-        figures = _Figures.none(len(keys), object if exact else np.int64)
+        figures = _Figures.none(len(keys), object if exact else np.int64, spans=table is SESSION_HOURLY)
         for part, (one, of_part) in enumerate(zip(events, groups, strict=False)):
             figures.add(one, of_part, self._places("user_id", part) if table is SESSION_HOURLY else None)
         there = np.flatnonzero(figures.counts.any(axis=1))
@@ -255,6 +257,7 @@ def _events(rows: pa.Table, hours: Numbers | int) -> _Events:
     purchases = np.flatnonzero(kinds == _COUNTS["purchases"])
     pieces = np.maximum(quantities(array(rows, "quantity").take(pa.array(purchases))), 0)
     prices = np.maximum(cents(array(rows, "price").take(pa.array(purchases))), 0)
+    rows = rows.select(["event_time", *_KEYS])
     if int(pieces.max(initial=0)) * int(prices.max(initial=0)) >= _FITS:
         return _Events(rows, hours, kinds, purchases, pieces, pieces.astype(object) * prices.astype(object))
     return _Events(rows, hours, kinds, purchases, pieces, pieces * prices)

@@ -7,7 +7,7 @@ How it reads and judges a source file is in :mod:`shoplake.engines.reading`, wha
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -139,9 +139,13 @@ class DuckDBEngine:
     def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
         """Recompute every gold table for the given hours and their days."""
         paths = {result.file.path for result in files}
-        read = partial(_stored, base[EVENTS.name], names=aggregates.COLUMNS, paths=paths)
-        parts = [result.rows for result in files if result.accepted]
-        parts += self._map(read, events_of_hours(base, hours, paths))
+        parts: list[Callable[[], pa.Table]] = [
+            *(partial(_rows_of, result) for result in files if result.accepted),
+            *(
+                partial(_stored, base[EVENTS.name], file, names=aggregates.COLUMNS, paths=paths)
+                for file in events_of_hours(base, hours, paths)
+            ),
+        ]
         computed = aggregates.HourlyGold(parts, hours, self._map)
         hourly = {
             table.name: self._map(lambda part, of=table: output.write(of, *part), computed.rows(table))
@@ -212,6 +216,10 @@ class DuckDBEngine:
 
 def _encoded(result: CheckedFile) -> CheckedFile:
     return result if result.rows is None else replace(result, rows=encoded(result.rows))
+
+
+def _rows_of(result: CheckedFile) -> pa.Table:
+    return result.rows
 
 
 def _near(stored: TableSnapshot, tables: Sequence[pa.Table], paths: Collection[str]) -> list[StoredEvents]:
