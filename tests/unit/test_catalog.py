@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from shoplake.errors import FatalError, UsageError
 from shoplake.lake import Lake
 from shoplake.tables import TABLES
+from tests.support import command
 
 
 class Reads:
@@ -59,3 +61,22 @@ def test_a_damaged_metadata_document_is_an_error_that_names_it(tmp_path: Path, c
     place.write_bytes(content)
     with pytest.raises(FatalError, match=f"{place.name} is damaged"):
         Lake(tmp_path).view()
+
+
+def test_a_copied_lake_is_refused(tmp_path: Path) -> None:
+    """Its tables refer to the files of the original, which an erasure through the copy would delete."""
+    lake = Lake(tmp_path / "lake")
+    lake.create()
+    shutil.copytree(tmp_path / "lake", tmp_path / "copy")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(FatalError, match="is a copy, or was moved") as refused:
+        Lake(tmp_path / "copy").view()
+    assert str(tmp_path / "lake") in refused.value.remedy
+    for words in (("ingest", "--source", tmp_path), ("erase", "--user", "u", "--yes"), ("maintain",), ("query", "1")):
+        assert command(*words, "--lake", tmp_path / "copy").code == 1
+    assert {
+        path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"
+    } == before
+    (tmp_path / "lake").rename(tmp_path / "gone")
+    (tmp_path / "copy").rename(tmp_path / "lake")
+    assert lake.view().catalog, "moved back to where it was"

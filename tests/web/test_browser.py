@@ -278,12 +278,12 @@ def test_it_grows_with_the_lake(page, tmp_path):
         page.leave()
 
 
-def test_broken_lake(page, shop, tmp_path):
+def test_broken_lake(page, tmp_path):
     """What is wrong and what to do stands on the page, and it comes back by itself."""
-    shutil.copytree(shop[1], tmp_path / "lake")
-    catalog = tmp_path / "lake" / "catalog.json"
+    _, lake = build(tmp_path)
+    catalog = lake / "catalog.json"
     content = catalog.read_bytes()
-    with serving(tmp_path / "lake") as url:
+    with serving(lake) as url:
         page.shown(url)
         catalog.write_text("{")
         page.wait("document.querySelector('#trouble').innerText.includes('damaged')")

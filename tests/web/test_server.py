@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import shutil
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -220,16 +219,16 @@ def test_empty_lake(tmp_path):
 
 def test_broken_lake(tmp_path, shop):
     """A damaged catalog and a missing data file are told with what to do."""
-    shutil.copytree(shop[1], tmp_path / "lake")
-    (tmp_path / "lake" / "catalog.json").write_text("{")
-    response = client_of(tmp_path / "lake").get("/api/answers")
+    _, damaged = build(tmp_path / "damaged")
+    (damaged / "catalog.json").write_text("{")
+    response = client_of(damaged).get("/api/answers")
     assert (response.status_code, "damaged" in response.json()["error"]["message"]) == (503, True)
     assert response.json()["error"]["remedy"]
     _, lake = build(tmp_path / "other")
     for file in (lake / "product_hourly" / "data").rglob("*.parquet"):
         file.unlink()
     response = client_of(lake).get("/api/answers")
-    assert (response.status_code, "cannot be read" in response.json()["error"]["message"]) == (503, True)
+    assert (response.status_code, "is missing" in response.json()["error"]["message"]) == (503, True)
 
 
 # -------------------------------------------------------------------------------------------------------------- safety

@@ -89,7 +89,7 @@ def experiment(  # noqa: PLR0917 - one parameter an option
             unit=unit,
             start=options.moment(start, "--from") if start else None,
             end=options.moment(end, "--to") if end else None,
-            assignments=_assignments(opened, assignments) if assignments else None,
+            assignments=_assignments(assignments) if assignments else None,
             cuped=timedelta(hours=round(cuped_days * 24)) if cuped_days else None,
             confidence=confidence,
         )
@@ -116,12 +116,13 @@ def _variants(text: str) -> dict[str, float]:
     return found
 
 
-def _assignments(opened: Any, path: str) -> Any:
+def _assignments(path: str) -> Any:
+    """The rows of a file of assignments, read outside the lake, which is locked."""
     import duckdb
 
     read = "read_parquet" if path.endswith(".parquet") else "read_csv"
     try:
-        rows = opened.sql(
+        rows = duckdb.connect().sql(
             f"SELECT CAST(unit AS VARCHAR) AS unit, CAST(variant AS VARCHAR) AS variant"
             f" FROM {read}('{path.replace(chr(39), chr(39) * 2)}'{', all_varchar = true' if read == 'read_csv' else ''})"
         )

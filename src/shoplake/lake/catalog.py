@@ -106,6 +106,8 @@ class Lake:
         for table in TABLES:
             place = places.get(table.name)
             metadata = self._metadata(place, documents[table.name]) if place else None
+            if metadata and metadata["location"] != f"{self.root}/{table.name}":
+                raise self._copied(metadata["location"].removesuffix(f"/{table.name}"))
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, version)
 
@@ -191,6 +193,13 @@ class Lake:
     def catalog_location(self) -> str:
         """The location of the catalog, the one file that is ever replaced."""
         return f"{self.root}/{CATALOG_FILE}"
+
+    def _copied(self, origin: str) -> FatalError:
+        return FatalError(
+            f"the lake {self.root} is a copy, or was moved: its tables still refer to the files of {origin}",
+            remedy=f"Use {origin}, or move it back there. Through a copy, an ingest or an erasure would change the original."
+            " For a lake at this place, ingest its source into an empty folder.",
+        )
 
     def _missing(self) -> UsageError:
         return UsageError(

@@ -166,7 +166,7 @@ class OpenLake:
             with self.reading():
                 rows = self._select(table, self._view[table.name])
                 self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {rows}")
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.PermissionException) as error:
             raise FatalError(
                 f"a data file of table {table.name} cannot be read: {error}",
                 remedy="Was the lake moved or partly deleted?",

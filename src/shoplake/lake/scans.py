@@ -99,7 +99,7 @@ class Scans:
             yield
         except duckdb.Error as error:
             failure: ShoplakeError | None = self._s3.failure() if self._s3 else None
-            if failure is None and isinstance(error, duckdb.IOException):
+            if failure is None and isinstance(error, duckdb.IOException | duckdb.PermissionException):
                 gone = min((path for path in self._local if not Path(path).exists()), default=None)
                 failure = MissingFileError(gone) if gone else None
             if failure is None:

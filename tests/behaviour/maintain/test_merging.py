@@ -1,6 +1,7 @@
 """``shoplake maintain``: fewer and sorted files, the same rows and answers, whatever comes to what was merged."""
 
 from datetime import timedelta
+from hashlib import sha256
 
 import pyarrow.parquet as pq
 
@@ -153,7 +154,8 @@ def test_on_every_storage(place):
 
 def test_late_events(shop):
     """Events that come for a merged hour are counted; the few small files wait until it is worth to merge again."""
-    put(shop / "raw", 11, [at(0, number) for number in range(20, 3500)])
+    users = (sha256(b"%d" % number).hexdigest() for number in range(3500))  # which do not compress
+    put(shop / "raw", 11, [at(0, number, user_id=user) for number, user in enumerate(users) if number >= 20])
     ingest(shop / "raw", shop / "lake")
     tidy(shop / "lake")
     put(shop / "raw", 30, [at(1, 200, "purchase"), at(30, 0)])
