@@ -154,7 +154,7 @@ def test_on_every_storage(place):
 
 def test_late_events(shop):
     """Events that come for a merged hour are counted; the few small files wait until it is worth to merge again."""
-    users = (sha256(b"%d" % number).hexdigest() for number in range(3500))  # which do not compress
+    users = (sha256(b"%d" % number).hexdigest() for number in range(720))  # which do not compress
     put(shop / "raw", 11, [at(0, number, user_id=user) for number, user in enumerate(users) if number >= 20])
     ingest(shop / "raw", shop / "lake")
     tidy(shop / "lake")
