@@ -153,7 +153,8 @@ def test_on_every_storage(place):
 
 def test_late_events(shop):
     """Events that come for a merged hour are counted; the few small files wait until it is worth to merge again."""
-    put(shop / "raw", 11, [at(0, number) for number in range(20, 3500)])
+    large = [at(0, number) | {"user_id": f"u_{number * number:x}"} for number in range(20, 3500)]
+    put(shop / "raw", 11, large)
     ingest(shop / "raw", shop / "lake")
     tidy(shop / "lake")
     put(shop / "raw", 30, [at(1, 200, "purchase"), at(30, 0)])
