@@ -98,7 +98,8 @@ def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> 
         metadata_collector=footers,
     ) as writer:
         for first in range(0, max(rows.num_rows, 1), at_once):
-            writer.write_table(_compact(rows.slice(first, at_once)), row_group_size=at_once)
+            group = rows if rows.num_rows <= at_once else _compact(rows.slice(first, at_once))
+            writer.write_table(group, row_group_size=at_once)
     return sink.getvalue(), footers[0]
 
 
