@@ -12,7 +12,7 @@ LOCK_FLAGS ?=
 # Relative paths throughout, so that the checkout may live under a folder with spaces.
 BIN := .venv/bin
 BENCH_BIN := .venv-bench/bin
-XDIST = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+XDIST = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -81,13 +81,13 @@ clean: ## remove the environments, caches and build results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv grows: first what shoplake needs to run, then, for everything but the demo, what its development needs. A changed
-# lock rebuilds it from scratch; a changed pyproject.toml only repeats the editable install.
+# lock rebuilds it from scratch; other changes only repeat the editable install, which compiles the native reader.
 .venv/.stamp: .venv/.runtime
 	@test -e $(BIN)/pytest || echo "adding the development tools to .venv from requirements.lock (once, about a minute)"
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements.lock
 	@touch $@
 
-.venv/.runtime: .venv/.locked pyproject.toml
+.venv/.runtime: .venv/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.c)
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -26,6 +26,7 @@ from tests.s3.path import S3Path
 ROOT = Path(__file__).parents[1]
 
 
+SPARK = "spark"
 LONGEST = ("behaviour/maintain/test_merging", "web/test_browser", "recovery/test_kills", "recovery/test_no_room")
 """Files that take long, in this order, begin before the others: none of them should be what all workers wait for."""
 
@@ -38,12 +39,9 @@ def pytest_collection_modifyitems(config, items):
     """Tests on Spark share a worker, which begins with them; proofs are left out unless they are asked for."""
     for item in items:
         if computes_with_spark(item, getattr(item, "callspec", None)):
+            assert support.ENGINE == "spark" or scope(item.nodeid) == SPARK, f"{item.nodeid} names no Spark"
             item.add_marker(pytest.mark.spark)
-            item.add_marker(
-                pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-            )  # PySpark leaves them
-            if support.ENGINE != "spark":
-                item.add_marker(pytest.mark.xdist_group("spark"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))  # left by PySpark
     if not support.FULL:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("proof")])
         items[:] = [item for item in items if not item.get_closest_marker("proof")]
@@ -58,28 +56,37 @@ def computes_with_spark(item, call):
 
 def turn(item):
     """When an item begins: Spark's first, then those of the longest files."""
-    if item.get_closest_marker("spark"):
+    if scope(item.nodeid) == SPARK:
         return -1
     return next((number for number, name in enumerate(LONGEST) if f"{name}.py" in item.nodeid), len(LONGEST))
 
 
+def scope(nodeid):
+    """What stays on one worker: all tests on Spark, told by their names, since the scheduler knows no more; else a file."""
+    named = "spark" in nodeid or nodeid.startswith("tests/aws/test_ddl.py")
+    return SPARK if named else nodeid.partition("::")[0]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Of the tests that are in no group, those of a file stay together."""
-    from xdist.scheduler.loadgroup import LoadGroupScheduling
+    """Group as :func:`scope` does.
 
-    class Scheduling(LoadGroupScheduling):
+    The marks of ``--dist loadgroup`` no longer reach the scheduler: https://github.com/pytest-dev/pytest-xdist/issues/1386.
+    """
+    from xdist.scheduler.loadfile import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return super()._split_scope(nodeid).partition("::")[0]
+            return scope(nodeid)
 
-    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" and support.ENGINE != "spark" else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Once the time that proofs may take is over, the others are left out, and named."""
     if time.time() > UNTIL and item.get_closest_marker("proof"):
-        pytest.skip(f"no time was left for {item.nodeid.partition('[')[0].partition('@')[0]}")
+        pytest.skip(f"no time was left for {item.nodeid.partition('[')[0]}")
 
 
 @pytest.fixture(autouse=True)
