@@ -99,7 +99,7 @@ clean: ## remove the environments, caches and build results
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements-runtime.lock
 	@touch $@
 
-.venv-bench/.stamp: .venv-bench/.locked pyproject.toml
+.venv-bench/.stamp: .venv-bench/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.c)
 	@$(BENCH_BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
