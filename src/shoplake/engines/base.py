@@ -36,7 +36,7 @@ class Output(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """A line that breaks the contract, with all that is needed to correct and replay it.
 

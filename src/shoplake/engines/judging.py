@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,13 +59,17 @@ def judge(connection: duckdb.DuckDBPyConnection, lines: Sequence[tuple[int, byte
     reasons = judged.column("reasons").to_pylist()
     accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
     quarantined = tuple(
-        Quarantined(number, raw, tuple(codes.split(",")))
-        for (number, raw), codes in zip(lines, reasons, strict=True)
-        if codes
+        Quarantined(number, raw, _reasons(codes)) for (number, raw), codes in zip(lines, reasons, strict=True) if codes
     )
     unknown = Counter(key for line in parsed for key in line.unknown)
     rows = accepted.select(list(ROW_COLUMNS)).cast(no_events().schema)
     return Judged(rows, accepted.column("position").to_numpy(), quarantined, unknown)
+
+
+@cache
+def _reasons(codes: str) -> tuple[str, ...]:
+    """The reasons of a line; lines that break the same rules have them in common."""
+    return tuple(codes.split(","))
 
 
 def no_events() -> pa.Table:
