@@ -36,6 +36,7 @@ from shoplake.engines.spark import SparkEngine
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.snapshots import View
+from shoplake.operations.maintain import upkeep
 
 OPTIONAL = ("database", "batch_bytes", "max_quarantine_rate")
 
@@ -57,7 +58,7 @@ def main() -> None:
 
     watchers = pipeline.Watchers(note=print, committed=committed)
     run = api.prepare(chosen, watchers, lambda lake: SparkEngine(session, lake))
-    report = pipeline.ingest(run)
+    report = upkeep.ingest(run)
     publish(run.lake.view(), database)  # also what a run before this one left untold
     print(json.dumps(report.as_json()), flush=True)
     if database:

@@ -156,6 +156,11 @@ class Settings:
     max_future_hours: float = _setting(
         24.0, "How far ahead of the clock an event's time may be; later events are quarantined.", Range(0, 1e9)
     )
+    maintain: str = _setting(
+        "on",
+        "Whether a run that ingested something keeps the lake small afterwards, a little at a time.",
+        ("on", "off"),
+    )
     freshness_minutes: float = _setting(
         10.0, "How old the newest arrival may be before status calls the lake stale.", Range(0, 1e9)
     )

@@ -33,6 +33,8 @@ class Table:
         key: The column by whose values rows are replaced as a whole (a source file, an hour, a day).
         sort: Order of the rows inside a data file, for small files and selective reads; empty keeps the order of arrival.
         merged_sort: Order of the rows inside a file that maintenance merged.
+        unit: The column of the users or sessions whose distinct values ``activity_daily`` counts, for a table of these. An
+            hour of such a table may lie in several data files, its parts (see :mod:`shoplake.lake.parts`).
     """
 
     name: str
@@ -42,6 +44,7 @@ class Table:
     key: str
     sort: tuple[str, ...] = ()
     merged_sort: tuple[str, ...] = ()
+    unit: str | None = None
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -160,6 +163,7 @@ USER_HOURLY = Table(
     "event_hour",
     ("user_id",),
     ("user_id", "event_hour"),
+    unit="user_id",
 )
 SESSION_HOURLY = Table(
     "session_hourly",
@@ -179,6 +183,7 @@ SESSION_HOURLY = Table(
     "event_hour",
     ("session_id",),
     ("session_id", "event_hour"),
+    unit="session_id",
 )
 ACTIVITY_DAILY = Table(
     "activity_daily",
@@ -195,5 +200,6 @@ ACTIVITY_DAILY = Table(
 )
 
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
+UNIT_TABLES = (USER_HOURLY, SESSION_HOURLY)
 TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER, ERASURES)
 BY_NAME = {table.name: table for table in TABLES}

@@ -53,8 +53,8 @@ class Counting:
     def write_events(self, checked, output):
         return []
 
-    def gold(self, checked, hours, base, output):
-        return Gold({}, frozenset(), [])
+    def gold(self, checked, hours, base, output, grown=()):
+        return Gold({}, frozenset(), frozenset(), [])
 
     def discard(self, checked):
         pass
@@ -82,12 +82,17 @@ class Writing(Counting):
     def write_events(self, checked, output):
         return [output.write(EVENTS, at, row(EVENTS, at, result.file.path)) for result in checked for at in result.rows]
 
-    def gold(self, checked, hours, base, output):
+    def gold(self, checked, hours, base, output, grown=()):
         hourly = {
             table.name: [output.write(table, hour, row(table, hour)) for hour in sorted(hours)] for table in GOLD_HOURLY
         }
         days = frozenset(hour.date() for hour in hours)
-        return Gold(hourly, days, [output.write(ACTIVITY_DAILY, day, row(ACTIVITY_DAILY, day)) for day in sorted(days)])
+        return Gold(
+            hourly,
+            frozenset(),
+            days,
+            [output.write(ACTIVITY_DAILY, day, row(ACTIVITY_DAILY, day)) for day in sorted(days)],
+        )
 
 
 def row(table, moment, text="x"):

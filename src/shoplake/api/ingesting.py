@@ -54,9 +54,9 @@ def ingest(source: Place = None, lake: Place = None, *, observer: Observer | Non
         >>> shoplake.ingest("raw", "lake").files
         12
     """
-    from shoplake.ingestion import pipeline
+    from shoplake.operations.maintain import upkeep
 
-    return pipeline.ingest(prepare(settled(lake, source, settings), watchers(observer)))
+    return upkeep.ingest(prepare(settled(lake, source, settings), watchers(observer)))
 
 
 @dataclass(frozen=True)

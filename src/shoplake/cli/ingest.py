@@ -37,6 +37,7 @@ from shoplake.settings import Range
     metavar="SHARE",
     help="Stop a batch when more than this share of its lines breaks the contract; 1 never stops.  [default: 0.5]",
 )
+@click.option("--no-maintain", is_flag=True, help="Leave maintenance to shoplake maintain.")
 @options.engine
 @options.master
 @click.option("--metrics", metavar="FILE", help="Write the metrics of this run to FILE, as OpenMetrics text.")
@@ -51,6 +52,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     dry_run: bool,
     watch: float | None,
     max_quarantine_rate: str | None,
+    no_maintain: bool,
     engine: str | None,
     master: str | None,
     metrics: str | None,
@@ -69,6 +71,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     from shoplake.ingestion import pipeline
 
     given = {"source": source, "lake": lake, "engine": engine, "master": master}
+    given["maintain"] = "off" if no_maintain else None
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = reporting.Targets(metrics, metrics_json, lineage)
     run = api.prepare(chosen)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from shoplake.contract import EVENT_TYPES
+from shoplake.engines import unit_keys
 from shoplake.engines.codes import (
     Mapper,
     Numbers,
@@ -24,8 +25,9 @@ from shoplake.engines.codes import (
     quantities,
     vocabulary,
 )
+from shoplake.engines.unit_keys import Keys
 from shoplake.lake.parquet import arrow_schema
-from shoplake.tables import ACTIVITY_DAILY, PRODUCT_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
+from shoplake.tables import PRODUCT_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
 COLUMNS = ("event_time", "user_id", "session_id", "event_type", "product_id", "category", "quantity", "price")
 """The columns of events that gold is made of."""
@@ -133,6 +135,7 @@ class HourlyGold:
             mapper: Spreads the work over threads.
         """
         self._hours = sorted(hours)
+        self._mapper = mapper
         seconds = [int(hour.replace(tzinfo=UTC).timestamp()) for hour in self._hours]
         self._starts = np.array(seconds, np.int64) * 1_000_000
         self._events = [one for one in mapper(self._counted, parts) if one is not None]
@@ -152,7 +155,7 @@ class HourlyGold:
             columns[name] = self._as_texts(name, place)
         columns |= {name: figures.counts[:, kind].astype(np.int64) for name, kind in _COUNTS.items()}
         columns["events"] = figures.counts.sum(axis=1, dtype=np.int64)
-        columns |= {"units_sold": figures.pieces, "revenue": _money(figures.paid)}
+        columns |= {"units_sold": figures.pieces, "revenue": money(figures.paid)}
         rows = pa.table({name: columns[name] for name in table.column_names})
         ends = np.searchsorted(hours, np.arange(len(self._hours) + 1)).tolist()
         return [
@@ -161,30 +164,13 @@ class HourlyGold:
             if end > start
         ]
 
-    def days(self) -> list[tuple[date, pa.Table]]:
-        """The row of ``activity_daily`` for each day that has events, if no other hours of these days have any."""
-        days = sorted({hour.date() for hour in self._hours})
-        day_of = np.array([days.index(hour.date()) for hour in self._hours], np.int64)
-        keys, figures = self._groups[USER_HOURLY]
-        events = np.zeros(len(days), np.int64)
-        np.add.at(events, day_of[keys // self._texts["user_id"].size], figures.counts.sum(axis=1))
-        users, sessions = (self._distinct(table, day_of, len(days)) for table in (USER_HOURLY, SESSION_HOURLY))
-        schema = arrow_schema(ACTIVITY_DAILY).remove_metadata()
-        figures_of = zip(days, users.tolist(), sessions.tolist(), events.tolist(), strict=True)
-        found = [dict(zip(schema.names, row, strict=True)) for row in figures_of if row[-1]]
-        return [(row["event_date"], pa.Table.from_pylist([row], schema)) for row in found]
-
-    def _distinct(self, table: Table, day_of: Numbers, days: int) -> Numbers:
-        """How many units each day has."""
-        keys, _ = self._groups[table]
-        (_, size) = self._shape(table)
-        hours, units = np.divmod(keys, size)
-        distinct = np.zeros(days, np.int64)
-        for day in range(days):
-            seen = np.zeros(size, bool)
-            seen[units[day_of[hours] == day]] = True
-            distinct[day] = np.count_nonzero(seen)
-        return distinct
+    def keys(self, table: Table, salt: str) -> list[Keys]:
+        """The units of a table of users or sessions for each hour of :meth:`rows`, as sorted keys."""
+        (unit,) = _UNITS[table]
+        every = unit_keys.of(self._texts[unit].texts, salt)
+        hours, places = np.divmod(self._groups[table][0], self._texts[unit].size)
+        hour_of_each = np.split(places, np.flatnonzero(np.diff(hours)) + 1) if len(places) else []
+        return self._mapper(lambda of_hour: every.among(of_hour).in_order(), hour_of_each)
 
     def _counted(self, part: Callable[[], pa.Table]) -> _Events | None:
         """The events of the hours that are computed; None if there are none."""
@@ -267,8 +253,8 @@ def _times(moments: Numbers) -> pa.Array:
     return pa.array(moments, pa.int64()).cast(pa.timestamp("us"))
 
 
-def _money(paid: Numbers) -> pa.Array:
-    """Cents as decimals with two places: two words of eight bytes each, the lower one first."""
+def money(paid: Numbers) -> pa.Array:
+    """Cents, not below 0, as decimals with two places: two words of eight bytes each, the lower one first."""
     words = np.empty((len(paid), 2), np.int64)
     if paid.dtype == object:
         words[:, 0] = [(value & ((1 << 63) - 1)) - (value & (1 << 63)) for value in paid]

@@ -27,8 +27,15 @@ def ignore(*_: object) -> None:
 class Output(Protocol):
     """Takes the data files of a batch; no table names them before the batch is committed."""
 
-    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
-        """Write rows that all lie in the partition of the given value; may be called from several threads."""
+    def write(self, table: Table, partition: date, rows: pa.Table, *, keys: bytes | None = None) -> NewFile:
+        """Write rows that all lie in the partition of the given value; may be called from several threads.
+
+        Args:
+            table: Their table.
+            partition: A value of the partitioned column.
+            rows: The rows.
+            keys: Their units, to lie beside the file (see :mod:`shoplake.engines.unit_keys`).
+        """
         ...
 
     def adopt(self, files: Iterable[NewFile]) -> None:
@@ -115,15 +122,17 @@ class Deduped(NamedTuple):
 
 @dataclass(frozen=True)
 class Gold:
-    """Recomputed gold: for every hourly table its files, for the daily table its rows.
+    """New gold: for every hourly table its files, for the daily table its rows.
 
     Attributes:
         hourly: Files by table name, each with the rows of one hour.
+        parts: The hours whose files of users and sessions add to the stored ones; all others take their place.
         days: The days that ``daily`` speaks of.
         daily: Files of ``activity_daily``.
     """
 
     hourly: dict[str, list[NewFile]]
+    parts: frozenset[datetime]
     days: frozenset[date]
     daily: list[NewFile]
 
@@ -171,17 +180,26 @@ class Engine(Protocol):
         """Write the accepted rows, or hand over what is written: one data file for each source file and hour."""
         ...
 
-    def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
-        """Recompute every gold table for the given hours and their days, and write it.
+    def gold(
+        self,
+        files: Sequence[DedupedFile],
+        hours: Collection[datetime],
+        base: View,
+        output: Output,
+        grown: Collection[datetime] = (),
+    ) -> Gold:
+        """Compute every gold table for the given hours and their days, and write it.
 
-        Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone.
-        So what cannot be read can be written again.
+        Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone,
+        unless they have only grown. So what cannot be read can be written again.
 
         Args:
             files: The batch, whose rows replace all stored ones of the same paths; may be empty.
-            hours: The hours to recompute, whole; at least one.
+            hours: The hours to compute; at least one.
             base: What the lake holds.
             output: Where to write.
+            grown: Those of the hours that lose no stored row, on days all of whose hours in the batch are such: their gold
+                may be that of the batch's rows added to what is stored. All others are recomputed whole.
         """
         ...
 

@@ -7,11 +7,11 @@ How it reads and judges a source file is in :mod:`shoplake.engines.reading`, wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,10 @@ from shoplake.engines import aggregates, duplicates
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Quarantined
 from shoplake.engines.codes import dictionary, encoded, microseconds
 from shoplake.engines.duplicates import Duplicates, StoredEvents
+from shoplake.engines.gold import write_gold
 from shoplake.engines.judging import chunks, judge, no_events
 from shoplake.engines.reading import Reading
-from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of
+from shoplake.engines.sql import events_of_hours, only_of
 from shoplake.errors import FatalError
 from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased, without_keys
@@ -34,10 +35,9 @@ from shoplake.lake.hours import start_of_hour
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.parsing import parse_line, without_bom
-from shoplake.queries import sql
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import Spool
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
+from shoplake.tables import EVENTS
 
 if TYPE_CHECKING:
     import duckdb
@@ -136,55 +136,26 @@ class DuckDBEngine:
         )
         return self._map(one, parts)
 
-    def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
-        """Recompute every gold table for the given hours and their days."""
+    def gold(
+        self,
+        files: Sequence[DedupedFile],
+        hours: Collection[datetime],
+        base: View,
+        output: Output,
+        grown: Collection[datetime] = (),
+    ) -> Gold:
+        """Compute every gold table for the given hours and their days; of grown hours from the batch's rows alone."""
         paths = {result.file.path for result in files}
         parts: list[Callable[[], pa.Table]] = [
             *(partial(_rows_of, result) for result in files if result.accepted),
             *(
                 partial(_stored, base[EVENTS.name], file, names=aggregates.COLUMNS, paths=paths)
-                for file in events_of_hours(base, hours, paths)
+                for file in events_of_hours(base, set(hours) - set(grown), paths)
             ),
         ]
-        computed = aggregates.HourlyGold(parts, hours, self._map)
-        hourly = {
-            table.name: self._map(lambda part, of=table: output.write(of, *part), computed.rows(table))
-            for table in GOLD_HOURLY
-        }
-        others = {table: gold_of_days(base, table, hours) for table in (USER_HOURLY, SESSION_HOURLY)}
-        rows = self._days(computed, hours, others) if any(others.values()) else computed.days()
-        daily = [output.write(ACTIVITY_DAILY, day, row) for day, row in rows]
-        return Gold(hourly, frozenset(hour.date() for hour in hours), daily)
-
-    def _days(
-        self,
-        computed: aggregates.HourlyGold,
-        hours: Collection[datetime],
-        others: Mapping[Table, Sequence[DataFile]],
-    ) -> list[tuple[date, pa.Table]]:
-        """The rows of ``activity_daily``, from the given hours as computed and from the stored other ones of their days."""
-        connection = self._database.cursor()
-        days = {hour.date() for hour in hours}
-        for table, names in (
-            (USER_HOURLY, ["event_hour", "user_id", "events"]),
-            (SESSION_HOURLY, ["event_hour", "session_id"]),
-        ):
-            new = [rows.select(names) for _, rows in computed.rows(table)]
-            nothing = parquet.arrow_schema(table).remove_metadata().empty_table().select(names)
-            connection.register(f"new_{table.name}", pa.concat_tables(new) if new else nothing)
-            union = f"SELECT {', '.join(names)} FROM new_{table.name}"
-            if others[table]:
-                union += (
-                    f" UNION ALL SELECT {', '.join(names)} FROM {self._scans.parquet(others[table])}"
-                    f" WHERE event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
-                )
-            connection.execute(f"CREATE TEMP VIEW {table.name} AS {union}")
-        with self._scans.reading():
-            rows = connection.sql(sql("gold_activity_daily")).to_arrow_table().sort_by("event_date")
-        return [
-            (row.column("event_date")[0].as_py(), row)
-            for row in map(rows.slice, range(rows.num_rows), [1] * rows.num_rows)
-        ]
+        return write_gold(
+            aggregates.HourlyGold(parts, hours, self._map), hours, frozenset(grown), base, output, self._map
+        )
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:

@@ -27,12 +27,12 @@ from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress
 from shoplake.engines.spark_session import cause
-from shoplake.engines.sql import events_of_hours, gold_of_days, literals, only_of
+from shoplake.engines.sql import events_of_hours, gold_of_days, only_of
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.lake.erasures import Erased
-from shoplake.lake.hours import start_of_hour
+from shoplake.lake.hours import literals, start_of_hour
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
@@ -138,8 +138,15 @@ class SparkEngine:
         output.adopt(written)
         return written
 
-    def gold(self, files: Sequence[DedupedFile], hours: Collection[datetime], base: View, output: Output) -> Gold:
-        """Recompute every gold table for the given hours and their days."""
+    def gold(
+        self,
+        files: Sequence[DedupedFile],
+        hours: Collection[datetime],
+        base: View,
+        output: Output,
+        grown: Collection[datetime] = (),  # noqa: ARG002 - recomputed like all others
+    ) -> Gold:
+        """Recompute every gold table for the given hours and their days, also where they have only grown."""
         paths = {result.file.path for result in files}
         # In this order: the pool waits for its threads, so their jobs have to be cancelled before.
         with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool, self._telling("compute the gold tables"):
@@ -166,7 +173,7 @@ class SparkEngine:
         daily = [
             output.write(ACTIVITY_DAILY, day, pa.Table.from_pylist([rows[day]], schema=schema)) for day in sorted(rows)
         ]
-        return Gold(hourly, days, daily)
+        return Gold(hourly, frozenset(), days, daily)
 
     def _write_hourly(self, table: Table, hours: int, output: Output) -> list[NewFile]:
         with self._telling(f"compute {table.name}"):  # in a thread of its own

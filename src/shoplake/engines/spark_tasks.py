@@ -21,6 +21,7 @@ from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
+from shoplake.lake.snapshots import keys_location
 from shoplake.sources.base import Source, SourceFile
 from shoplake.storage.base import Storage
 from shoplake.tables import EVENTS, Table
@@ -39,9 +40,11 @@ class Writer:
 
     storage: Storage
 
-    def write(self, table: Table, partition: date, rows: pa.Table) -> NewFile:
-        """Write rows that all lie in the partition of the given value."""
+    def write(self, table: Table, partition: date, rows: pa.Table, *, keys: bytes | None = None) -> NewFile:
+        """Write rows that all lie in the partition of the given value, and their units' keys, if they come with them."""
         location = parquet.new_location(f"{self.storage.root}/{table.name}", table, partition)
+        if keys is not None:
+            self.storage.write(keys_location(location), keys)
         return parquet.write(self.storage, location, table, rows)
 
     def adopt(self, files: Iterable[NewFile]) -> None:

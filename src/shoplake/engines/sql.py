@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from shoplake.lake.hours import ONE_HOUR, hours_between
 from shoplake.lake.snapshots import DataFile, View
@@ -31,9 +31,3 @@ def gold_of_days(base: View, table: Table, hours: Collection[datetime]) -> list[
             if not set(hours_between(file.lower["event_hour"], file.upper["event_hour"])) <= set(hours):
                 found[file.path] = file
     return list(found.values())
-
-
-def literals(moments: Collection[datetime] | Collection[date]) -> str:
-    """Times or days as SQL literals, for ``IN``."""
-    kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
-    return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))

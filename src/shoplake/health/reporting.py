@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoplake.errors import ShoplakeError
-from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
+from shoplake.operations.maintain import upkeep
 
 if TYPE_CHECKING:  # imported only by a run that reports to them
     from shoplake.health.lineage import RunEvents
+    from shoplake.ingestion import pipeline
     from shoplake.ingestion.plan import Plan
     from shoplake.lake.snapshots import View
 
@@ -45,7 +46,7 @@ def ingest(run: pipeline.Run, targets: Targets, *, watching: bool) -> RunReport:
         watching: Whether this is one of many runs; a run that finds nothing new then appends no line and sends no events.
     """
     if not targets.any:
-        return pipeline.ingest(run)
+        return upkeep.ingest(run)
     return _ReportedRun(run, targets, watching=watching).ingest()
 
 
@@ -65,7 +66,7 @@ class _ReportedRun:
         if self._events and not self._watching:
             self._events.start()
         try:
-            self._report = pipeline.ingest(replace(self._run, watchers=watchers))
+            self._report = upkeep.ingest(replace(self._run, watchers=watchers))
         except BaseException as error:
             try:
                 self._report_to_targets(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -17,8 +18,8 @@ from shoplake.lake.commits import Commit
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import arrow_schema
-from shoplake.lake.snapshots import BATCH, DataFile, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE
+from shoplake.lake.snapshots import BATCH, View
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, UNIT_TABLES
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
     """
     files, known = outcome.files, outcome.known
     with Commit(lake, base, outcome.now, {BATCH: outcome.batch, "shoplake.engine": engine.name}) as commit:
-        hours = _touched_hours(files, commit.files_with(EVENTS, known))
-        events = engine.write_events(files, commit)
-        gold = engine.gold(files, hours, base, commit) if hours else None
-        commit.replace(EVENTS, known, events)
+        losing = {start_of_hour(file.lower["event_time"]) for file in commit.files_with(EVENTS, known)}
+        hours = losing.union(*(result.hours for result in files))
+        with ThreadPoolExecutor(1) as pool:  # both have steps that one core does alone
+            events = pool.submit(engine.write_events, files, commit)
+            gold = engine.gold(files, hours, base, commit, _grown(hours, losing)) if hours else None
+        commit.replace(EVENTS, known, events.result())
         _quarantine(commit, outcome)
         if gold:
             publish_gold(commit, gold, hours)
@@ -100,10 +103,10 @@ def ledger_entry(result: DedupedFile, arrived: datetime, batch: str, engine: str
     )
 
 
-def _touched_hours(files: Sequence[DedupedFile], losing: Sequence[DataFile]) -> frozenset[datetime]:
-    """Hours that gain rows, and hours of the data files that lose the rows that the lake holds of files it knows."""
-    hours = {hour for result in files for hour in result.hours}
-    return frozenset(hours | {start_of_hour(file.lower["event_time"]) for file in losing})
+def _grown(hours: Collection[datetime], losing: Collection[datetime]) -> frozenset[datetime]:
+    """Hours of the days on which nothing goes that the lake holds."""
+    days = {hour.date() for hour in losing}
+    return frozenset(hour for hour in hours if hour.date() not in days)
 
 
 def _quarantine(commit: Commit, outcome: Outcome) -> None:
@@ -135,8 +138,9 @@ def _quarantine(commit: Commit, outcome: Outcome) -> None:
 
 
 def publish_gold(commit: Commit, gold: Gold, hours: Collection[datetime]) -> None:
-    """Stage recomputed gold; the events that it was computed from are staged already, or stay as they are."""
+    """Stage new gold; the events that it was computed from are staged already, or stay as they are."""
     computed_from = {"shoplake.events-snapshot": str(commit.snapshot_id("events"))}
     for table in GOLD_HOURLY:
-        commit.replace(table, hours, gold.hourly[table.name], properties=computed_from)
+        replaced = set(hours) - gold.parts if table in UNIT_TABLES else hours
+        commit.replace(table, replaced, gold.hourly[table.name], properties=computed_from)
     commit.replace(ACTIVITY_DAILY, gold.days, gold.daily, properties=computed_from)

@@ -23,7 +23,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.lookup import KeyLookup
 from shoplake.lake.metadata import TableMetadata
 from shoplake.lake.parquet import NewFile
-from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View, keys_location
 from shoplake.lake.staging import SnapshotWriter, Staged
 from shoplake.tables import Table
 
@@ -64,7 +64,15 @@ class Commit:
 
     # -------------------------------------------------------------------------------------------------------- data files
 
-    def write(self, table: Table, partition: date, rows: pa.Table, order: Sequence[str] | None = None) -> NewFile:
+    def write(
+        self,
+        table: Table,
+        partition: date,
+        rows: pa.Table,
+        order: Sequence[str] | None = None,
+        *,
+        keys: bytes | None = None,
+    ) -> NewFile:
         """Write a data file for rows of one partition; no table names it before it is given to :meth:`replace`.
 
         May be called from several threads.
@@ -74,8 +82,13 @@ class Commit:
             partition: A value of the partitioned column: all rows lie in the partition that it lies in.
             rows: Its rows.
             order: Columns to sort them by, if not by the table's own order; with none they stay as they are.
+            keys: What lies beside the file: its units as keys.
         """
-        return parquet.write(self._lake.storage, self.new_location(table, partition), table, rows, order)
+        location = self.new_location(table, partition)
+        if keys is not None:
+            self._written.append(keys_location(location))
+            self._lake.storage.write(keys_location(location), keys)
+        return parquet.write(self._lake.storage, location, table, rows, order)
 
     def adopt(self, files: Iterable[NewFile]) -> None:
         """Take over data files that were written elsewhere: they are removed along with this commit's own."""

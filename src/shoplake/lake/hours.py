@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
 
 ONE_HOUR = timedelta(hours=1)
 
@@ -16,3 +17,9 @@ def hours_between(first: datetime, last: datetime) -> list[datetime]:
     """The start of every hour from that of the first time to that of the last, both included, in order."""
     start = start_of_hour(first)
     return [start + number * ONE_HOUR for number in range((last - start) // ONE_HOUR + 1)]
+
+
+def literals(moments: Collection[datetime] | Collection[date]) -> str:
+    """Times or days as SQL literals, for ``IN``."""
+    kind = "TIMESTAMP" if any(isinstance(moment, datetime) for moment in moments) else "DATE"
+    return ", ".join(f"{kind} '{moment.isoformat()}'" for moment in sorted(moments))

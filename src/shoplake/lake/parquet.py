@@ -91,7 +91,9 @@ def encode(table: Table, rows: pa.Table, order: Sequence[str] | None = None) -> 
         write_statistics=list({table.key, table.partition[0], *order}),
         # Times in order, or nearly so, take a fraction of the space and of the time to compress; small integers a bit less.
         column_encoding={
-            column.name: "DELTA_BINARY_PACKED" for column in table.columns if column.type in {"timestamp", "int"}
+            column.name: "DELTA_BINARY_PACKED"
+            for column in table.columns
+            if column.type in {"timestamp", "int", "long"}
         },
         store_decimal_as_integer=True,  # as far as 18 digits: half the bytes to compress
         store_schema=False,

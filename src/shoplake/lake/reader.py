@@ -12,6 +12,7 @@ import duckdb
 
 from shoplake import queries
 from shoplake.errors import FatalError, MissingFileError, TransientError, UsageError
+from shoplake.lake import parts
 from shoplake.lake.catalog import Lake
 from shoplake.lake.scans import Scans, connect, lock, only_reads
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
@@ -174,14 +175,15 @@ class OpenLake:
         self._viewed.add(table.name)
 
     def _select(self, table: Table, snapshot: TableSnapshot) -> str:
-        columns = ", ".join(column.name for column in table.columns)
+        columns = ", ".join(table.column_names)
         files, condition = _narrowed(table, snapshot, self._days)
         if not files:
             nothing = ", ".join(
                 f"CAST(NULL AS {column_type(column.type).duckdb}) AS {column.name}" for column in table.columns
             )
             return f"SELECT {nothing} WHERE FALSE"
-        return f"SELECT {columns} FROM {self._scans.parquet(files)}{condition}"
+        rows = parts.select(table, files, self._scans.parquet)
+        return f"SELECT {columns} FROM ({rows}){condition}" if condition else rows
 
     def close(self) -> None:
         """Release the lake."""

@@ -21,6 +21,17 @@ from shoplake.storage.base import Storage
 from shoplake.tables import Table
 
 BATCH = "shoplake.batch"
+_KEYS = ".keys"
+
+
+def keys_location(path: str) -> str:
+    """Where the units of a data file lie as keys (see :mod:`shoplake.engines.unit_keys`), if they do."""
+    return path + _KEYS
+
+
+def owner(location: str) -> str:
+    """The data file that a file of a table's folder belongs to; the file itself unless it holds keys."""
+    return location.removesuffix(_KEYS)
 
 
 @dataclass(frozen=True)

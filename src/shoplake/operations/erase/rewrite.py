@@ -36,6 +36,7 @@ def gold(engine: Engine, hours: Collection[datetime], after: View, commit: Commi
     parts = [engine.gold([], some, after, commit) for some in days.values()]
     return Gold(
         {table.name: [file for part in parts for file in part.hourly[table.name]] for table in GOLD_HOURLY},
+        frozenset(),
         frozenset(days),
         [file for part in parts for file in part.daily],
     )

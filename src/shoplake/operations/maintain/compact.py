@@ -7,17 +7,23 @@ The unit is the partition: an hour of ``events``, a day of the hourly gold table
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoplake.engines import unit_keys
+from shoplake.engines.part_sums import add_up_hour
 from shoplake.lake import parquet
 from shoplake.lake.commits import Commit
 from shoplake.lake.metadata import partition_folder, partition_value
 from shoplake.lake.parquet import NewFile
+from shoplake.lake.parts import in_parts
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.storage.base import Storage
-from shoplake.tables import TABLES, Table
+from shoplake.tables import TABLES, UNIT_TABLES, Table
 
 TARGET_BYTES = 256 * 1024 * 1024
 TARGET_ROWS = 8 << 20
@@ -73,8 +79,21 @@ def plan(view: View, now: datetime, closed_after: timedelta) -> dict[date, list[
             if number < first_open:
                 first = min(file.lower[column] for file in files)
                 day = first.date() if isinstance(first, datetime) else first
-                days[day] += [Group(table, day, part) for part in _bins(files) if _is_worth_merging(part)]
+                days[day] += [Group(table, day, part) for part in _bins(table, files) if _is_worth_merging(part)]
     return {day: days[day] for day in sorted(days) if days[day]}
+
+
+def plan_parts(view: View) -> list[Group]:
+    """The hours of users and sessions whose parts are worth adding up, oldest first: those that are followed by another."""
+    found = []
+    for table in UNIT_TABLES:
+        files = view[table.name].files
+        newest = max((file.upper[table.key] for file in files), default=None)
+        for some in _sharing_hours(files):
+            first, last = some[0].lower[table.key], max(file.upper[table.key] for file in some)
+            if first == last != newest and _is_worth_merging(some):
+                found.append(Group(table, first.date(), tuple(some)))
+    return sorted(found, key=lambda group: group.files[0].lower[group.table.key])
 
 
 def is_current(group: Group, view: View) -> bool:
@@ -88,22 +107,62 @@ def is_current(group: Group, view: View) -> bool:
 
 def merge(group: Group, storage: Storage, commit: Commit) -> NewFile:
     """Write the rows of a group's files as one file, in the order that prunes best for queries."""
-    table = group.table
-    rows = parquet.read_together(table, (storage.read(file.path) for file in group.files))
-    return commit.write(table, group.files[0].lower[table.partition[0]], rows, table.merged_sort)
+    table, base = group.table, commit.base[group.table.name]
+    day, keys = group.files[0].lower[table.partition[0]], None
+    contents = (storage.read(file.path) for file in group.files)
+    if table.unit is None:
+        rows = parquet.read_together(table, contents)
+    else:
+        rows = _units(table, [parquet.read(table, content) for content in contents], in_parts(group.files))
+        keys = unit_keys.of(pc.unique(rows.column(table.unit)), base.uuid).in_order().encoded(base.uuid)
+    return commit.write(table, day, rows, table.merged_sort, keys=keys)
 
 
-def _bins(files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
-    """Packs files into bins of the target size, smallest first; a large file gets a bin of its own."""
+def _units(table: Table, files: list[pa.Table], split: Collection[datetime]) -> pa.Table:
+    """The rows of several files of users or sessions, the parts of each hour added up."""
+    pieces = []
+    for hour in sorted(split):
+        this = pa.scalar(hour, pa.timestamp("us"))
+        parts = [rows.filter(pc.equal(rows.column(table.key), this)) for rows in files]
+        if parts := [rows for rows in parts if rows.num_rows]:
+            pieces.append(add_up_hour(table, parts))
+    schema = parquet.arrow_schema(table).remove_metadata()
+    for rows in files:
+        whole = rows.filter(pc.invert(parquet.among(rows.column(table.key), split))) if split else rows
+        pieces.append(whole.cast(schema))
+    return pa.concat_tables(pieces)
+
+
+def _bins(table: Table, files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
+    """Packs files into bins of the target size, smallest first; what is larger gets a bin of its own.
+
+    The parts of an hour stay together, and such a table goes by the hours: only parts have hours in common afterwards.
+    """
+    if table.unit:
+        together = _sharing_hours(files)
+    else:
+        together = [[file] for file in sorted(files, key=lambda file: (file.bytes, file.path))]
     packed: list[DataFile] = []
     size = rows = 0
-    for file in sorted(files, key=lambda file: (file.bytes, file.path)):
-        size, rows = size + file.bytes, rows + file.rows
+    for some in together:
+        more, more_rows = sum(file.bytes for file in some), sum(file.rows for file in some)
+        size, rows = size + more, rows + more_rows
         if packed and (size > TARGET_BYTES or rows > TARGET_ROWS):
             yield tuple(packed)
-            packed, size, rows = [], file.bytes, file.rows
-        packed.append(file)
+            packed, size, rows = [], more, more_rows
+        packed += some
     yield tuple(packed)
+
+
+def _sharing_hours(files: Sequence[DataFile]) -> list[list[DataFile]]:
+    """Groups of files that have hours in common, in the order of the hours."""
+    groups: list[list[DataFile]] = []
+    for file in sorted(files, key=lambda file: (file.lower["event_hour"], file.path)):
+        if groups and file.lower["event_hour"] <= max(one.upper["event_hour"] for one in groups[-1]):
+            groups[-1].append(file)
+        else:
+            groups.append([file])
+    return groups
 
 
 def _is_worth_merging(files: Sequence[DataFile]) -> bool:

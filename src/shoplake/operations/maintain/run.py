@@ -152,7 +152,7 @@ def _merge_all(request: MaintenanceRequest, report: MaintenanceReport) -> None:
         request.planned(total)
         lost = 0
         for groups in days.values():
-            lost += _merge(request, groups, report)
+            lost += merge_groups(request, groups, report)
         if not lost:
             return
         request.note(f"{lost} groups of files were changed by other runs; planning again")
@@ -162,7 +162,7 @@ def _merge_all(request: MaintenanceRequest, report: MaintenanceReport) -> None:
     )
 
 
-def _merge(request: MaintenanceRequest, groups: Sequence[Group], report: MaintenanceReport) -> int:
+def merge_groups(request: MaintenanceRequest, groups: Sequence[Group], report: MaintenanceReport) -> int:
     """Merge the groups of one day in one commit; returns how many of them were changed by others during it."""
     lake, started = request.lake, request.now()
     with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:

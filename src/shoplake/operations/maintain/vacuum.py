@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.metadata import SNAPSHOTS_KEPT
-from shoplake.lake.snapshots import TableSnapshot
+from shoplake.lake.snapshots import TableSnapshot, owner
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
 
@@ -75,7 +75,7 @@ def find(lake: Lake, now: datetime, grace: timedelta, expired: Collection[str] =
         orphans = [
             file
             for location, file in stored.items()
-            if location not in needed and (location in expired or file.modified < before)
+            if owner(location) not in needed and (owner(location) in expired or file.modified < before)
         ]
         if orphans and _expired_within(snapshot, now, min(grace, _LONGEST_READ)):
             retained.append(table.name)

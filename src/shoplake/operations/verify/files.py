@@ -19,7 +19,7 @@ from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
 from shoplake.lake.hours import hours_between
 from shoplake.lake.metadata import Snapshot
-from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View, owner
 from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
 from shoplake.storage.base import Storage, StoredFile
@@ -281,7 +281,7 @@ class Files:
         orphans = [
             file
             for location, file in sorted(self._listing.items())
-            if location not in self._referenced and not location.rpartition("/")[2].startswith(".")
+            if owner(location) not in self._referenced and not location.rpartition("/")[2].startswith(".")
         ]
         if not orphans:
             return []

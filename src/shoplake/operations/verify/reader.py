@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from shoplake.errors import FatalError
-from shoplake.lake import parquet
+from shoplake.lake import parquet, parts
 from shoplake.lake.scans import Scans, connect
 from shoplake.lake.snapshots import DataFile
 from shoplake.operations.verify.files import Files, Inventory, hours_of
@@ -36,11 +36,11 @@ class Reader:
         self.rows(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {self.relation(table, files)} WHERE {where}")
 
     def relation(self, table: Table, files: Sequence[DataFile]) -> str:
-        """The SQL of the rows of some data files of a table."""
+        """The SQL of the rows of some data files of a table, all of those of an hour."""
         if not files:
             self.connection.register(f"no_{table.name}", parquet.arrow_schema(table).empty_table())
             return f"no_{table.name}"
-        return f"(SELECT {', '.join(table.column_names)} FROM {self._scans.parquet(files)})"
+        return f"({parts.select(table, files, self._scans.parquet)})"
 
     def rows(self, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
         """The rows of a statement.

@@ -1,0 +1,200 @@
+"""Writes the gold of a batch: recomputed hours take the place of what is stored, grown ones are added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoplake.engines import unit_keys
+from shoplake.engines.aggregates import HourlyGold
+from shoplake.engines.base import Gold, Output
+from shoplake.engines.codes import Mapper
+from shoplake.engines.unit_keys import Keys, StoredKeys
+from shoplake.errors import FatalError
+from shoplake.lake import parquet
+from shoplake.lake.parquet import NewFile, arrow_schema
+from shoplake.lake.parts import add_up, hours_of
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.tables import ACTIVITY_DAILY, PRODUCT_HOURLY, SESSION_HOURLY, UNIT_TABLES, USER_HOURLY, Table
+
+_COUNTED = {USER_HOURLY: "unique_users", SESSION_HOURLY: "unique_sessions"}
+_ONE_DAY = timedelta(days=1, microseconds=-1)
+
+
+def write_gold(
+    computed: HourlyGold,
+    hours: Collection[datetime],
+    grown: frozenset[datetime],
+    base: View,
+    output: Output,
+    mapper: Mapper,
+) -> Gold:
+    """Write the gold tables of some hours and their days.
+
+    Args:
+        computed: The gold of the rows that count: of grown hours the batch's, of the others all.
+        hours: The hours.
+        grown: Those that are added to what is stored; on their days there are no others.
+        base: What the lake holds.
+        output: Where to write.
+        mapper: Spreads the work over threads.
+    """
+    products = dict(computed.rows(PRODUCT_HOURLY))
+    added = dict(products)
+    for hour, stored in _stored_products(base[PRODUCT_HOURLY.name], grown & products.keys()).items():
+        added[hour] = add_up(PRODUCT_HOURLY, pa.concat_tables([_plain(stored), _plain(products[hour])]))
+    hourly = {PRODUCT_HOURLY.name: [output.write(PRODUCT_HOURLY, *part) for part in added.items()]}
+    sets: dict[Table, dict[datetime, Keys]] = {}
+    units = mapper(lambda table: _write_units(computed, table, base[table.name].uuid, output, mapper), UNIT_TABLES)
+    for table, (files, keys) in zip(UNIT_TABLES, units, strict=True):
+        hourly[table.name], sets[table] = files, keys
+    daily = []
+    for day in sorted({hour.date() for hour in hours}):
+        row = _Day(day, hours, grown, base, mapper).row(added, products, sets)
+        if row:
+            rows = pa.Table.from_pylist([row], arrow_schema(ACTIVITY_DAILY).remove_metadata())
+            daily.append(output.write(ACTIVITY_DAILY, day, rows))
+    return Gold(hourly, grown, frozenset(hour.date() for hour in hours), daily)
+
+
+def _write_units(
+    computed: HourlyGold, table: Table, salt: str, output: Output, mapper: Mapper
+) -> tuple[list[NewFile], dict[datetime, Keys]]:
+    """Write a table of users or sessions, a file for each hour; also gives their keys."""
+    rows, sets = computed.rows(table), computed.keys(table, salt)
+
+    def write(part: tuple[tuple[datetime, pa.Table], Keys]) -> NewFile:
+        (hour, of_hour), keys = part
+        return output.write(table, hour, of_hour, keys=keys.encoded(salt))
+
+    files = mapper(write, zip(rows, sets, strict=True))
+    return files, {hour: keys for (hour, _), keys in zip(rows, sets, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Day:
+    """A day whose row of ``activity_daily`` changes.
+
+    Attributes:
+        day: The day.
+        hours: All hours of the batch.
+        grown: Those that are added to what is stored.
+        base: What the lake holds.
+        mapper: Spreads the work over threads.
+    """
+
+    day: date
+    hours: Collection[datetime]
+    grown: Collection[datetime]
+    base: View
+    mapper: Mapper
+
+    def row(
+        self,
+        products: dict[datetime, pa.Table],
+        fresh: dict[datetime, pa.Table],
+        sets: dict[Table, dict[datetime, Keys]],
+    ) -> dict[str, Any] | None:
+        """The day's new row; None if it has no events.
+
+        Args:
+            products: The new rows of ``product_hourly`` by hour.
+            fresh: Of grown hours those of the batch alone.
+            sets: The keys of the batch's users and of its sessions, by hour.
+        """
+        own = [hour for hour in self.hours if hour.date() == self.day]
+        new = {table: [sets[table][hour] for hour in own if hour in sets[table]] for table in UNIT_TABLES}
+        known = self._known() if set(own) <= set(self.grown) else None
+        if known:
+            counts = {name: known[name] + self._coming(table, new[table]) for table, name in _COUNTED.items()}
+            events = known["events"] + _events(fresh[hour] for hour in own if hour in fresh)
+        else:
+            counts = {name: self._all(table, own, new[table]) for table, name in _COUNTED.items()}
+            events = self._other_events(own) + _events(products[hour] for hour in own if hour in products)
+        return {"event_date": self.day, **counts, "events": events} if events else None
+
+    def _known(self) -> dict[str, Any] | None:
+        """The stored row, None without one that can be read."""
+        stored = self.base[ACTIVITY_DAILY.name]
+        try:
+            rows = [
+                row
+                for file in stored.within(self.day, self.day)
+                for row in parquet.read(ACTIVITY_DAILY, stored.storage.read(file.path)).to_pylist()
+                if row["event_date"] == self.day
+            ]
+        except (FatalError, pa.ArrowException, OSError):
+            return None
+        return rows[0] if len(rows) == 1 else None
+
+    def _coming(self, table: Table, new: Sequence[Keys]) -> int:
+        """How many units the day gains."""
+        stored = self.base[table.name]
+        return unit_keys.count_new(
+            unit_keys.union(new), [StoredKeys(stored, file) for file in self._files(table)], self.mapper
+        )
+
+    def _all(self, table: Table, own: Collection[datetime], new: Sequence[Keys]) -> int:
+        """How many units the day has: those of the batch's hours, and the stored ones of all others."""
+        stored = self.base[table.name]
+        others = [
+            StoredKeys(stored, file, [hour for hour in hours_of(file) if hour in own or hour.date() != self.day])
+            for file in self._files(table)
+            if not set(own).issuperset(hours_of(file))
+        ]
+        return unit_keys.count([*(partial(_itself, keys) for keys in new), *(one.all for one in others)])
+
+    def _other_events(self, own: Collection[datetime]) -> int:
+        """The events of the day's stored hours but for the batch's."""
+        stored = self.base[PRODUCT_HOURLY.name]
+        found = []
+        for file in self._files(PRODUCT_HOURLY):
+            if not set(own).issuperset(hours_of(file)):
+                rows = _read(stored, file, ["event_hour", "events"])
+                ours = [hour for hour in hours_of(file) if hour.date() == self.day and hour not in own]
+                found.append(rows.filter(parquet.among(rows.column("event_hour"), ours)))
+        return _events(found)
+
+    def _files(self, table: Table) -> tuple[DataFile, ...]:
+        start = datetime(self.day.year, self.day.month, self.day.day)  # noqa: DTZ001 - times of the lake are UTC
+        return self.base[table.name].within(start, start + _ONE_DAY)
+
+
+def _itself(keys: Keys) -> Keys:
+    return keys
+
+
+def _events(parts: Any) -> int:
+    return sum(pc.sum(rows.column("events")).as_py() or 0 for rows in parts)
+
+
+def _stored_products(stored: TableSnapshot, hours: Collection[datetime]) -> dict[datetime, pa.Table]:
+    """The stored rows of some hours, by hour."""
+    found: dict[datetime, pa.Table] = {}
+    files = {file.path: file for hour in hours for file in stored.within(hour, hour)}
+    for file in files.values():
+        rows = _read(stored, file, PRODUCT_HOURLY.column_names)
+        for hour in set(hours_of(file)) & set(hours):
+            part = rows.filter(pc.equal(rows.column("event_hour"), pa.scalar(hour, pa.timestamp("us"))))
+            if part.num_rows:
+                found[hour] = pa.concat_tables([found[hour], part]) if hour in found else part
+    return found
+
+
+def _read(stored: TableSnapshot, file: DataFile, names: Sequence[str]) -> pa.Table:
+    try:
+        return parquet.read(stored.table, stored.storage.read(file.path), names)
+    except (pa.ArrowException, OSError) as error:
+        raise FatalError(
+            f"{file.path} cannot be read: {error}", remedy="Compute it from the events again: shoplake verify --repair"
+        ) from error
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    return rows.cast(arrow_schema(PRODUCT_HOURLY).remove_metadata())

@@ -1,0 +1,231 @@
+"""Sets of users and sessions that can be compared without their texts: what makes the day's distinct counts cheap.
+
+Beside each data file of a table of users or sessions lies the sorted set of its units, each as a number of 128 bits. A batch
+that adds events looks up its own units in the day's sets, and the day's count grows by those that none of them has
+(docs/adr/0019). Such a file may be missing, as where Spark wrote the data file: then the set is made from the texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from typing import BinaryIO, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoplake.engines.codes import Mapper, Numbers, text_words
+from shoplake.errors import FatalError, MissingFileError
+from shoplake.lake import parquet
+from shoplake.lake.snapshots import DataFile, TableSnapshot, keys_location
+
+_MAGIC = b"shoplake unit keys 1"
+_HEAD = 32  # bytes: the magic, then eight that tell the salt
+_LONGEST = 64  # bytes of the texts that are hashed as a few integers
+_FACTORS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))  # MurmurHash3's finalizer
+_SHIFT = np.uint64(33)
+_SLICES = 4  # of a day's sets, so that they never are in memory together
+
+
+class Keys(NamedTuple):
+    """A set of units: sorted by the first 64 bits of their keys, then by the others.
+
+    Attributes:
+        high: The first 64 bits.
+        low: The others.
+    """
+
+    high: Numbers
+    low: Numbers
+
+    def encoded(self, salt: str) -> bytes:
+        """As it lies beside a data file."""
+        return b"".join((_head(salt), self.high.tobytes(), self.low.tobytes()))
+
+    def in_order(self) -> Keys:
+        """Keys of different units, sorted."""
+        order = np.argsort(self.high)
+        keys = self.among(order)
+        if (keys.high[1:] == keys.high[:-1]).any():
+            return self.among(np.lexsort((self.low, self.high)))
+        return keys
+
+    def among(self, chosen: Numbers | slice) -> Keys:
+        """Some of the keys, in their order."""
+        return Keys(self.high[chosen], self.low[chosen])
+
+
+def of(texts: pa.StringArray, salt: str) -> Keys:
+    """The key of each text, in the order of the texts.
+
+    Two hashes of 64 bits of all of its bytes: that any two of a billion texts share a key has a chance below 1 in 10**20.
+
+    Args:
+        texts: Without NULL.
+        salt: Whatever is the lake's own: nobody who writes the data can choose texts that share a key without knowing it.
+    """
+    seeds = np.frombuffer(hashlib.blake2b(salt.encode(), digest_size=16).digest(), np.uint64)
+    parts, lengths = text_words(texts, _LONGEST)
+    lanes = []
+    for seed in seeds:
+        lane = _mixed(lengths.astype(np.uint64) ^ seed)
+        for place, word in enumerate(parts):
+            mixed, longer = _mixed(lane ^ word), lengths > 8 * place
+            lane = mixed if longer.all() else np.where(longer, mixed, lane)
+        lanes.append(lane)
+    for position in np.flatnonzero(lengths > _LONGEST).tolist():
+        digest = hashlib.blake2b(texts[position].as_buffer(), digest_size=16, key=salt.encode()[:64]).digest()
+        lanes[0][position], lanes[1][position] = np.frombuffer(digest, np.uint64)
+    return Keys(*lanes)
+
+
+def union(sets: Sequence[Keys]) -> Keys:
+    """The keys of several collections together, each once, sorted."""
+    high = np.concatenate([np.empty(0, np.uint64), *(keys.high for keys in sets)])
+    low = np.concatenate([np.empty(0, np.uint64), *(keys.low for keys in sets)])
+    high, low = Keys(high, low).in_order()
+    first = np.ones(len(high), bool)
+    first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    return Keys(high[first], low[first])
+
+
+class StoredKeys:
+    """The set that lies beside one data file, read as far as it is needed."""
+
+    def __init__(self, snapshot: TableSnapshot, file: DataFile, without: Collection[datetime] = ()) -> None:
+        """Nothing is read yet.
+
+        Args:
+            snapshot: Its table.
+            file: The data file.
+            without: Hours whose rows do not count.
+        """
+        self._snapshot, self._file, self._without = snapshot, file, without
+        self._made: Keys | None = None
+
+    def all(self) -> Keys:
+        """The whole set."""
+        if self._made is None and (beside := self._beside()):
+            with beside as stream:
+                return Keys(stream.read(), stream.read())
+        return self._from_texts()
+
+    def has(self, wanted: Keys) -> Numbers:
+        """Which of some keys are in the set; ``wanted`` is sorted. Half of the file is enough where none is."""
+        if self._made is None and (beside := self._beside()):
+            with beside as stream:
+                return _found(wanted, stream.read(), stream.read)
+        keys = self._from_texts()
+        return _found(wanted, keys.high, lambda: keys.low)
+
+    def _beside(self) -> _Lane | None:
+        """The file of keys, opened behind its head; None if it cannot be used."""
+        if self._without:
+            return None
+        try:
+            stream = self._snapshot.storage.open(keys_location(self._file.path))
+        except MissingFileError:
+            return None
+        size = stream.seek(0, os.SEEK_END) - _HEAD
+        stream.seek(0)
+        if stream.read(_HEAD) != _head(self._snapshot.uuid) or size % 16:
+            stream.close()
+            return None
+        return _Lane(stream, size // 2)
+
+    def _from_texts(self) -> Keys:
+        if self._made is None:
+            self._made = union([of(self._texts(), self._snapshot.uuid)])
+        return self._made
+
+    def _texts(self) -> pa.StringArray:
+        table, unit = self._snapshot.table, str(self._snapshot.table.unit)
+        content = self._snapshot.storage.read(self._file.path)
+        try:
+            rows = parquet.read_together(table, [content], [unit, table.key] if self._without else [unit])
+        except (pa.ArrowException, OSError) as error:
+            raise FatalError(
+                f"{self._file.path} cannot be read: {error}", remedy="See what is damaged: shoplake verify"
+            ) from error
+        if self._without:
+            rows = rows.filter(pc.invert(parquet.among(rows.column(table.key), self._without)))
+        texts = rows.column(unit).combine_chunks()
+        return pc.unique(texts).cast(pa.string())
+
+
+class _Lane(NamedTuple):
+    """A file of keys from which one half after the other is read."""
+
+    stream: BinaryIO
+    bytes: int
+
+    def read(self) -> Numbers:
+        """The next half."""
+        return np.frombuffer(self.stream.read(self.bytes), np.uint64)
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.stream.close()
+
+
+def _found(wanted: Keys, high: Numbers, low: Callable[[], Numbers]) -> Numbers:
+    """Which of some keys are in a set, of which the second half is asked for only if it is needed."""
+    places = np.searchsorted(high, wanted.high)
+    found = np.zeros(len(places), bool)
+    near = np.flatnonzero(places < len(high))
+    near = near[high[places[near]] == wanted.high[near]]
+    others = low() if len(near) else high
+    while len(near):
+        found[near] = others[places[near]] == wanted.low[near]
+        places[near] += 1
+        near = near[~found[near] & (places[near] < len(high))]
+        near = near[high[places[near]] == wanted.high[near]]
+    return found
+
+
+def count_new(wanted: Keys, stored: Sequence[StoredKeys], mapper: Mapper) -> int:
+    """How many keys of a sorted set none of the stored ones has."""
+    there = np.zeros(len(wanted.high), bool)
+    for found in mapper(lambda one: one.has(wanted), stored):
+        there |= found
+    return int(np.count_nonzero(~there))
+
+
+def count(sets: Sequence[Callable[[], Keys]]) -> int:
+    """How many different keys several sorted sets have together; each is asked for several times, one after the other."""
+    return sum(_count_within(sets, *ends) for ends in _ranges())
+
+
+def _count_within(sets: Sequence[Callable[[], Keys]], first: int, last: int) -> int:
+    parts = []
+    for keys in sets:
+        one = keys()
+        begin = int(np.searchsorted(one.high, np.uint64(first)))
+        end = int(np.searchsorted(one.high, np.uint64(last), side="right"))
+        part = one.among(slice(begin, end))
+        parts.append(Keys(part.high.copy(), part.low.copy()))
+    return len(union(parts).high)
+
+
+def _ranges() -> Iterator[tuple[int, int]]:
+    width = (1 << 64) // _SLICES
+    for number in range(_SLICES):
+        yield number * width, (number + 1) * width - 1
+
+
+def _head(salt: str) -> bytes:
+    return _MAGIC.ljust(_HEAD - 8) + hashlib.blake2b(salt.encode(), digest_size=8).digest()
+
+
+def _mixed(keys: Numbers) -> Numbers:
+    for factor in _FACTORS:
+        keys = (keys ^ (keys >> _SHIFT)) * factor
+    mixed: Numbers = keys ^ (keys >> _SHIFT)
+    return mixed

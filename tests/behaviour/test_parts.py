@@ -1,0 +1,147 @@
+"""An hour that grows: what a batch adds is written beside what is there, and everybody still sees one row for each unit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import shoplake
+from shoplake.engines import unit_keys
+from shoplake.lake.catalog import Lake
+from shoplake.operations.maintain import compact
+from shoplake.tables import UNIT_TABLES
+from tests import support
+
+START = support.START.replace(tzinfo=None)
+DAY = START.date()
+
+
+def put(raw: Path, minute: int, events: list[tuple[str, str, int]]) -> None:
+    """A source file of page views; each is a user, a session and a second of the file's slot."""
+    slot = support.START + timedelta(minutes=minute)
+    lines = [
+        support.event(
+            number, timestamp=(slot + timedelta(seconds=second)).isoformat(), user_id=user, session_id=session
+        )
+        for number, (user, session, second) in enumerate(events)
+    ]
+    support.put(raw, minute // 5, lines)
+
+
+def files_of(lake: Path, table: str) -> int:
+    return len(Lake(lake).view()[table].files)
+
+
+def days(lake: Path) -> list[tuple]:
+    return shoplake.open(lake).sql("SELECT * FROM activity_daily ORDER BY event_date").fetchall()
+
+
+@pytest.fixture
+def grown(tmp_path: Path) -> tuple[Path, Path]:
+    """An hour of three files, ingested one by one: u1 and s1 are in all of them."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    for number in range(3):
+        put(raw, 5 * number, [("u1", "s1", 1), (f"v{number}", f"t{number}", 2), ("u1", "s1", 3)])
+        shoplake.ingest(raw, lake)
+    return raw, lake
+
+
+def test_one_row_for_each_unit(grown):
+    """Each batch wrote a part; who reads sees users and sessions once, with sums and times over all parts."""
+    _, lake = grown
+    assert [files_of(lake, table.name) for table in UNIT_TABLES] == [3, 3]
+    assert files_of(lake, "product_hourly") == 1
+    opened = shoplake.open(lake)
+    assert opened.sql("SELECT user_id, page_views, events FROM user_hourly ORDER BY 1").fetchall() == [
+        ("u1", 6, 6),
+        ("v0", 1, 1),
+        ("v1", 1, 1),
+        ("v2", 1, 1),
+    ]
+    first, last = START + timedelta(seconds=1), START + timedelta(minutes=10, seconds=3)
+    found = opened.sql(
+        "SELECT user_id, first_event_time, last_event_time, events FROM session_hourly ORDER BY events DESC"
+    )
+    assert found.fetchall()[0] == ("u1", first, last, 6)
+    assert days(lake) == [(DAY, 4, 4, 9)]
+    assert shoplake.verify(lake, grown[0]).ok
+
+
+def test_a_batch_reads_no_events_of_its_hour(grown, monkeypatch):
+    """Neither events nor users and sessions of the hour are read again, whatever it holds: only their keys are."""
+    raw, lake = grown
+    put(raw, 15, [("u1", "s9", 1)])
+    read: list[str] = []
+    storage = type(Lake(lake).storage)
+    for name in ("read", "open"):
+        real = getattr(storage, name)
+        monkeypatch.setattr(storage, name, lambda self, path, real=real: read.append(path) or real(self, path))
+    shoplake.ingest(raw, lake, maintain="off")
+    data = [path for path in read if path.endswith(".parquet") and "/ledger/" not in path]
+    assert {path.split(f"{lake}/")[1].split("/")[0] for path in data} == {"product_hourly", "activity_daily"}
+    assert sum(path.endswith(".keys") for path in read) == 6
+    assert days(lake) == [(DAY, 4, 5, 10)]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "of another table"])
+def test_keys_are_made_from_the_texts_where_there_are_none(grown, damage):
+    """The same counts without the files of keys, as after a run of Spark."""
+    raw, lake = grown
+    for path in lake.rglob("*.keys"):
+        if damage == "missing":
+            path.unlink()
+        elif damage == "cut":
+            path.write_bytes(path.read_bytes()[:-1])
+        else:
+            path.write_bytes(unit_keys.of(pa.array(["u1"]), "another").encoded("another"))
+    put(raw, 15, [("u1", "s1", 1), ("v1", "s9", 2), ("w", "s9", 3)])
+    shoplake.ingest(raw, lake)
+    assert days(lake) == [(DAY, 5, 5, 12)]
+    assert shoplake.verify(lake, raw).ok
+
+
+def test_the_next_hour_adds_up_the_parts(grown):
+    """A run that sees the next hour begin leaves one file of the hour before; the rows stay the same."""
+    raw, lake = grown
+    query = "SELECT * FROM session_hourly WHERE event_hour = TIMESTAMP '2025-11-18 14:00' ORDER BY session_id"
+    before = shoplake.open(lake).sql(query).fetchall()
+    put(raw, 60, [("u1", "s1", 0)])
+    shoplake.ingest(raw, lake)
+    assert [files_of(lake, table.name) for table in UNIT_TABLES] == [2, 2]
+    assert shoplake.open(lake).sql(query).fetchall() == before
+    assert not compact.plan_parts(Lake(lake).view())
+    put(raw, 65, [("u1", "s1", 0), ("x", "y", 0)])
+    shoplake.ingest(raw, lake)
+    assert days(lake) == [(DAY, 5, 5, 12)]
+    assert shoplake.verify(lake, raw).ok
+
+
+def test_without_maintenance(grown):
+    """With the setting off the parts stay, and maintenance adds them up when it is asked to."""
+    raw, lake = grown
+    put(raw, 60, [("u1", "s1", 0)])
+    shoplake.ingest(raw, lake, maintain="off")
+    assert [files_of(lake, table.name) for table in UNIT_TABLES] == [4, 4]
+    before = [shoplake.open(lake).sql(f"FROM {table.name} ORDER BY ALL").fetchall() for table in UNIT_TABLES]
+    shoplake.maintain(lake)
+    assert [files_of(lake, table.name) for table in UNIT_TABLES] == [1, 1]
+    assert [shoplake.open(lake).sql(f"FROM {table.name} ORDER BY ALL").fetchall() for table in UNIT_TABLES] == before
+    put(raw, 20, [("u1", "s1", 1), ("z", "s1", 2)])  # into the merged day
+    shoplake.ingest(raw, lake)
+    assert days(lake) == [(DAY, 5, 4, 12)]
+    assert shoplake.verify(lake, raw).ok
+
+
+def test_a_replaced_file_recounts_the_day(grown):
+    """Where rows go, the hour is computed from its events again: what only they had is gone from the day."""
+    raw, lake = grown
+    put(raw, 60, [("v0", "t9", 0)])
+    shoplake.ingest(raw, lake, maintain="off")
+    put(raw, 0, [("v1", "t1", 1)])  # u1 and s1 stay by the other files, v0 by the other hour; t0 goes
+    shoplake.ingest(raw, lake, maintain="off")
+    assert days(lake) == [(DAY, 4, 4, 8)]
+    assert files_of(lake, "user_hourly") == 2
+    assert shoplake.verify(lake, raw).ok
