@@ -182,9 +182,16 @@ class Told(NamedTuple):
         return json.loads(self.out)
 
 
-def command(*words: object) -> Told:
-    """Call the command line in this process."""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def command(*words: object, terminal: bool = False) -> Told:
+    """Call the command line in this process, with its output in a pipe or on a terminal."""
+    out, err, argv = Terminal() if terminal else io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["shoplake", *map(str, words)]
     code: Any = 0
     try:

@@ -1,7 +1,8 @@
-"""Formats numbers for people and values for JSON."""
+"""Formats numbers for people and values for JSON, and escapes what must not reach a terminal."""
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -36,11 +37,49 @@ def ago(value: float) -> str:
     return count(int(value), "second")
 
 
-def json_value(value: Any) -> Any:  # noqa: PLR0911 - one return a type
-    """A query's value for JSON: times as ISO 8601 in UTC, decimals as text, so that nothing is lost."""
+def decimals(value: float) -> str:
+    """A fraction: with four decimals, or with four digits where those would hide it."""
+    if value and not 0.001 <= abs(value) < 1e15:
+        return f"{value:.4g}"
+    return f"{value:.4f}"
+
+
+def visible(text: str) -> str:
+    r"""An untrusted text with its unprintable characters escaped, so that it cannot control a terminal.
+
+    Bytes that are not UTF-8 (as ``surrogateescape`` reads them) and characters up to U+00FF become ``\xNN``, others
+    ``\u{N}``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(ord(char)) for char in text)
+
+
+def _escaped(number: int) -> str:
+    if 0xDC80 <= number <= 0xDCFF:
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON on one line, in which characters that could control a terminal are escaped as JSON does it."""
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def json_value(value: Any, *, utc: bool = True) -> Any:  # noqa: PLR0911 - one return a type
+    """A query's value for JSON: times as ISO 8601, decimals as text, so that nothing is lost.
+
+    Args:
+        value: The value.
+        utc: Whether a time without a zone is UTC, as all times of a lake are: it gets a Z, as those with a zone do.
+    """
     if isinstance(value, datetime):
-        text = value.replace(tzinfo=None) if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
-        return text.isoformat() + "Z"
+        if value.tzinfo is not None:
+            value, utc = value.astimezone(UTC).replace(tzinfo=None), True
+        return value.isoformat() + "Z" * utc
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -48,9 +87,9 @@ def json_value(value: Any) -> Any:  # noqa: PLR0911 - one return a type
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, list | tuple):
-        return [json_value(item) for item in value]
+        return [json_value(item, utc=utc) for item in value]
     if isinstance(value, dict):
-        return {str(key): json_value(item) for key, item in value.items()}
+        return {str(key): json_value(item, utc=utc) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):

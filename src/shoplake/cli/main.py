@@ -81,12 +81,12 @@ def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
     _make_streams_usable()
     try:
-        cli(standalone_mode=False)
+        _run()
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         output.note("stopped; the next run redoes whatever was not published")
@@ -95,21 +95,38 @@ def main() -> None:
         _discard_stdout()
         sys.exit(0)
     except UnicodeEncodeError as error:
-        output.note(f"shoplake: the output has characters that {error.encoding} does not have")
-        output.note("  Set PYTHONIOENCODING=utf-8, or use --format json.")
+        output.failure(
+            f"the output has characters that {error.encoding} does not have",
+            "Set PYTHONIOENCODING=utf-8, or use --format json.",
+        )
         sys.exit(1)
     except OSError as error:
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
         _discard_stdout()
-        output.note(f"shoplake: the output cannot be written: {error.strerror}")
-        output.note("  Check the disk that stdout goes to.")
+        output.failure(f"the output cannot be written: {error.strerror}", "Check the disk that stdout goes to.")
         sys.exit(1)
     except ShoplakeError as error:
-        output.note(f"shoplake: {error}")
-        if error.remedy:
-            output.note(f"  {error.remedy}")
+        output.failure(str(error), error.remedy)
         sys.exit(error.exit_code)
+
+
+def _run() -> None:
+    stdout = sys.stdout
+    try:
+        cli(standalone_mode=False)
+    except SystemExit:
+        if sys.stdout is not stdout:  # replaced by click, which so ends where a pipe's reader has seen enough
+            raise BrokenPipeError from None
+        raise
+
+
+def _show_usage(error: click.ClickException) -> None:
+    """Show what click says of a wrong call, line by line: a name that a shell's pattern found may be anything."""
+    said = io.StringIO()
+    error.show(file=said)
+    for line in said.getvalue().rstrip("\n").split("\n"):
+        output.note(line)
 
 
 def _make_streams_usable() -> None:

@@ -6,91 +6,109 @@ import codecs
 import io
 import json
 import re
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shoplake.api import Observer
-from shoplake.text import count, json_value, seconds, size
+from shoplake.cli import table
+from shoplake.text import count, json_text, json_value, seconds, size, visible
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
     from shoplake.ingestion.plan import Plan
     from shoplake.ingestion.report import RunReport
 
-_AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
 _TO_QUOTE = re.compile(r'[",\r\n]')
 FORMATS = ("table", "json", "csv")
 
 
 def as_json(value: Any) -> None:
     """Write one JSON document on one line."""
-    click.echo(json.dumps(value, ensure_ascii=not _writes_utf8()))
+    write(in_json(value) + "\n")
+
+
+def in_json(value: Any) -> str:
+    """A value as JSON that stdout can show, whatever its encoding."""
+    return json_text(value) if _writes_utf8() else json.dumps(value)
 
 
 def _writes_utf8() -> bool:
     return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
 
 
-def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows as CSV (RFC 4180) with a header: NULL is nothing, an empty text is ``""``."""
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, utc: bool = True) -> None:
+    """Write rows as CSV (RFC 4180) with a header, each as it comes: NULL is nothing, an empty text is ``""``.
+
+    A pipe or a file gets every text as it is; on a terminal unprintable characters are escaped.
+
+    Args:
+        columns: The names of the columns.
+        rows: The values.
+        utc: Whether times without a zone are UTC.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="strict")  # an escape could not be told from a text that looks like one
-    for row in (columns, *rows):
-        sys.stdout.write(",".join(map(_csv_field, row)) + "\n")
+    shown = visible if sys.stdout.isatty() else str
+    for row in chain((columns,), rows):
+        write(",".join(_csv_field(value, shown, utc) for value in row) + "\n")
 
 
-def _csv_field(value: Any) -> str:
+def _csv_field(value: Any, shown: Callable[[str], str], utc: bool) -> str:
     if value is None:
         return ""
-    text = str(json_value(value))
+    text = shown(str(json_value(value, utc=utc)))
     return '"' + text.replace('"', '""') + '"' if not text or _TO_QUOTE.search(text) else text
 
 
-def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Write rows as a table for people; numbers are right-aligned, with separators."""
-    from rich import box
-    from rich.table import Table
+def as_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Write rows as a table for people, each as it comes; amounts are right-aligned, with separators.
 
+    On a terminal long texts are folded to its width; in a pipe or a file each row is one line.
+    """
+    terminal = sys.stdout.isatty()
     if title:
-        _console().print(title, style="bold", soft_wrap=True, markup=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        values = [_cell(row[index]) for row in rows]
-        amounts = any(value != "-" for value in values) and all(_AMOUNT.fullmatch(value) for value in values)
-        table.add_column(column, justify="right" if amounts else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    _console().print(table)
+        _heading(visible(title), terminal)
+    width = shutil.get_terminal_size().columns if terminal else None
+    heading = True
+    for line in table.lines(columns, rows, width):
+        if heading and not line.startswith(" ─"):
+            _heading(line, terminal)
+        else:
+            heading = False
+            write(line + "\n")
+    write("\n")
+
+
+def _heading(text: str, terminal: bool) -> None:
+    write((click.style(text, bold=True) if terminal else text) + "\n")
 
 
 def note(text: str) -> None:
-    """Print a remark to stderr, beside the result."""
-    click.echo(text, err=True)
+    """Print a remark to stderr, beside the result. What is unprintable in it is escaped, line breaks too."""
+    click.echo(visible(text), err=True)
 
 
 def say(text: str = "") -> None:
-    """Print a line of the result to stdout."""
-    click.echo(text)
+    """Print a line of the result to stdout. What is unprintable in it is escaped, line breaks too."""
+    click.echo(visible(text))
 
 
-def visible(text: str) -> str:
-    r"""An untrusted text with its unprintable characters escaped, so that it cannot control a terminal.
-
-    Bytes that are not UTF-8 (as ``surrogateescape`` reads them) and characters up to U+00FF become ``\xNN``, others
-    ``\u{N}``.
-    """
-    return "".join(char if char.isprintable() else _escaped(ord(char)) for char in text)
+def write(text: str) -> None:
+    """Write a piece of the result to stdout as it is."""
+    sys.stdout.write(text)
 
 
-def _escaped(number: int) -> str:
-    if 0xDC80 <= number <= 0xDCFF:
-        number -= 0xDC00
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"
+def failure(message: str, remedy: str = "") -> None:
+    """Print an error with its remedy to stderr; further lines of a message are indented, so none looks like ours."""
+    first, *more = message.split("\n")
+    note(f"shoplake: {first}")
+    for line in (*more, *([remedy] if remedy else [])):
+        note(f"  {line}")
 
 
 def plan(todo: Plan, output: str) -> None:
@@ -218,27 +236,3 @@ def so_far(observer: Observer) -> Callable[[int, int], None]:
         before = done
 
     return report
-
-
-def _cell(value: Any) -> str:  # noqa: PLR0911 - one return a type
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, Decimal):
-        return f"{value:,f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-    from rich.markup import escape
-
-    return escape(str(value))
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from shoplake import api
 from shoplake.cli import options, output
-from shoplake.text import count, seconds
+from shoplake.text import count, seconds, visible
 
 if TYPE_CHECKING:
     from shoplake.operations.quarantine.contents import Counts, Line
@@ -96,8 +95,6 @@ def show(lake: str | None, reason: str | None, files: tuple[str, ...], limit: in
         _as_json({"total": total, "lines": [line._asdict() for line in lines]})
     elif style == "csv":
         rows = [(*line[:2], " ".join(line.reasons), line.encoding, line.raw) for line in lines]
-        if sys.stdout.isatty():
-            rows = [(*row[:-1], output.visible(row[-1])) for row in rows]
         output.as_csv(("source_file", "line_number", "reasons", "encoding", "raw"), rows)
     else:
         _show_lines(lines, total)
@@ -215,11 +212,11 @@ def _show_counts(counts: Counts, by: str | None) -> None:
         output.say(
             f"{reason.reason}: {count(reason.lines, 'line')} of {count(reason.files, 'file')}, arrived {arrived}"
         )
-        output.say(f"    for example line {reason.line_number:,} of {output.visible(reason.source_file)}")
+        output.say(f"    for example line {reason.line_number:,} of {reason.source_file}")
     if by is None and counts.lines:
         output.say()
     for file in counts.by_file[:_FILES_SHOWN] if by != "reason" else ():
-        output.say(output.visible(file.source_file))
+        output.say(file.source_file)
         ranked = [f"{code} {number:,}" for code, number in file.reasons.most_common()]
         more = f" and {len(ranked) - _REASONS_SHOWN} more reasons" if len(ranked) > _REASONS_SHOWN else ""
         output.say(
@@ -229,7 +226,7 @@ def _show_counts(counts: Counts, by: str | None) -> None:
     if by != "reason" and len(counts.by_file) > _FILES_SHOWN:
         output.say(f"and {len(counts.by_file) - _FILES_SHOWN:,} more files; all of them with --format json")
     for one in counts.unreadable:
-        output.say(f"Unreadable: {output.visible(one.source_file)}: {output.visible(one.error)}")
+        output.say(f"Unreadable: {one.source_file}: {one.error}")
     if counts.unreadable:
         output.say("Unreadable files are read again when their object in the source changes.")
 
@@ -237,8 +234,8 @@ def _show_counts(counts: Counts, by: str | None) -> None:
 def _show_lines(lines: list[Line], total: int) -> None:
     for line in lines:
         kind = "" if line.encoding == "utf-8" else " (not UTF-8)"
-        output.say(f"{output.visible(line.source_file)} line {line.line_number:,}: {', '.join(line.reasons)}{kind}")
-        text = output.visible(line.octets.decode("utf-8", "surrogateescape"))
+        output.say(f"{line.source_file} line {line.line_number:,}: {', '.join(line.reasons)}{kind}")
+        text = visible(line.octets.decode("utf-8", "surrogateescape"))
         cut = f" ... ({len(line.octets):,} bytes; --format json shows all)" if len(text) > _WIDTH_SHOWN else ""
         output.say(f"  {text[:_WIDTH_SHOWN]}{cut}")
     if total > len(lines):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,8 +21,8 @@ from shoplake.text import json_value, size
 if TYPE_CHECKING:
     from shoplake.lake.reader import OpenLake
 
-_Rows = tuple[list[str], list[tuple[Any, ...]]]
-_Result = tuple[NamedQuery, list[str], list[tuple[Any, ...]]]
+_T = TypeVar("_T")
+_ROWS_SHOWN = 1000
 
 
 @click.command(
@@ -86,42 +88,86 @@ def _ask(lake: str | None, which: str | None, sql: str | None, path: str | None,
         path: A file with the user's own statements.
         style: table, json or csv.
     """
-    with api.open(lake) as opened:
-        _show([(question, *_answer(opened, question)) for question in _questions(which, sql, path, _split)], style)
+    with api.open(lake) as opened, ThreadPoolExecutor(1) as thread:
+        reading = _Reading(opened, thread)
+        questions = _questions(which, sql, path, _split)
+        for question in questions:
+            reading.check(question)
+        _show(map(reading.answer, questions), style)
 
 
-def _answer(lake: OpenLake, question: NamedQuery) -> _Rows:
-    import duckdb
+@dataclass(frozen=True)
+class _Answer:
+    """What a question yields.
 
-    try:
-        return _interruptible(lake, lambda: _rows(lake, question))
-    except duckdb.Error as error:
-        asked = (duckdb.PermissionException, duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)
-        if lake.place in str(error) and not isinstance(error, asked):
-            raise FatalError(
-                f"a data file of the lake cannot be read: {error}",
-                remedy="See which one, and what is left of it: shoplake verify",
-            ) from error
-        raise UsageError(f"{question.name}: {error}", remedy=f"Tables: {', '.join(lake.tables)}.") from error
+    Attributes:
+        question: The question.
+        columns: The names of its columns.
+        rows: Its rows, as they are computed. What can fail at the first ones has not failed.
+    """
 
+    question: NamedQuery
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
 
-def _rows(lake: OpenLake, question: NamedQuery) -> _Rows:
-    relation = lake.sql(question.sql)
-    if relation is None:
-        raise UsageError(f"{question.name} returns no rows", remedy="Give a SELECT.")
-    with lake.reading():
-        return list(relation.columns), relation.fetchall()
+    @property
+    def utc(self) -> bool:
+        """Whether times without a zone are UTC: those of the lake are, and only a conversion between zones makes others."""
+        return "zone" not in self.question.sql.lower()
 
 
-def _interruptible(lake: OpenLake, compute: Callable[[], _Rows]) -> _Rows:
-    """Compute in another thread: while this one waits inside DuckDB, Python cannot act on a signal."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(compute)
+@dataclass(frozen=True)
+class _Reading:
+    """Reads a lake in another thread: while this one waits inside DuckDB, Python cannot act on a signal.
+
+    Attributes:
+        lake: The lake.
+        thread: The thread.
+    """
+
+    lake: OpenLake
+    thread: ThreadPoolExecutor
+
+    def check(self, question: NamedQuery) -> None:
+        """Refuse what is not a question; nothing is computed yet."""
+        if self._call(question, lambda: self.lake.sql(question.sql)) is None:
+            raise UsageError(f"{question.name} returns no rows", remedy="Give a SELECT.")
+
+    def answer(self, question: NamedQuery) -> _Answer:
+        """Compute a question as far as its first rows."""
+        columns, lists = self._call(question, lambda: self.lake.stream(question.sql))
+        first = self._call(question, lambda: next(lists, []))
+        return _Answer(question, columns, self._rows(question, first, lists))
+
+    def _rows(
+        self, question: NamedQuery, rows: list[tuple[Any, ...]], lists: Iterator[list[tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, ...]]:
+        while rows:
+            yield from rows
+            rows = self._call(question, lambda: next(lists, []))
+
+    def _call(self, question: NamedQuery, compute: Callable[[], _T]) -> _T:
+        import duckdb
+
         try:
-            return future.result()
+            return self.thread.submit(compute).result()
         except KeyboardInterrupt:
-            lake.interrupt()
+            self.lake.interrupt()
             raise
+        except duckdb.Error as error:
+            asked = (
+                duckdb.PermissionException,
+                duckdb.CatalogException,
+                duckdb.BinderException,
+                duckdb.ParserException,
+            )
+            if self.lake.place in str(error) and not isinstance(error, asked):
+                raise FatalError(
+                    f"a data file of the lake cannot be read: {error}",
+                    remedy="See which one, and what is left of it: shoplake verify",
+                ) from error
+            remedy = f"Tables: {', '.join(self.lake.tables)}."
+            raise UsageError(f"{question.name}: {error}", remedy=remedy) from error
 
 
 def _ask_athena(
@@ -139,37 +185,51 @@ def _ask_athena(
     """
     from shoplake.aws import athena
 
-    results: list[_Result] = []
+    answers: list[_Answer] = []
     scanned, dollars = 0, 0.0
     for question in _questions(which, sql, path, _split_for_athena):
         answer = athena.ask(question.sql, workgroup, database or athena.database_of(workgroup))
-        results.append((question, answer.columns, answer.rows))
+        answers.append(_Answer(question, answer.columns, iter(answer.rows)))
         scanned, dollars = scanned + answer.scanned, dollars + answer.dollars
-    _show(results, style)
+    _show(answers, style)
     output.note(f"Athena scanned {size(scanned)}, USD {dollars:.5f}")
 
 
-def _show(results: list[_Result], style: str) -> None:
-    if style == "json":
-        output.as_json(
-            [
-                {
-                    "name": question.name,
-                    "columns": columns,
-                    "rows": [[json_value(value) for value in row] for row in rows],
-                }
-                for question, columns, rows in results
-            ]
-        )
-        return
-    for index, (question, columns, rows) in enumerate(results):
-        if style == "csv":
+def _show(answers: Iterable[_Answer], style: str) -> None:
+    """Write answers, row by row: what is in memory does not grow with them."""
+    for index, answer in enumerate(answers):
+        if style == "json":
+            output.write(", " if index else "[")
+            _show_json(answer)
+        elif style == "csv":
             if index:
                 output.say()
-            output.as_csv(columns, rows)
+            output.as_csv(answer.columns, answer.rows, utc=answer.utc)
         else:
-            title = f"{question.number}. {question.name}" if question.number else question.name
-            output.as_table(columns, rows, f"{title}: {question.question}" if question.question else title)
+            _show_table(answer)
+    if style == "json":
+        output.write("]\n")
+
+
+def _show_json(answer: _Answer) -> None:
+    head = output.in_json({"name": answer.question.name, "columns": answer.columns})
+    output.write(f'{head[:-1]}, "rows": [')
+    for index, row in enumerate(answer.rows):
+        output.write((", " if index else "") + output.in_json([json_value(value, utc=answer.utc) for value in row]))
+    output.write("]}")
+
+
+def _show_table(answer: _Answer) -> None:
+    """Write a table: all of it into a pipe or a file, and as much as a person looks at on a terminal."""
+    question = answer.question
+    title = f"{question.number}. {question.name}" if question.number else question.name
+    title = f"{title}: {question.question}" if question.question else title
+    shown = islice(answer.rows, _ROWS_SHOWN) if sys.stdout.isatty() else answer.rows
+    output.as_table(answer.columns, shown, title)
+    if next(answer.rows, None) is not None:
+        output.say(
+            f"These are the first {_ROWS_SHOWN:,} rows. A file or a pipe gets all of them; so does --format csv."
+        )
 
 
 def _questions(

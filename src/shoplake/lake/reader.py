@@ -79,13 +79,41 @@ class OpenLake:
             UsageError: It is not one statement, or it could change something.
             duckdb.Error: It is not SQL, or reaches for a file outside the lake.
         """
+        self._prepare(text)
+        with self.reading():
+            return self._connection.sql(text)
+
+    def stream(self, text: str, rows_at_once: int = 2000) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+        """The names of a statement's columns, and its rows in lists, each when it is asked for.
+
+        However many rows there are, few of them are in memory; the next call ends the stream.
+
+        Args:
+            text: As for :meth:`sql`, and so are the errors. What fails on the way raises errors of shoplake too.
+            rows_at_once: Rows of one list.
+        """
+        self._prepare(text)
+        with self.reading():
+            cursor = self._connection.execute(text)
+            columns = [column[0] for column in cursor.description or ()]
+
+        def rest() -> Iterator[list[tuple[Any, ...]]]:
+            while True:
+                with self.reading():
+                    rows = cursor.fetchmany(rows_at_once)
+                if not rows:
+                    return
+                yield rows
+
+        return columns, rest()
+
+    def _prepare(self, text: str) -> None:
+        """Check a text, and define the tables that it reads."""
         self._check(text)
         used = self._tables_of(text)
         for table in TABLES:
             if table.name in used and table.name not in self._viewed:
                 self._make_view(table)
-        with self.reading():
-            return self._connection.sql(text)
 
     def _check(self, text: str) -> None:
         """Refuse a text that is not one statement, and one that could write; the connection itself is locked as well."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -103,6 +104,76 @@ def test_query_values_as_json(shop, call):
     sql = "SELECT [1, 2] AS l, TIMESTAMP '2025-01-01 00:00:00.5' AS t, DATE '2025-01-01' AS d, 1.10::DECIMAL(9,2) AS m"
     (answer,) = call("query", "--sql", sql, "--lake", shop / "lake", "--format", "json").json
     assert answer["rows"] == [[[1, 2], "2025-01-01T00:00:00.500000Z", "2025-01-01", "1.10"]]
+
+
+ZONES = (
+    "SELECT TIMESTAMP '2025-11-18 14:10:00' AS plain, TIMESTAMPTZ '2025-11-18 15:10:00+01' AS zoned,"
+    " TIMESTAMP '2025-11-18 14:10:00' AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Berlin' AS berlin"
+)
+
+
+def test_times_with_a_zone(shop, call):
+    """Only what is UTC has a Z: a time with a zone, in UTC; a time without one, unless the statement converts any."""
+    lake = ("--lake", shop / "lake")
+    (answer,) = call("query", "--sql", ZONES, *lake, "--format", "json").json
+    assert answer["rows"] == [["2025-11-18T14:10:00", "2025-11-18T14:10:00Z", "2025-11-18T15:10:00"]]
+    out = call("query", "--sql", ZONES, *lake, "--format", "csv").out
+    assert out.splitlines()[1] == "2025-11-18T14:10:00,2025-11-18T14:10:00Z,2025-11-18T15:10:00"
+    table = call("query", "--sql", ZONES, *lake).out
+    assert table.splitlines()[3].split() == ["2025-11-18", "14:10", "2025-11-18", "14:10Z", "2025-11-18", "15:10"]
+    (answer,) = call("query", "--sql", "SELECT [TIMESTAMP '2025-01-01'] AS t", *lake, "--format", "json").json
+    assert answer["rows"] == [[["2025-01-01T00:00:00Z"]]]
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_the_present_time(shop, call, style):
+    """What the clock says is a time with a zone."""
+    result = call("query", "--sql", "SELECT now() AS n, [now()] AS l", "--lake", shop / "lake", "--format", style)
+    assert (result.code, result.err) == (0, "")
+    assert re.search(r"20\d\d-\d\d-\d\d[T ][\d:.]+Z", result.out)
+
+
+MANY = "SELECT range AS n, 'x' || range AS text FROM range(3001)"
+
+
+def test_a_terminal_gets_the_first_rows(shop, call):
+    """A person sees the first 1,000 rows and is told so; of 1,000 rows all are shown without a word."""
+    shown = call("query", "--sql", MANY, "--lake", shop / "lake", terminal=True)
+    assert len([line for line in shown.out.splitlines() if "   x" in line]) == 1000
+    assert "These are the first 1,000 rows." in shown.out
+    whole = call("query", "--sql", f"{MANY} LIMIT 1000", "--lake", shop / "lake", terminal=True)
+    assert "the first" not in whole.out
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_a_pipe_gets_all_rows(shop, call, style):
+    """Every row is written, once and in order, however many there are."""
+    result = call("query", "--sql", MANY, "--lake", shop / "lake", "--format", style)
+    assert [int(number) for number in re.findall(r"\bx(\d+)", result.out)] == list(range(3001))
+    if style == "json":
+        assert result.out == json.dumps(result.json) + "\n"
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_rows_are_written_before_the_last_is_computed(shop, style):
+    """A result is streamed: a reader that closes the pipe early ends a query that would take for ever."""
+    sql = "SELECT a.range AS n FROM range(100000000) a, range(100000000) b"
+    words = [sys.executable, "-m", "shoplake", "query", "--sql", sql, "--lake", str(shop / "lake"), "--format", style]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert len(process.stdout.read(100_000)) == 100_000
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_a_statement_that_fails_writes_nothing(shop, call):
+    """All statements are checked before the first answer is written."""
+    for style in ("table", "json", "csv"):
+        tells(
+            call("query", "--sql", "SELECT 1; SELECT nothing", "--lake", shop / "lake", "--format", style), 2, "nothing"
+        )
 
 
 @pytest.mark.parametrize(
