@@ -14,6 +14,7 @@ EXAMPLES = """\
 examples:
   python generate_sample_data.py --num-files 6 --events-per-file 1000
   python generate_sample_data.py --num-files 12 --events-per-file 500000-750000 --output-dir raw-hour
+  python generate_sample_data.py --layout hive --output-dir raw
   python generate_sample_data.py --faults demo --start 2025-11-18T09:00:00Z --seed 7
 
 The same options always write the same files. Next:
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.start,
             options.seed,
             options.profile,
+            layout=options.layout,
             faults=faults,
             progress=_show_progress if sys.stderr.isatty() else None,
         )
@@ -78,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         help="events per file; within a range, the time of day decides (default: 1000)",
     )
     add("--output-dir", type=Path, default=Path("sample-data"), metavar="DIR", help="default: sample-data")
+    add(
+        "--layout",
+        choices=("flat", "hive"),
+        default="flat",
+        help="all files in one folder, or in folders by their time, as in the bucket (default: flat)",
+    )
     add(
         "--start",
         type=_moment,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -278,6 +279,44 @@ def test_interrupted(source, lineage, monkeypatch):
     monkeypatch.setattr(DuckDBEngine, "gold", stopped)
     assert run(source, "--lineage").code == 130
     assert [told["eventType"] for told in lineage()] == ["START", "ABORT"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_ended_by_a_signal(source, lineage, monkeypatch, tmp_path, number):
+    """SIGTERM and SIGHUP end a run like Ctrl-C: it is reported as ended, and nothing is published; a second one is ignored."""
+
+    def ended(*_):
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(DuckDBEngine, "gold", ended)
+    told = run(source, "--lineage", "--metrics", tmp_path / "run.prom", "--metrics-json", tmp_path / "runs.jsonl")
+    assert (told.code, "stopped" in told.err) == (128 + number, True)
+    assert values((tmp_path / "run.prom").read_text())["shoplake_last_run_success",] == 0
+    line = json.loads((tmp_path / "runs.jsonl").read_text())
+    assert (line["ok"], line["error"]) == (False, number.name)
+    assert [told["eventType"] for told in lineage()] == ["START", "ABORT"]
+    assert dump(tmp_path / "lake")["events"] == []
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_ignored(source, monkeypatch, tmp_path):
+    """As SIGHUP is below nohup."""
+    real = DuckDBEngine.gold
+
+    def gold(*words):
+        signal.raise_signal(signal.SIGHUP)
+        return real(*words)
+
+    monkeypatch.setattr(DuckDBEngine, "gold", gold)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run(source).code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(dump(tmp_path / "lake")["ledger"]) == 3
 
 
 def test_watching(source, lineage, tmp_path):

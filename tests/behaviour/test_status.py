@@ -243,7 +243,35 @@ def test_schedules_off_the_full_five_minutes(minutes, missing):
 
 
 @pytest.mark.parametrize(
-    "path", ["a.jsonl.gz", "events/a.jsonl.gz", "events/year=2025/month=13/day=01/hour=00/minute=00/a.jsonl.gz"]
+    ("path", "hour", "minute"),
+    [
+        ("events-20251118-141059.jsonl.gz", 14, 10),
+        ("shop/events-20251118-141059.jsonl.gz", 14, 10),
+        ("year=2025/month=11/day=18/hour=09/minute=05/events-20251118-141059.jsonl.gz", 9, 5),
+    ],
+)
+def test_a_flat_file_has_the_slot_of_its_name(path, hour, minute):
+    """Where there are Hive folders, these decide: a name tells when the file was written, which is later."""
+    assert slots.slot(path) == START.replace(tzinfo=None, hour=hour, minute=minute)
+
+
+def test_gaps_between_flat_files(shop):
+    """Files in one folder have slots and gaps like those in folders by their time."""
+    source, lake = shop
+    for slot in (4, 7):
+        put(source, f"events-{START + slot * SLOT:%Y%m%d-%H%M%S}.jsonl.gz", events(5, first=10 * slot))
+    ingest(source, lake)
+    assert ranges(look(lake)) == [span(5, 2)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.jsonl.gz",
+        "events-20251318-141059.jsonl.gz",
+        "events/a.jsonl.gz",
+        "events/year=2025/month=13/day=01/hour=00/minute=00/a.jsonl.gz",
+    ],
 )
 def test_files_outside_the_layout_have_no_slot(path):
     """Names that are no time have no slot, and make no gap."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 import zlib
@@ -20,6 +21,9 @@ from shoplake.generator.files import MANIFEST_NAME, generate_files
 
 START = datetime(2025, 11, 18, 23, 50, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
+FIELDS = {
+    *("timestamp", "user_id", "session_id", "event_type", "product_id", "quantity", "price", "category", "search_query")
+}
 WITH_PRODUCT = {"page_view", "add_to_cart", "remove_from_cart", "purchase"}
 WITH_AMOUNT = WITH_PRODUCT - {"page_view"}
 CODES = {
@@ -296,6 +300,42 @@ def test_the_script_writes_files_with_a_bare_python(tmp_path):
         assert gzip.decompress(packed) == gzip.decompress(committed[key])
 
 
+def test_the_commands_of_the_brief(tmp_path):
+    """Word for word, in a clone without sample files, with a bare Python; the committed files answer the second as well."""
+    clone, path = tmp_path / "clone", tmp_path / "bin"
+    shutil.copytree(
+        ROOT / "src" / "shoplake", clone / "src" / "shoplake", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    shutil.copy(ROOT / "generate_sample_data.py", clone)
+    path.mkdir()
+    (path / "python").symlink_to(sys.executable)
+    environment = {"PATH": f"{path}:/usr/bin:/bin"}
+
+    def run(command, folder):
+        return subprocess.run(
+            ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
+
+    run("python generate_sample_data.py --num-files 6 --events-per-file 1000", clone)
+    look = "gunzip -c sample-data/events-*.jsonl.gz | head -20"
+    shown = run(look, clone).stdout
+    assert [set(json.loads(line)) for line in shown.splitlines()] == [FIELDS] * 20
+    assert run(look, ROOT).stdout == shown
+
+
+def test_both_layouts(tmp_path):
+    """Flat or in Hive folders: the same files, with the same bytes, faults and truth."""
+    hive = generate_files(tmp_path / "hive", 2, (50, 50), START, 1, faults=Faults.demo())
+    flat = generate_files(tmp_path / "flat", 2, (50, 50), START, 1, layout="flat", faults=Faults.demo())
+    assert [file.key for file in flat] == ["events-20251118-235000.jsonl.gz", "events-20251118-235500.jsonl.gz"]
+    assert [(file.path.name, file.path.read_bytes(), file.expected) for file in flat] == [
+        (file.path.name, file.path.read_bytes(), file.expected) for file in hive
+    ]
+    with pytest.raises(ValueError, match="layout must be one of hive, flat"):
+        generate_files(tmp_path / "deep", 1, (5, 5), START, 1, layout="deep")
+    assert not (tmp_path / "deep").exists()
+
+
 def test_the_script_takes_its_options(tmp_path):
     """Start, profile, range, output folder and faults all take effect."""
     options = (
@@ -304,7 +344,7 @@ def test_the_script_takes_its_options(tmp_path):
     done = script(*options.split(), cwd=tmp_path)
     assert done.returncode == 0
     assert (tmp_path / "raw" / MANIFEST_NAME).exists()
-    (first, *_) = sorted((tmp_path / "raw" / "events").rglob("*.gz"))
+    (first, *_) = sorted((tmp_path / "raw").glob("*.gz"))
     assert first.name == "events-20250101-000000.jsonl.gz"
     assert MANIFEST_NAME in done.stdout
 
@@ -320,6 +360,7 @@ def test_the_script_takes_its_options(tmp_path):
         (["--start", "9999-12-31T23:59:00Z"], "out of range"),
         (["--profile", "steady"], "invalid choice"),
         (["--faults", "all"], "invalid choice"),
+        (["--layout", "deep"], "invalid choice"),
     ],
 )
 def test_the_script_refuses_bad_values(tmp_path, options, message):

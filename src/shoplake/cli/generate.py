@@ -19,13 +19,20 @@ from shoplake.text import count, seconds, size
         "shoplake generate --out raw --files 6 --events-per-file 1000 --profile uniform --faults demo",
     )
 )
-@click.option("--out", "folder", required=True, metavar="DIR", help="Where the files go, in the Hive layout.")
+@click.option("--out", "folder", required=True, metavar="DIR", help="Where the files go.")
 @click.option(
     "--files", type=options.whole(1), default=12, show_default=True, help="Number of files, one every five minutes."
 )
 @options.events_per_file
 @click.option(
     "--start", default="2025-11-18T14:00:00Z", show_default=True, metavar="ISO", help="Time of the first file."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(("hive", "flat")),
+    default="hive",
+    show_default=True,
+    help="hive: in folders by their time, as in the bucket; flat: all in one folder.",
 )
 @click.option("--seed", default=42, show_default=True, help="The same seed and times give the same events.")
 @click.option(
@@ -44,7 +51,15 @@ from shoplake.text import count, seconds, size
 )
 @options.style
 def generate(  # noqa: PLR0917 - one parameter an option
-    folder: str, files: int, events_per_file: str, start: str, seed: int, profile: str, faults: str, style: str
+    folder: str,
+    files: int,
+    events_per_file: str,
+    start: str,
+    layout: str,
+    seed: int,
+    profile: str,
+    faults: str,
+    style: str,
 ) -> None:
     """Generate raw event files from a seed: gzipped JSON Lines, one file every five minutes."""
     from shoplake.generator.faults import Faults
@@ -62,6 +77,7 @@ def generate(  # noqa: PLR0917 - one parameter an option
                 options.moment(start, "--start"),
                 seed,
                 profile,
+                layout=layout,
                 faults=chosen,
                 progress=output.so_far(observer),
             )

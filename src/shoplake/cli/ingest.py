@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from shoplake import api, settings
 from shoplake.cli import options, output
+from shoplake.cli.watch import Watch
+from shoplake.errors import ShoplakeError
 from shoplake.settings import Range
+from shoplake.text import seconds
+
+if TYPE_CHECKING:
+    from shoplake.ingestion.report import RunReport
 
 
 @click.command(
@@ -30,7 +36,7 @@ from shoplake.settings import Range
     "--watch",
     type=options.Within(Range(0.1, 86_400)),
     metavar="SECONDS",
-    help="Keep running; check for new files every SECONDS.",
+    help="Keep running; check for new files every SECONDS. A run that fails is reported and tried again, later and later.",
 )
 @click.option(
     "--max-quarantine-rate",
@@ -78,12 +84,23 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
-    while True:
+
+    def once() -> RunReport:
         with output.progress("ingesting", "lines", shown=style == "table") as observer:
-            done = reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
+            return reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
+
+    def show(done: RunReport) -> None:
         if watch is None or done.batches or style != "table":
             output.report(done, style)
             sys.stdout.flush()
-        if watch is None:
-            return
-        time.sleep(watch)
+
+    if watch is None:
+        show(once())
+    else:
+        Watch(watch).forever(once, show, _failed)
+
+
+def _failed(error: ShoplakeError | OSError, pause: float) -> None:
+    output.note(f"shoplake: {error}; trying again in {seconds(pause)}")
+    if isinstance(error, ShoplakeError) and error.remedy:
+        output.note(f"  {error.remedy}")

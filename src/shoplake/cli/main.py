@@ -1,4 +1,4 @@
-"""``shoplake``: its commands, and its exit codes (0 done, 1 failed, 2 usage)."""
+"""``shoplake``: its commands, and its exit codes (0 done, 1 failed, 2 usage, 128 and more interrupted)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from shoplake import __version__
-from shoplake.cli import options, output
+from shoplake.cli import options, output, signals
 from shoplake.cli.completion import completion
 from shoplake.cli.cost import cost
 from shoplake.cli.dashboard import dashboard
@@ -81,16 +81,17 @@ def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
     _make_streams_usable()
     try:
-        _run()
+        with signals.like_ctrl_c():
+            _run()
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
         _show_usage(error)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as end:
         output.note("stopped; the next run redoes whatever was not published")
-        sys.exit(130)
+        sys.exit(signals.exit_code(end))
     except BrokenPipeError:
         _discard_stdout()
         sys.exit(0)

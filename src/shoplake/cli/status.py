@@ -45,7 +45,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
     whole       the tables have as many rows as the ledger counted            else failed
     readable    every file could be read                                      failed for 24 hours, then a warning
     waiting     every file in the source (--source) has been ingested         else a warning
-    gaps        every five-minute slot of the Hive layout has a file          else a warning
+    gaps        every five-minute slot from the first to the last has a file  else a warning
     quarantine  at most 5 % of the last day's lines break the contract        else a warning; failed above
                                                                               max_quarantine_rate
 

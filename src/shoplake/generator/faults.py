@@ -120,9 +120,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Job:
-    """A file to write; ``previous_events`` is 0 for the first file."""
+    """A file to write, below ``out`` under ``key``; ``previous_events`` is 0 for the first file."""
 
     out: Path
+    key: str
     index: int
     scheduled: datetime
     events: int

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+LAYOUTS = ("hive", "flat")
+"""How files are named: in folders by their time, as in the bucket, or all in one folder, with the time in their name."""
 MANIFEST_NAME = "faults-manifest.json"
 PROCESSES_PAY_FROM = 200_000
 """Total number of events below which starting processes takes longer than the work."""
@@ -55,6 +57,7 @@ def generate_files(  # noqa: PLR0913 - one argument per property of the data; al
     seed: int,
     profile: str = "realistic",
     *,
+    layout: str = "hive",
     faults: Faults | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -65,12 +68,13 @@ def generate_files(  # noqa: PLR0913 - one argument per property of the data; al
     temporary name that starts with a dot; existing files with the same keys are replaced, others stay.
 
     Args:
-        out: Folder that contains ``events/``; created if missing.
+        out: Folder that contains ``events/`` or, with the flat layout, the files themselves; created if missing.
         files: Number of files, at least 1; file i is of the slot start + 5 min * i.
         events_per_file: Fewest and most events per file; within them, the time of day decides.
         start: Start of the first slot, with a zone.
         seed: Any integer.
         profile: ``realistic`` or ``uniform``.
+        layout: One of :data:`LAYOUTS`.
         faults: What should go wrong; None for nothing.
         workers: Number of processes; None uses one per CPU if there is enough work.
         progress: Called in this process after each file, with the events done and the total.
@@ -86,12 +90,24 @@ def generate_files(  # noqa: PLR0913 - one argument per property of the data; al
         raise ValueError(f"files must be at least 1, got {files}")
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     slots = [start + SLOT * index for index in range(files)]
     counts = [event_count(seed, slot, *events_per_file) for slot in slots]
     jobs = [
-        Job(out, index, slot.astimezone(UTC).replace(microsecond=0), events, previous, seed, profile, faults)
+        Job(
+            out,
+            _key(slot, layout),
+            index,
+            slot.astimezone(UTC).replace(microsecond=0),
+            events,
+            previous,
+            seed,
+            profile,
+            faults,
+        )
         for index, (slot, events, previous) in enumerate(zip(slots, counts, [0, *counts], strict=False))
     ]
     written, done, total = [], 0, sum(counts)
@@ -116,9 +132,13 @@ def _run(jobs: list[Job], workers: int | None) -> Iterator[GeneratedFile]:
         yield from pool.map(_write, jobs)
 
 
+def _key(scheduled: datetime, layout: str) -> str:
+    key = object_key(scheduled)
+    return key if layout == "hive" else key.rpartition("/")[2]
+
+
 def _write(job: Job) -> GeneratedFile:
-    key = object_key(job.scheduled)
-    path = job.out / key
+    key, path = job.key, job.out / job.key
     chunks = render(job.scheduled, job.events, job.seed, job.profile)
     if job.faults is None:
         everything = Expected(lines=job.events, accepted=job.events)

@@ -1,4 +1,4 @@
-"""The five-minute slots of the Hive layout: which slot a source file is of, and which slots have no file."""
+"""The five-minute slots of source files: which slot a file is of, by its name, and which slots have no file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 SLOT = timedelta(minutes=5)
-_LAYOUT = re.compile(r"(?:^|/)year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/minute=(\d\d)/", re.ASCII)
+_HIVE = re.compile(r"(?:^|/)year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/minute=(\d\d)/", re.ASCII)
+_FLAT = re.compile(r"(?:^|/)events-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)\d\d\.[^/]*$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Gap:
 
 
 def minute(path: str) -> datetime | None:
-    """The minute that a source file's path names, UTC; None outside the Hive layout."""
-    found = _LAYOUT.search(path)
+    """The minute that a source file's path names, UTC: its Hive folders or, where there are none, its name; else None."""
+    found = _HIVE.search(path) or _FLAT.search(path)
     if not found:
         return None
     try:
@@ -42,7 +43,7 @@ def minute(path: str) -> datetime | None:
 
 
 def slot(path: str) -> datetime | None:
-    """The start of the slot that a source file is of, UTC; None outside the Hive layout."""
+    """The start of the slot that a source file is of, UTC; None where its path names no time."""
     named = minute(path)
     return named and _floor(named)
 

@@ -6,9 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
+from importlib import import_module
 
 import pytest
 
+from shoplake.cli.watch import Watch
 from tests.behaviour.cli.support import tells
 from tests.support import accepted, dump, events, everywhere, five_answers, judge_files, key, put
 
@@ -136,6 +139,52 @@ def test_watch(tmp_path):
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
+
+
+def watching(call, monkeypatch, words, *steps):
+    """Watch, and do one of the steps in each pause; then interrupt."""
+    turns = iter(steps)
+
+    def pause(_):
+        step = next(turns, None)
+        if step is None:
+            raise KeyboardInterrupt
+        step()
+
+    monkeypatch.setattr(import_module("shoplake.cli.ingest"), "Watch", partial(Watch, sleep=pause))
+    return call("ingest", *words, "--watch", "5")
+
+
+def test_watch_outlives_errors(call, tmp_path, monkeypatch):
+    """A source that is away for a while and a batch that the breaker stops are reported; what comes then is ingested."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    put(raw, 0, events(5))
+
+    def broken():
+        (tmp_path / "away").rename(raw)
+        absurd(raw, 1)
+
+    result = watching(
+        call,
+        monkeypatch,
+        ("--source", raw, "--lake", lake),
+        lambda: raw.rename(tmp_path / "away"),
+        broken,
+        lambda: put(raw, 1, events(7, first=5)),
+    )
+    assert (result.code, "Traceback" in result.err) == (130, False)
+    assert result.out.count("Ingested 1 file") == 2
+    away, stopped = [line for line in result.err.splitlines() if "trying again in" in line]
+    assert str(raw) in away
+    assert "break the contract" in stopped
+    assert "--max-quarantine-rate 1" in result.err
+    assert len(dump(lake)["events"]) == 12
+
+
+def test_watch_ends_where_the_call_cannot_work(call, tmp_path, monkeypatch):
+    """A wrong call is not repeated for ever."""
+    result = watching(call, monkeypatch, ("--source", tmp_path / "nowhere", "--lake", tmp_path / "lake"))
+    tells(result, 2, "is not a folder")
 
 
 @everywhere

@@ -140,7 +140,7 @@ function showSlots({ slots, gaps, unreadable }) {
           el("table", {}, el("thead", {}, head), el("tbody", {}, body)),
         ),
       ]
-    : [el("p", { class: "note" }, "No file is in the layout year=/month=/day=/hour=/minute=.")];
+    : [el("p", { class: "note" }, "No file's path names a time: year=/month=/day=/hour=/minute=/, or events-YYYYMMDD-HHMMSS.")];
   if (gaps.slots) {
     content.push(
       el(
