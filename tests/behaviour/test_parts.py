@@ -75,10 +75,17 @@ def test_a_batch_reads_no_events_of_its_hour(grown, monkeypatch):
     raw, lake = grown
     put(raw, 15, [("u1", "s9", 1)])
     read: list[str] = []
+
+    def noting(real):
+        def method(self, location):
+            read.append(location)
+            return real(self, location)
+
+        return method
+
     storage = type(Lake(lake).storage)
     for name in ("read", "open"):
-        real = getattr(storage, name)
-        monkeypatch.setattr(storage, name, lambda self, path, real=real: read.append(path) or real(self, path))
+        monkeypatch.setattr(storage, name, noting(getattr(storage, name)))
     shoplake.ingest(raw, lake, maintain="off")
     data = [path for path in read if path.endswith(".parquet") and "/ledger/" not in path]
     assert {path.split(f"{lake}/")[1].split("/")[0] for path in data} == {"product_hourly", "activity_daily"}
