@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import shoplake
 from shoplake.engines import unit_keys
 from shoplake.lake.catalog import Lake
 from shoplake.operations.maintain import compact
+from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from shoplake.tables import UNIT_TABLES
 from tests import support
 
@@ -152,3 +153,28 @@ def test_a_replaced_file_recounts_the_day(grown):
     assert days(lake) == [(DAY, 4, 4, 8)]
     assert files_of(lake, "user_hourly") == 2
     assert shoplake.verify(lake, raw).ok
+
+
+def test_a_replaced_file_beside_a_new_one(grown):
+    """A batch that takes rows from one hour and adds to another of the day, which keeps what it held."""
+    raw, lake = grown
+    put(raw, 60, [("v0", "t9", 0), ("w", "t8", 1)])
+    shoplake.ingest(raw, lake, maintain="off")
+    put(raw, 0, [("v1", "t1", 1)])
+    put(raw, 65, [("w", "t7", 0)])
+    shoplake.ingest(raw, lake, maintain="off")
+    assert days(lake) == [(DAY, 5, 6, 10)]
+    assert shoplake.verify(lake, raw).ok
+
+
+def test_keys_go_with_their_data_files(grown):
+    """Maintenance leaves the keys of files that are there, and removes those of files that are not."""
+    raw, lake = grown
+    put(raw, 60, [("u1", "s1", 0)])
+    shoplake.ingest(raw, lake)
+    for later in (3, 6):
+        maintain(MaintenanceRequest(Lake(lake), now=lambda days=later: datetime.now(UTC) + timedelta(days=days)))
+    data = {str(path) for table in UNIT_TABLES for path in (lake / table.name).rglob("*.parquet")}
+    live = {file.path for table in UNIT_TABLES for file in Lake(lake).view()[table.name].files}
+    assert live <= data
+    assert {str(path) for path in lake.rglob("*.keys")} == {f"{path}.keys" for path in data}
