@@ -136,8 +136,9 @@ class _Day:
     def _coming(self, table: Table, new: Sequence[Keys]) -> int:
         """How many units the day gains."""
         stored = self.base[table.name]
+        newest_first = sorted(self._files(table), key=lambda file: (file.upper["event_hour"], file.rows), reverse=True)
         return unit_keys.count_new(
-            unit_keys.union(new), [StoredKeys(stored, file) for file in self._files(table)], self.mapper
+            unit_keys.union(new), [StoredKeys(stored, file) for file in newest_first], self.mapper
         )
 
     def _all(self, table: Table, own: Collection[datetime], new: Sequence[Keys]) -> int:
