@@ -1,19 +1,26 @@
 """Status: is the lake fresh, is it whole, what failed, what is waiting, what is to be done."""
 
+import errno
 import random
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.errors import ContractError, FatalError
 from shoplake.health import status
+from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import TableSnapshot
 from shoplake.settings import Settings
 from shoplake.sources import slots
+from shoplake.sources.local import LocalSource
 from shoplake.sources.open import open_source
-from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, put, put_bytes
+from shoplake.storage.local import LocalStorage
+from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, prepare, put, put_bytes
 
-CHECKS = ["fresh", "whole", "readable", "waiting", "gaps", "quarantine"]
+CHECKS = ["fresh", "runs", "whole", "readable", "waiting", "gaps", "quarantine"]
 
 
 @pytest.fixture
@@ -297,6 +304,27 @@ def test_last_batches(shop):
     assert all(one.seconds > 0 for one in state.batches)
 
 
+def test_seconds_are_of_the_whole_batch(shop, monkeypatch):
+    """Reading is the smaller part of a batch. Without the ledger's history only that part is known."""
+    source, lake = shop
+    real, gold, late = time.perf_counter, DuckDBEngine.gold, [0.0]
+
+    def slow(*words):
+        late[0] += 100
+        return gold(*words)
+
+    monkeypatch.setattr(DuckDBEngine, "gold", slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + late[0])
+    put(source, 4, events(5, first=80))
+    ingest(source, lake)
+    assert 100 < look(lake).batches[0].seconds < 200
+    put(source, 5, events(5, first=90))
+    ingest(source, lake)
+    assert command("erase", "--user", "nobody", "--lake", lake, "--yes").code == 0
+    assert look(lake).batches[0].seconds > 100
+    assert 0 < look(lake).batches[1].seconds < 100
+
+
 def test_a_replay_is_the_last_batch_but_no_arrival(shop):
     """A replay shows as a batch of now, and leaves the freshness as it was."""
     source, lake = shop
@@ -367,3 +395,94 @@ def test_text(shop):
     assert "Gap: 2025-11-18T15:35:00Z to 2025-11-18T15:45:00Z, 2 slots" in told
     assert "and 3 earlier gaps" in told
     assert "last batches" in told
+
+
+# ----------------------------------------------------------------------------------------------------------- failed runs
+
+
+def fail(source, lake):
+    """A run that the breaker stops, for good."""
+    put(source, 9, [b"broken"] * 1000)
+    with pytest.raises(ContractError):
+        ingest(source, lake)
+
+
+@everywhere
+def test_a_failed_run_is_known_until_one_succeeds(shop):
+    """It is a failure with its time and reason, though nothing was committed; what to do is the run's own remedy."""
+    source, lake = shop
+    assert look(lake).last_failure is None
+    fail(source, lake)
+    state = look(lake, source, timedelta(minutes=3))
+    assert (verdicts(state)["runs"], state.verdict, state.last_failure.runs) == ("failed", "failed", 1)
+    assert "The last run failed 3 minutes ago" in of(state, "runs").detail
+    assert f"Files: {key(9)} (1,000 of 1,000 lines)" in of(state, "runs").detail
+    assert "--set-aside" in of(state, "runs").remedy
+    assert "The last run failed" in of(state, "waiting").remedy
+    assert "last run failed" in of(look(lake, source, timedelta(minutes=11)), "fresh").remedy
+    first = state.last_failure
+    fail(source, lake)
+    again = look(lake)
+    assert (again.last_failure.runs, again.last_failure.since) == (2, first.at)
+    assert again.last_failure.at > first.at
+    assert f"The last 2 runs failed, since {first.at:%Y-%m-%d %H:%M}" in of(again, "runs").detail
+    told = again.as_json()["last_failure"]
+    assert (told["error"], told["at"]) == (again.last_failure.error, again.last_failure.at.isoformat() + "Z")
+    put(source, 9, events(5, first=900))
+    ingest(source, lake)
+    assert verdicts(look(lake))["runs"] == "ok"
+
+
+def test_a_replay_is_no_run_of_the_schedule(shop):
+    """Replaying a file neither hides that runs fail nor counts as one."""
+    source, lake = shop
+    fail(source, lake)
+    pipeline.ingest(prepare(source, lake), only=[key(0)])
+    assert verdicts(look(lake))["runs"] == "failed"
+
+
+def test_an_interrupted_run_has_not_failed(shop, monkeypatch):
+    """The next one does what is left."""
+    source, lake = shop
+    put(source, 9, events(5, first=900))
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "publish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(source, lake)
+    assert look(lake).last_failure is None
+
+
+def test_the_error_of_a_run_is_not_hidden_by_a_note_that_cannot_be_written(shop, monkeypatch):
+    """The caller gets why the run failed."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalStorage, "swap", full)
+    fail(*shop)
+
+
+def test_a_failure_makes_no_lake(tmp_path, monkeypatch):
+    """A run that fails before there is a lake leaves none behind."""
+    put(tmp_path / "raw", 0, events(5))
+
+    def unlisted(_):
+        raise FatalError("it cannot be listed")
+
+    monkeypatch.setattr(LocalSource, "list", unlisted)
+    with pytest.raises(FatalError):
+        ingest(tmp_path / "raw", tmp_path / "lake")
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_damaged_note_of_a_failure(shop):
+    """It is named, with what to do; a run that succeeds removes it."""
+    source, lake = shop
+    (lake / "last-failure.json").write_text("{}")
+    with pytest.raises(FatalError, match=r"last-failure\.json is damaged"):
+        look(lake)
+    ingest(source, lake)
+    assert verdicts(look(lake))["runs"] == "ok"

@@ -33,12 +33,21 @@ def preview(source: Place = None, lake: Place = None, **settings: Any) -> Plan:
     return pipeline.preview(prepare(settled(lake, source, settings)))
 
 
-def ingest(source: Place = None, lake: Place = None, *, observer: Observer | None = None, **settings: Any) -> RunReport:
+def ingest(
+    source: Place = None,
+    lake: Place = None,
+    *,
+    set_aside: Sequence[str | Path] = (),
+    observer: Observer | None = None,
+    **settings: Any,
+) -> RunReport:
     """Ingest everything that is new in the source, with exactly-once effect.
 
     Args:
         source: The folder of raw files, or s3://BUCKET/PREFIX.
         lake: The lake, a folder or prefix too; it is created if missing.
+        set_aside: Files that would be ingested now, by their path below the source: they are not read, but set aside as
+            unreadable, until their object changes or :func:`replay` names them.
         observer: Follows the work in compressed bytes and lines.
         settings: Settings by name, such as ``threads=2`` or ``engine="spark"``; the environment and ``shoplake.toml`` give
             the others.
@@ -56,7 +65,7 @@ def ingest(source: Place = None, lake: Place = None, *, observer: Observer | Non
     """
     from shoplake.ingestion import pipeline
 
-    return pipeline.ingest(prepare(settled(lake, source, settings), watchers(observer)))
+    return pipeline.ingest(prepare(settled(lake, source, settings), watchers(observer), set_aside=set_aside))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ def prepare(
     chosen: Settings,
     watchers: pipeline.Watchers | None = None,
     engine: Callable[[Lake], Engine] | None = None,
+    set_aside: Sequence[str | Path] = (),
 ) -> pipeline.Run:
     """The run that settings describe; the one place that assembles its parts.
 
@@ -51,6 +52,7 @@ def prepare(
         chosen: The lake, the source, the engine and the bounds.
         watchers: Callbacks that follow it.
         engine: Creates the engine for a lake, instead of the one that the settings name.
+        set_aside: Source files to set aside unread, by their path below the source.
 
     Raises:
         UsageError: No lake or source is named, or the source does not exist.
@@ -61,7 +63,15 @@ def prepare(
 
     lake = lake_of(chosen)
     start = (lambda: engine(lake)) if engine else choose.engine(chosen, lake)
-    return pipeline.Run(lake, open_source(chosen.need_source()), start, chosen, watchers or pipeline.Watchers())
+    source = open_source(chosen.need_source())
+    aside = frozenset(_below(source, str(name)) for name in set_aside)
+    return pipeline.Run(lake, source, start, chosen, watchers or pipeline.Watchers(), set_aside=aside)
+
+
+def _below(source: Source, name: str) -> str:
+    """A file's path below the source, given as that, or as a local path or URI of the file."""
+    locations, folder = (name, str(Path(name).absolute())), f"{source.name}/"
+    return next((place.removeprefix(folder) for place in locations if place.startswith(folder)), name)
 
 
 def watchers(observer: Observer | None) -> pipeline.Watchers:

@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Stop a batch when more than this share of its lines breaks the contract; 1 never stops.  [default: 0.5]",
 )
+@click.option(
+    "--set-aside",
+    multiple=True,
+    metavar="FILE",
+    help="Do not read this new file, but set it aside as unreadable until it changes; repeatable. For a file that stops"
+    " every batch.",
+)
 @options.engine
 @options.master
 @click.option("--metrics", metavar="FILE", help="Write the metrics of this run to FILE, as OpenMetrics text.")
@@ -57,6 +64,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     dry_run: bool,
     watch: float | None,
     max_quarantine_rate: str | None,
+    set_aside: tuple[str, ...],
     engine: str | None,
     master: str | None,
     metrics: str | None,
@@ -77,14 +85,17 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     given = {"source": source, "lake": lake, "engine": engine, "master": master}
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = reporting.Targets(metrics, metrics_json, lineage)
-    run = api.prepare(chosen)
+    run = api.prepare(chosen, set_aside=set_aside)
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
 
     def once() -> RunReport:
+        nonlocal run
         with output.progress("ingesting", "lines", shown=style == "table") as observer:
-            return reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
+            done = reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
+        run = replace(run, set_aside=frozenset())  # that is done: once replaced, the files are read
+        return done
 
     def show(done: RunReport) -> None:
         if watch is None or done.batches or style != "table":

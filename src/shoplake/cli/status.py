@@ -42,6 +42,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
 
     \b
     fresh       the newest file arrived within freshness_minutes              else failed
+    runs        the last run did not fail                                     else failed
     whole       the tables have as many rows as the ledger counted            else failed
     readable    every file could be read                                      failed for 24 hours, then a warning
     waiting     every file in the source (--source) has been ingested         else a warning
@@ -99,7 +100,7 @@ def _show(state: Status) -> None:
         output.say(f"Newest event: {json_value(state.newest_event)}")
     if state.batches:
         output.as_table(
-            ("last batches", "when", "files", "lines", "quarantined", "engine", "seconds of work"),
+            ("last batches", "when", "files", "lines", "quarantined", "engine", "seconds"),
             [
                 (
                     one.batch,

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger
+from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
@@ -28,6 +29,7 @@ class Facts:
         view: The tables.
         todo: What the next run would do; None without a source.
         gaps: Ranges of slots without a file.
+        failure: How the last run failed, None if it succeeded.
         settings: The freshness objective and the largest rate of quarantined lines.
         now: The time, UTC without a zone.
     """
@@ -36,6 +38,7 @@ class Facts:
     view: View
     todo: Plan | None
     gaps: Sequence[Gap]
+    failure: Failure | None
     settings: Settings
     now: datetime
 
@@ -44,6 +47,7 @@ def all_of(facts: Facts) -> list[Check]:
     """Every check, in the order in which a person would ask."""
     return [
         fresh(facts),
+        runs(facts),
         whole(facts),
         readable(facts),
         waiting(facts),
@@ -61,7 +65,9 @@ def fresh(facts: Facts) -> Check:
     sentence = f"The newest file arrived {ago(max(age, 0))} ago; {objective}."
     if age <= facts.settings.freshness_minutes * 60:
         return Check("fresh", Verdict.OK, sentence)
-    if facts.todo and facts.todo.files:
+    if facts.todo and facts.todo.files and facts.failure:
+        remedy = "Files are waiting, and the last run failed: see the check of the runs."
+    elif facts.todo and facts.todo.files:
         remedy = "Files are waiting: run shoplake ingest, and find out why its schedule did not."
     elif facts.todo:
         remedy = "Nothing is waiting in the source: find out why its producer has stopped sending."
@@ -70,6 +76,23 @@ def fresh(facts: Facts) -> Check:
             "Find out whether files are waiting (--source DIR): if so, run shoplake ingest, otherwise ask the producer."
         )
     return Check("fresh", Verdict.FAILED, sentence, remedy)
+
+
+def runs(facts: Facts) -> Check:
+    """Whether the last run succeeded."""
+    failure = facts.failure
+    if failure is None:
+        return Check("runs", Verdict.OK, "The last run did not fail.")
+    ended = f"{ago(max((facts.now - failure.at).total_seconds(), 0))} ago ({failure.at:%Y-%m-%d %H:%M})"
+    what = "The last run failed"
+    if failure.runs > 1:
+        what = f"The last {failure.runs:,} runs failed, since {failure.since:%Y-%m-%d %H:%M}, most recently"
+    return Check(
+        "runs",
+        Verdict.FAILED,
+        f"{what} {ended}: {failure.error}.",
+        failure.remedy or "Run shoplake ingest by hand and read its message.",
+    )
 
 
 def whole(facts: Facts) -> Check:
@@ -116,7 +139,7 @@ def waiting(facts: Facts) -> Check:
     """Whether there is anything for the next run to ingest."""
     reopened = sum(entry.status in ledger.TO_DO for entry in facts.entries)
     due = f"{count(reopened, 'file')} to be re-ingested" if reopened else ""
-    remedy = "Run shoplake ingest."
+    remedy = "The last run failed: see the check of the runs." if facts.failure else "Run shoplake ingest."
     if facts.todo is None:
         if due:
             return Check("waiting", Verdict.WARNING, f"Waiting: {due}.", remedy)

@@ -12,10 +12,12 @@ from shoplake.health import checks
 from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
-from shoplake.lake import ledger
+from shoplake.lake import failure, ledger
 from shoplake.lake.catalog import Lake
+from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
-from shoplake.lake.snapshots import BATCH, View
+from shoplake.lake.metadata import Snapshot
+from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.settings import Settings
 from shoplake.sources import slots
 from shoplake.sources.base import Source, SourceFile
@@ -37,7 +39,8 @@ class BatchSummary:
         lines: Their lines.
         quarantined: Those that break the contract.
         engine: What computed it.
-        seconds: Time spent reading and checking its files, summed over the threads.
+        seconds: How long it took, from reading its first file to publishing; where the ledger's history no longer has that,
+            the time spent reading and checking its files, summed over the threads.
     """
 
     batch: str
@@ -68,6 +71,7 @@ class Status:
         waiting: Files and bytes in the source that the next run would ingest, None without a source.
         reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
         gaps: Ranges of five-minute slots without a file.
+        last_failure: How the last run failed, None if it succeeded.
         batches: The last ones, newest first.
     """
 
@@ -85,6 +89,7 @@ class Status:
     waiting: dict[str, int] | None
     reopened: int
     gaps: list[Gap]
+    last_failure: Failure | None
     batches: list[BatchSummary]
 
     @property
@@ -107,6 +112,7 @@ class Status:
                 for check in self.checks
             ],
             "gaps": {"slots": self.gap_slots, "ranges": ranges},
+            "last_failure": self.last_failure and vars(self.last_failure),
             "batches": [vars(batch) for batch in self.batches],
         }
         return {key: json_value(value) for key, value in plain.items()}
@@ -127,7 +133,10 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     todo = _todo(listing, entries, settings) if source else None
     gaps = slots.gaps([*entries, *(file.path for file in listing)])
     rows = list(entries.values())
-    verdicts = checks.all_of(checks.Facts(rows, view, todo, gaps, settings, now.astimezone(UTC).replace(tzinfo=None)))
+    failed = failure.read(lake)
+    verdicts = checks.all_of(
+        checks.Facts(rows, view, todo, gaps, failed, settings, now.astimezone(UTC).replace(tzinfo=None))
+    )
     arrival = max((entry.arrived_at for entry in rows), default=None)
     age = (now.astimezone(UTC).replace(tzinfo=None) - arrival).total_seconds() if arrival else None
     return Status(
@@ -149,6 +158,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         waiting={"files": todo.files, "bytes": todo.bytes} if todo else None,
         reopened=sum(entry.status in ledger.TO_DO for entry in rows),
         gaps=gaps,
+        last_failure=failed,
         batches=_batches(view, rows)[:BATCHES],
     )
 
@@ -186,29 +196,31 @@ def _totals(entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def _batches(view: View, entries: Sequence[Entry]) -> list[BatchSummary]:
-    """The batches in the ledger, newest first, with the time of commit from the ledger's snapshots.
+    """The batches in the ledger, newest first, with the time of commit and how long they took from the ledger's snapshots.
 
-    Where that snapshot has expired, the latest arrival of the batch's files stands in, which is the same except for replays.
+    Where that snapshot has expired, the latest arrival of the batch's files stands in, which is the same except for replays,
+    and the time that its files took.
     """
     files: dict[str, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.batch, []).append(entry)
-    committed = {
-        snapshot["summary"].get(BATCH): datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(
-            tzinfo=None
-        )
-        for snapshot in view["ledger"].history
-    }
-    found = [
-        BatchSummary(
-            batch,
-            committed.get(batch) or max(entry.arrived_at for entry in group),
-            len(group),
-            sum(entry.lines for entry in group),
-            sum(entry.quarantined for entry in group),
-            group[0].engine,
-            round(sum(entry.seconds for entry in group), 3),
-        )
-        for batch, group in files.items()
-    ]
+    committed = {snapshot["summary"].get(BATCH): snapshot for snapshot in view["ledger"].history}
+    found = [_summary(batch, group, committed.get(batch)) for batch, group in files.items()]
     return sorted(found, key=lambda batch: (batch.when, batch.batch), reverse=True)
+
+
+def _summary(batch: str, group: Sequence[Entry], snapshot: Snapshot | None) -> BatchSummary:
+    when = max(entry.arrived_at for entry in group)
+    seconds = sum(entry.seconds for entry in group)
+    if snapshot is not None:
+        when = datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(tzinfo=None)
+        seconds = float(snapshot["summary"].get(SECONDS, seconds))
+    return BatchSummary(
+        batch,
+        when,
+        len(group),
+        sum(entry.lines for entry in group),
+        sum(entry.quarantined for entry in group),
+        group[0].engine,
+        round(seconds, 3),
+    )

@@ -121,7 +121,13 @@ def dependents(entries: Mapping[str, Entry | PlanEntry], paths: set[str]) -> set
     return reached
 
 
-def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry], now: datetime) -> None:
+def write(
+    commit: Commit,
+    replaced: Collection[str],
+    entries: Mapping[str, Entry],
+    now: datetime,
+    properties: Mapping[str, str] | None = None,
+) -> None:
     """Write entries in place of those of the given paths.
 
     From time to time this also merges the month's small files, so that reading the ledger stays cheap.
@@ -131,6 +137,7 @@ def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry
         replaced: Paths whose entries go.
         entries: The new entries, by path.
         now: The time, UTC without a zone.
+        properties: Recorded in the summary of the ledger's snapshot.
     """
     stored = commit.base[LEDGER.name]
     rows = as_rows(entries.values())
@@ -142,4 +149,4 @@ def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry
         rows = pa.concat_tables([earlier.filter(keep), rows])
     months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
     new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
-    commit.replace(LEDGER, replaced, new, merge={file.path for file in merge})
+    commit.replace(LEDGER, replaced, new, merge={file.path for file in merge}, properties=properties)

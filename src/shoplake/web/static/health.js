@@ -204,12 +204,12 @@ function showRuns(batches) {
   const rows = [...batches].reverse();
   draw("runs", () => ({
     height: 200,
-    label: `Seconds of work of the latest batches: ${rows.map((row) => row.seconds).join(", ")}`,
+    label: `Seconds of the latest batches: ${rows.map((row) => row.seconds).join(", ")}`,
     grid: { left: 4, right: 14, top: 14, bottom: 4, outerBoundsMode: "same" },
     tooltip: tooltip(
       (i) => minute(rows[i].when),
       (i) => [
-        ["Seconds of work", exact.format(rows[i].seconds)],
+        ["Seconds", exact.format(rows[i].seconds)],
         ["Files", exact.format(rows[i].files)],
         ["Lines", exact.format(rows[i].lines)],
         ["Engine", rows[i].engine],
@@ -228,7 +228,7 @@ function showRuns(batches) {
     yAxis: values(),
     series: [
       {
-        name: "Seconds of work",
+        name: "Seconds",
         type: "bar",
         barMaxWidth: 44,
         color: colour("step-2"),
