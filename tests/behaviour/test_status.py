@@ -3,6 +3,7 @@
 import errno
 import random
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -176,6 +177,37 @@ def test_old_files_do_not_count_as_recent(tmp_path):
     ingest(source, lake)
     assert verdicts(look(lake))["quarantine"] == "ok"
     assert "0 of 10 lines" in of(look(lake), "quarantine").detail
+
+
+def test_a_clock_that_was_ahead(tmp_path):
+    """An arrival in the future is a failure, and hides neither that the lake is stale nor that lines are broken."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, events(1000))
+    pipeline.ingest(replace(prepare(source, lake), now=lambda: datetime.now(UTC) + timedelta(days=3)))
+    state = look(lake)
+    assert (verdicts(state)["fresh"], state.fresh, state.newest_arrival, state.freshness_seconds) == (
+        "failed",
+        False,
+        None,
+        None,
+    )
+    assert "1 file arrived in the future" in of(state, "fresh").detail
+    assert "clock" in of(state, "fresh").remedy
+    put(source, 1, [b"broken"] * 900)
+    put_bytes(source, 2, b"not gzip")
+    ingest(source, lake)
+    state = look(lake)
+    assert verdicts(state) | {"fresh": "failed", "quarantine": "failed", "readable": "failed"} == verdicts(state)
+    assert "900 of 900 lines" in of(state, "quarantine").detail
+    assert 0 <= state.freshness_seconds < 600
+    assert verdicts(look(lake, after=timedelta(days=2)))["readable"] == "warning"
+    assert verdicts(look(lake, after=timedelta(days=3, minutes=5)))["fresh"] == "ok"
+
+
+def test_clocks_that_differ_by_seconds(shop):
+    """A machine whose clock is a little behind sees nothing of the future."""
+    assert verdicts(look(shop[1], after=timedelta(seconds=-50)))["fresh"] == "ok"
+    assert verdicts(look(shop[1], after=timedelta(seconds=-70)))["fresh"] == "failed"
 
 
 # ------------------------------------------------------------------------------------------------------------------ gaps

@@ -42,6 +42,15 @@ class Facts:
     settings: Settings
     now: datetime
 
+    @property
+    def arrived(self) -> list[Entry]:
+        """The entries that time can be measured from: those that did not arrive in the future."""
+        return [entry for entry in self.entries if not self.is_future(entry)]
+
+    def is_future(self, entry: Entry) -> bool:
+        """Whether a file arrived later than now, since a clock is or was ahead."""
+        return entry.arrived_at > self.now + ledger.CLOCK_TOLERANCE
+
 
 def all_of(facts: Facts) -> list[Check]:
     """Every check, in the order in which a person would ask."""
@@ -57,10 +66,20 @@ def all_of(facts: Facts) -> list[Check]:
 
 
 def fresh(facts: Facts) -> Check:
-    """Whether the newest arrival is younger than the objective."""
+    """Whether the newest arrival is younger than the objective; an arrival in the future is a failure of its own."""
     objective = f"the objective is {facts.settings.freshness_minutes:g} minutes"
     if not facts.entries:
         return Check("fresh", Verdict.FAILED, "Nothing has been ingested yet.", "Ingest the source: shoplake ingest")
+    ahead = [entry.arrived_at for entry in facts.entries if facts.is_future(entry)]
+    if ahead:
+        return Check(
+            "fresh",
+            Verdict.FAILED,
+            f"{count(len(ahead), 'file')} arrived in the future, the last at {max(ahead):%Y-%m-%d %H:%M}: a clock is or was"
+            " ahead. Nothing is measured from that.",
+            "Correct the clock of the machine that ingests. The times stay in the ledger, and this check fails until they have"
+            " passed.",
+        )
     age = (facts.now - max(entry.arrived_at for entry in facts.entries)).total_seconds()
     sentence = f"The newest file arrived {ago(max(age, 0))} ago; {objective}."
     if age <= facts.settings.freshness_minutes * 60:
@@ -125,7 +144,8 @@ def readable(facts: Facts) -> Check:
     files = [entry for entry in facts.entries if entry.status == ledger.UNREADABLE]
     if not files:
         return Check("readable", Verdict.OK, "Every source file could be read.")
-    newest = max(files, key=lambda entry: (entry.arrived_at, entry.source_file))
+    past = [entry for entry in files if not facts.is_future(entry)]
+    newest = max(past or files, key=lambda entry: (entry.arrived_at, entry.source_file))
     late = facts.now - newest.arrived_at > RECENT
     return Check(
         "readable",
@@ -175,8 +195,9 @@ def gaps(facts: Facts) -> Check:
 
 def quarantine(facts: Facts) -> Check:
     """How many lines of the last day's files break the contract."""
-    newest = max((entry.arrived_at for entry in facts.entries), default=facts.now)
-    recent = [entry for entry in facts.entries if newest - entry.arrived_at <= RECENT]
+    arrived = facts.arrived
+    newest = max((entry.arrived_at for entry in arrived), default=facts.now)
+    recent = [entry for entry in arrived if newest - entry.arrived_at <= RECENT]
     lines, bad = sum(entry.lines for entry in recent), sum(entry.quarantined for entry in recent)
     rate = bad / lines if lines else 0.0
     sentence = f"{bad:,} of {count(lines, 'line')} of the last 24 hours' files are quarantined ({rate:.1%})."

@@ -63,10 +63,10 @@ class Status:
         tables: Per table: rows, files, bytes, snapshots.
         ledger: Totals over the source files: files, unreadable, lines, accepted, duplicates, quarantined, erased.
         newest_event: The latest event, UTC; None in an empty lake.
-        newest_arrival: When the newest file was ingested, UTC.
+        newest_arrival: When the newest file was ingested, UTC, leaving out arrivals in the future.
         freshness_seconds: Now minus the newest arrival.
         objective_minutes: How old the newest arrival may become.
-        fresh: Whether it is younger than that.
+        fresh: Whether it is younger than that, and no file arrived in the future.
         unreadable: The files that could not be read, with the reason.
         waiting: Files and bytes in the source that the next run would ingest, None without a source.
         reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
@@ -134,11 +134,10 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     gaps = slots.gaps([*entries, *(file.path for file in listing)])
     rows = list(entries.values())
     failed = failure.read(lake)
-    verdicts = checks.all_of(
-        checks.Facts(rows, view, todo, gaps, failed, settings, now.astimezone(UTC).replace(tzinfo=None))
-    )
-    arrival = max((entry.arrived_at for entry in rows), default=None)
-    age = (now.astimezone(UTC).replace(tzinfo=None) - arrival).total_seconds() if arrival else None
+    facts = checks.Facts(rows, view, todo, gaps, failed, settings, now.astimezone(UTC).replace(tzinfo=None))
+    verdicts = checks.all_of(facts)
+    arrival = max((entry.arrived_at for entry in facts.arrived), default=None)
+    age = (facts.now - arrival).total_seconds() if arrival else None
     return Status(
         lake=lake.root,
         verdict=worst(verdicts),
@@ -149,7 +148,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         newest_arrival=arrival,
         freshness_seconds=None if age is None else round(age, 3),
         objective_minutes=settings.freshness_minutes,
-        fresh=age is not None and age <= settings.freshness_minutes * 60,
+        fresh=next(check.verdict for check in verdicts if check.name == "fresh") == Verdict.OK,
         unreadable=[
             {"file": entry.source_file, "error": entry.error or ""}
             for entry in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -22,6 +22,9 @@ REOPENED = "reopened"
 REWRITTEN = "rewritten"
 TO_DO = (REOPENED, REWRITTEN)
 """Files that the next batch ingests again: because of other files, or because an erasure rewrote the object."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far the clocks of machines may differ. A later arrival than that is from the future: a clock was ahead."""
 
 LEDGER_FILES = 32
 

@@ -34,7 +34,7 @@ function showFreshness() {
   if (!arrival)
     return fill(
       "freshness",
-      el("p", { class: "big" }, "No files yet"),
+      el("p", { class: "big" }, state.health.ledger.files ? "Unknown: a clock is ahead" : "No files yet"),
       el("p", { class: "note" }, `Objective: ${objective} minutes.`),
     );
   const clock = exported ? Date.parse(now) : Date.now() + state.skew;
