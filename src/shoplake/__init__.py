@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Observer",
     "__version__",
+    "acknowledge",
     "erase",
     "experiment",
     "ingest",
@@ -24,6 +25,7 @@ __all__ = [
 if TYPE_CHECKING:
     from shoplake.api import (
         Observer,
+        acknowledge,
         erase,
         ingest,
         maintain,

@@ -10,7 +10,7 @@ import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import ContractError, FatalError
-from shoplake.health import status
+from shoplake.health import gaps, status
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import TableSnapshot
@@ -318,6 +318,72 @@ def test_files_outside_the_layout_have_no_slot(path):
     assert slots.gaps([path, hive(14, 0), hive(14, 5)]) == []
 
 
+@everywhere
+def test_a_gap_is_acknowledged_with_a_reason(shop):
+    """Status no longer warns about it, names it with its reason, and warns again about what was taken back."""
+    source, lake = shop
+    for slot in (7, 20):
+        put(source, slot, events(5, first=90 * slot))
+    ingest(source, lake)
+    at = [(START + slot * SLOT).isoformat() for slot in range(30)]
+    words = ("acknowledge", "--lake", lake, "--from")
+    told = command(*words, at[4], "--to", at[6], "--reason", "the shop was closed", "--format", "json").json
+    assert told["acknowledged"] == {
+        "from": "2025-11-18T14:20:00Z",
+        "to": "2025-11-18T14:30:00Z",
+        "reason": "the shop was closed",
+        "at": told["acknowledged"]["at"],
+    }
+    assert told["remaining_slots"] == 13
+    state = look(lake)
+    assert ranges(state) == [span(6, 1), span(8, 12)]
+    assert "2 slots without a file acknowledged" in of(state, "gaps").detail
+    assert state.as_json()["gaps"]["acknowledged"] == [told["acknowledged"]]
+    assert command(*words, at[6], "--to", at[25], "--reason", "moved").code == 0
+    assert verdicts(look(lake))["gaps"] == "ok"
+    shown = command("status", "--lake", lake).out
+    assert "Acknowledged: 2025-11-18T14:20:00Z to 2025-11-18T14:30:00Z: the shop was closed" in shown
+    assert "No file is missing; 15 slots without a file acknowledged." in shown
+    assert command(*words, at[0], "--to", at[7], "--withdraw").code == 0
+    assert ranges(look(lake)) == [span(4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--to", "2025-11-18T15:00Z"], "acknowledge or withdraw?"),
+        (["--to", "2025-11-18T15:00Z", "--reason", "x", "--withdraw"], "acknowledge or withdraw?"),
+        (["--to", "2025-11-18T15:00Z", "--reason", " "], "for a reason"),
+        (["--to", "2025-11-18T14:00Z", "--reason", "x"], "is empty"),
+        (["--to", "2025-11-18T15:00Z", "--withdraw"], "no acknowledged gap"),
+    ],
+)
+def test_acknowledging_nothing(shop, words, said):
+    told = command("acknowledge", "--lake", shop[1], "--from", "2025-11-18T14:00Z", *words)
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+
+
+def test_an_acknowledged_range_takes_whole_slots():
+    """It is widened to them, and may begin before a gap, end behind it or cover several."""
+
+    def at(minute):
+        return START.replace(tzinfo=None) + timedelta(minutes=minute)
+
+    def known(*spans):
+        return [gaps.Acknowledged(at(first), at(last), "", at(0)) for first, last in spans]
+
+    gap = slots.Gap(at(10), at(30))
+    for spans, remaining in (
+        ([], [(10, 30)]),
+        ([(0, 10), (30, 60)], [(10, 30)]),
+        ([(0, 15)], [(15, 30)]),
+        ([(25, 40), (15, 20)], [(10, 15), (20, 25)]),
+        ([(0, 20), (15, 60)], []),
+    ):
+        assert gaps.without([gap], known(*spans)) == [slots.Gap(at(first), at(last)) for first, last in remaining]
+
+
 # --------------------------------------------------------------------------------------------------------------- batches
 
 
@@ -405,6 +471,7 @@ def test_json(shop):
     assert state["gaps"] == {
         "slots": 2,
         "ranges": [{"from": "2025-11-18T14:20:00Z", "to": "2025-11-18T14:30:00Z", "slots": 2}],
+        "acknowledged": [],
     }
     assert set(state["batches"][0]) == {"batch", "when", "files", "lines", "quarantined", "engine", "seconds"}
     assert {"lake", "tables", "ledger", "newest_event", "newest_arrival", "freshness_seconds", "fresh"} <= set(state)

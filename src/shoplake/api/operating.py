@@ -9,6 +9,7 @@ from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, sou
 from shoplake.settings import SHARE, Range
 
 if TYPE_CHECKING:
+    from shoplake.health.gaps import Acknowledged
     from shoplake.health.status import Status
     from shoplake.lake.reader import OpenLake
     from shoplake.operations import erase as erasure
@@ -77,6 +78,35 @@ def status(lake: Place = None, source: Place = None, **settings: Any) -> Status:
 
     chosen = settled(lake, source, settings)
     return states.read(lake_of(chosen), source_of(chosen), chosen, datetime.now(UTC))
+
+
+def acknowledge(start: datetime, end: datetime, reason: str | None, lake: Place = None) -> Acknowledged | None:
+    """Acknowledge every gap within a range of time, so that :func:`status` no longer warns about it.
+
+    Args:
+        start: Start of the range; UTC unless it has an offset.
+        end: End of the range (exclusive).
+        reason: Why no file is missed there; None takes back what was acknowledged within the range.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+
+    Returns:
+        What is acknowledged now, in whole slots; None if it was taken back.
+
+    Raises:
+        UsageError: There is no lake, the range is empty, or there is nothing to take back.
+
+    Example:
+        >>> from datetime import datetime
+        >>> shoplake.acknowledge(datetime(2025, 11, 18, 2), datetime(2025, 11, 18, 4), "the shop was closed", "lake")
+    """
+    from shoplake.health import gaps
+
+    place = lake_of(settled(lake, None, {}))
+    low, high = (moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (start, end))
+    if reason is not None:
+        return gaps.acknowledge(place, low, high, reason, datetime.now(UTC))
+    gaps.withdraw(place, low, high)
+    return None
 
 
 def verify(

@@ -10,6 +10,7 @@ import click
 
 from shoplake import api, settings
 from shoplake.cli import options, output
+from shoplake.cli.log import LOG
 from shoplake.cli.watch import Watch
 from shoplake.errors import ShoplakeError
 from shoplake.settings import Range
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lineage", is_flag=True, help="Send OpenLineage events, as configured by OPENLINEAGE_URL or openlineage.yml."
 )
+@options.log_format
 @options.style
 def ingest(  # noqa: PLR0917 - one parameter an option
     source: str | None,
@@ -99,7 +101,8 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
     def show(done: RunReport) -> None:
         if watch is None or done.batches or style != "table":
-            output.report(done, style)
+            in_a_log = watch is not None or not sys.stdout.isatty()
+            output.report(done, style, stamp=LOG.stamp() if in_a_log else "")
             sys.stdout.flush()
 
     if watch is None:
@@ -109,6 +112,5 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
 
 def _failed(error: ShoplakeError | OSError, pause: float) -> None:
-    output.note(f"shoplake: {error}; trying again in {seconds(pause)}")
-    if isinstance(error, ShoplakeError) and error.remedy:
-        output.note(f"  {error.remedy}")
+    remedy = error.remedy if isinstance(error, ShoplakeError) else ""
+    output.note(f"shoplake: {error}; trying again in {seconds(pause)}", remedy, "error")

@@ -12,6 +12,7 @@ import click
 
 from shoplake import __version__
 from shoplake.cli import options, output, signals
+from shoplake.cli.acknowledge import acknowledge
 from shoplake.cli.completion import completion
 from shoplake.cli.cost import cost
 from shoplake.cli.dashboard import dashboard
@@ -23,6 +24,7 @@ from shoplake.cli.erase import erase
 from shoplake.cli.experiment import experiment
 from shoplake.cli.generate import generate
 from shoplake.cli.ingest import ingest
+from shoplake.cli.log import LOG, PLAIN
 from shoplake.cli.maintain import maintain
 from shoplake.cli.publish import publish
 from shoplake.cli.quarantine import quarantine
@@ -40,6 +42,7 @@ COMMANDS = (
     query,
     dashboard,
     status,
+    acknowledge,
     replay,
     verify,
     quarantine,
@@ -80,6 +83,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
     _make_streams_usable()
+    LOG.style = PLAIN  # until a command's option says otherwise
     try:
         with signals.like_ctrl_c():
             cli(standalone_mode=False)
@@ -96,20 +100,22 @@ def main() -> None:
         _discard_stdout()
         sys.exit(0)
     except UnicodeEncodeError as error:
-        output.note(f"shoplake: the output has characters that {error.encoding} does not have")
-        output.note("  Set PYTHONIOENCODING=utf-8, or use --format json.")
+        output.note(
+            f"shoplake: the output has characters that {error.encoding} does not have",
+            "Set PYTHONIOENCODING=utf-8, or use --format json.",
+            "error",
+        )
         sys.exit(1)
     except OSError as error:
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
         _discard_stdout()
-        output.note(f"shoplake: the output cannot be written: {error.strerror}")
-        output.note("  Check the disk that stdout goes to.")
+        output.note(
+            f"shoplake: the output cannot be written: {error.strerror}", "Check the disk that stdout goes to.", "error"
+        )
         sys.exit(1)
     except ShoplakeError as error:
-        output.note(f"shoplake: {error}")
-        if error.remedy:
-            output.note(f"  {error.remedy}")
+        output.note(f"shoplake: {error}", error.remedy, "error")
         sys.exit(error.exit_code)
 
 

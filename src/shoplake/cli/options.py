@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from shoplake.cli import output
+from shoplake.cli.log import JSON, LOG, TEXT
 from shoplake.errors import UsageError
 from shoplake.settings import ENGINES, Range
 
@@ -40,6 +41,16 @@ events_per_file = click.option(
     show_default=True,
     metavar="N|MIN-MAX",
     help="Events in each file; within a range, the time of day decides.",
+)
+log_format = click.option(
+    "--log-format",
+    type=click.Choice((TEXT, JSON)),
+    default=TEXT,
+    show_default=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda _, __, value: setattr(LOG, "style", value),
+    help="Form of the lines on stderr; each has its time.",
 )
 region = click.option("--region", metavar="NAME", help="AWS region.  [default: from your AWS configuration]")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoplake.api import Observer
+from shoplake.cli.log import LOG
 from shoplake.text import count, json_value, seconds, size
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
@@ -68,9 +69,15 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
     _console().print(table)
 
 
-def note(text: str) -> None:
-    """Print a remark to stderr, beside the result."""
-    click.echo(text, err=True)
+def note(text: str, remedy: str = "", level: str = "info") -> None:
+    """Print a remark to stderr, beside the result; in commands that keep a log, as a line of it.
+
+    Args:
+        text: What happened.
+        remedy: What to do about it, or an empty string.
+        level: ``info`` or ``error``.
+    """
+    click.echo(LOG.line(text, remedy, level), err=True)
 
 
 def say(text: str = "") -> None:
@@ -129,8 +136,8 @@ def plan(todo: Plan, output: str) -> None:
         )
 
 
-def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
-    """Show what a run did, with the reconciliation of its lines."""
+def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = "") -> None:
+    """Show what a run did, with the reconciliation of its lines; for a log, with a stamp before it."""
     if output == "json":
         as_json(done.as_json())
         return
@@ -141,11 +148,11 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     for failure in done.failures:
         note(f"set aside: {failure['file']}: {failure['error']}")
     if not done.files and not done.failures:
-        say(f"Nothing new ({seconds(done.seconds)}).")
+        say(f"{stamp}Nothing new ({seconds(done.seconds)}).")
         return
     replaced = f", {done.replaced:,} of them replaced" if done.replaced else ""
     say(
-        f"{verb} {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
+        f"{stamp}{verb} {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
         f"({done.events_per_second:,.0f} per second)."
     )
     say(

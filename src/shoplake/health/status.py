@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.health import checks
+from shoplake.health import gaps as known_gaps
+from shoplake.health.gaps import Acknowledged
 from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
@@ -70,7 +72,8 @@ class Status:
         unreadable: The files that could not be read, with the reason.
         waiting: Files and bytes in the source that the next run would ingest, None without a source.
         reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
-        gaps: Ranges of five-minute slots without a file.
+        gaps: Ranges of five-minute slots without a file that are not acknowledged.
+        acknowledged: The ranges that are acknowledged, with their reasons.
         last_failure: How the last run failed, None if it succeeded.
         batches: The last ones, newest first.
     """
@@ -89,6 +92,7 @@ class Status:
     waiting: dict[str, int] | None
     reopened: int
     gaps: list[Gap]
+    acknowledged: list[Acknowledged]
     last_failure: Failure | None
     batches: list[BatchSummary]
 
@@ -99,7 +103,7 @@ class Status:
 
     @property
     def gap_slots(self) -> int:
-        """Five-minute slots without a file."""
+        """Five-minute slots without a file that are not acknowledged."""
         return sum(gap.slots for gap in self.gaps)
 
     def as_json(self) -> dict[str, Any]:
@@ -111,10 +115,15 @@ class Status:
                 {"check": check.name, "verdict": check.verdict, "sentence": check.detail, "remedy": check.remedy}
                 for check in self.checks
             ],
-            "gaps": {"slots": self.gap_slots, "ranges": ranges},
+            "gaps": {
+                "slots": self.gap_slots,
+                "ranges": ranges,
+                "acknowledged": [one.as_json() for one in self.acknowledged],
+            },
             "last_failure": self.last_failure and vars(self.last_failure),
             "batches": [vars(batch) for batch in self.batches],
         }
+        del plain["acknowledged"]
         return {key: json_value(value) for key, value in plain.items()}
 
 
@@ -131,10 +140,13 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     entries = ledger.read(view["ledger"])
     listing = source.list() if source else []
     todo = _todo(listing, entries, settings) if source else None
-    gaps = slots.gaps([*entries, *(file.path for file in listing)])
+    acknowledged = known_gaps.read(lake)
+    found = slots.gaps([*entries, *(file.path for file in listing)])
+    gaps = known_gaps.without(found, acknowledged)
+    excused = sum(gap.slots for gap in found) - sum(gap.slots for gap in gaps)
     rows = list(entries.values())
     failed = failure.read(lake)
-    facts = checks.Facts(rows, view, todo, gaps, failed, settings, now.astimezone(UTC).replace(tzinfo=None))
+    facts = checks.Facts(rows, view, todo, gaps, excused, failed, settings, now.astimezone(UTC).replace(tzinfo=None))
     verdicts = checks.all_of(facts)
     arrival = max((entry.arrived_at for entry in facts.arrived), default=None)
     age = (facts.now - arrival).total_seconds() if arrival else None
@@ -157,6 +169,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         waiting={"files": todo.files, "bytes": todo.bytes} if todo else None,
         reopened=sum(entry.status in ledger.TO_DO for entry in rows),
         gaps=gaps,
+        acknowledged=acknowledged,
         last_failure=failed,
         batches=_batches(view, rows)[:BATCHES],
     )

@@ -6,11 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 
 import pytest
 
+from shoplake.cli.log import LOG
 from shoplake.cli.watch import Watch
 from tests.behaviour.cli.support import tells
 from tests.support import accepted, dump, events, everywhere, five_answers, judge_files, key, put
@@ -222,6 +224,27 @@ def test_watch_ends_where_the_call_cannot_work(call, tmp_path, monkeypatch):
     """A wrong call is not repeated for ever."""
     result = watching(call, monkeypatch, ("--source", tmp_path / "nowhere", "--lake", tmp_path / "lake"))
     tells(result, 2, "is not a folder")
+
+
+def test_lines_of_a_log_have_their_time(call, tmp_path, monkeypatch):
+    """On stderr as text or as JSON; and the summary, where it does not go to a terminal."""
+    put(tmp_path / "raw", 0, events(20))
+    (tmp_path / "raw" / "bad.jsonl.gz").write_bytes(b"not gzip")
+    absurd(tmp_path / "raw", 1)
+    monkeypatch.setattr(LOG, "now", lambda: datetime(2025, 11, 18, 14, 5, 9, 999, tzinfo=UTC))
+    monkeypatch.setenv("SHOPLAKE_BATCH_BYTES", "1")
+    words = ("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    stopped = call(*words)
+    assert stopped.err.startswith("2025-11-18T14:05:09Z shoplake: 1,000 of 1,005 lines")
+    assert stopped.err.splitlines()[1].startswith("  A producer is broken")
+    record = json.loads(call(*words, "--log-format", "json").err)
+    assert {"at": record["at"], "level": record["level"]} == {"at": "2025-11-18T14:05:09Z", "level": "error"}
+    assert "1,000 of 1,005 lines" in record["message"]
+    assert "--set-aside" in record["remedy"]
+    done = call(*words, "--max-quarantine-rate", "1", "--log-format", "json")
+    assert done.err == "" or all(json.loads(line)["level"] for line in done.err.splitlines())
+    assert done.out.startswith("2025-11-18T14:05:09Z Ingested")
+    assert call("query", "nonsense", "--lake", tmp_path / "lake").err.startswith("shoplake: ")
 
 
 @everywhere
