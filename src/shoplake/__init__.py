@@ -17,6 +17,7 @@ __all__ = [
     "open",
     "preview",
     "quarantine",
+    "recover",
     "replay",
     "status",
     "verify",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - shoplake.open(lake) is the interface
         preview,
         quarantine,
+        recover,
         replay,
         status,
         verify,

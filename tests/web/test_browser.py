@@ -287,7 +287,7 @@ def test_broken_lake(page, tmp_path):
         page.shown(url)
         catalog.write_text("{")
         page.wait("document.querySelector('#trouble').innerText.includes('damaged')")
-        assert "Restore it from a backup" in page.text("#trouble")
+        assert "shoplake recover" in page.text("#trouble")
         catalog.write_bytes(content)
         page.wait("document.querySelector('#trouble').hidden && !document.querySelector('#answers').hidden")
         page.leave()

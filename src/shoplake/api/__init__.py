@@ -10,6 +10,7 @@ from shoplake.api.operating import (
     erase,
     maintain,
     open,  # noqa: A004 - read as shoplake.open(lake)
+    recover,
     status,
     verify,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "prepare",
     "preview",
     "quarantine",
+    "recover",
     "replay",
     "status",
     "verify",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shoplake.lake.reader import OpenLake
     from shoplake.operations import erase as erasure
     from shoplake.operations import maintain as maintenance
+    from shoplake.operations import recover as recovery
     from shoplake.operations import verify as verification
 
 _HOURS = 876_000
@@ -203,6 +204,30 @@ def maintain(
         note=watch.note,
     )
     return (operation.preview if dry_run else operation.maintain)(request)
+
+
+def recover(lake: Place = None, *, dry_run: bool = False, observer: Observer | None = None) -> recovery.Recovery:
+    """Rebuild a lost or damaged catalog from the newest state of the tables that is whole; it does not ask.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        dry_run: Change nothing, and report what would be recovered.
+        observer: Is told who is being waited for.
+
+    Returns:
+        ``.damage``, ``.state`` (its version), ``.at``, ``.rows`` by table, ``.passed_over``, ``.as_json()``.
+
+    Raises:
+        UsageError: The catalog is good, or there is no lake at that place.
+        FatalError: No state of the lake is whole.
+    """
+    from shoplake.operations import recover as operation
+
+    place = lake_of(settled(lake, None, {}))
+    found = operation.find(place)
+    if not dry_run:
+        operation.recover(place, found, (observer or Observer()).note)
+    return found
 
 
 def erase(

@@ -29,6 +29,7 @@ from shoplake.cli.maintain import maintain
 from shoplake.cli.publish import publish
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.query import query
+from shoplake.cli.recover import recover
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
 from shoplake.cli.verify import verify
@@ -50,6 +51,7 @@ COMMANDS = (
     doctor,
     completion,
     maintain,
+    recover,
     erase,
     deploy,
     destroy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,6 +83,23 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """In the order in which they were added."""
         return list(self.commands)
+
+
+yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation; needed without a terminal.")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on the terminal before something that cannot be undone; without a terminal, ``--yes`` is the only answer.
+
+    Raises:
+        UsageError: There is no terminal to ask on, and no ``--yes``.
+        click.Abort: The answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask on", remedy="Nothing was changed. Give --yes.")
+    click.confirm(question, abort=True, err=True)
 
 
 def examples(*lines: str) -> str:
