@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,11 @@ def ago(value: float) -> str:
         if value >= length:
             return count(int(value // length), unit)
     return count(int(value), "second")
+
+
+def as_datetime(moment: date) -> datetime:
+    """A day as its first moment; a time as it is."""
+    return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min)
 
 
 def json_value(value: Any) -> Any:  # noqa: PLR0911 - one return a type

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, source_of
+from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, source_of, utc
 from shoplake.settings import SHARE, Range
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def status(lake: Place = None, source: Place = None, **settings: Any) -> Status:
     return states.read(lake_of(chosen), source_of(chosen), chosen, datetime.now(UTC))
 
 
-def acknowledge(start: datetime, end: datetime, reason: str | None, lake: Place = None) -> Acknowledged | None:
+def acknowledge(start: date, end: date, reason: str | None, lake: Place = None) -> Acknowledged | None:
     """Acknowledge every gap within a range of time, so that :func:`status` no longer warns about it.
 
     Args:
-        start: Start of the range; UTC unless it has an offset.
+        start: Start of the range, a time or a day; UTC unless it has an offset.
         end: End of the range (exclusive).
         reason: Why no file is missed there; None takes back what was acknowledged within the range.
         lake: The lake's folder, or s3://BUCKET/PREFIX.
@@ -103,7 +103,7 @@ def acknowledge(start: datetime, end: datetime, reason: str | None, lake: Place 
     from shoplake.health import gaps
 
     place = lake_of(settled(lake, None, {}))
-    low, high = (moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (start, end))
+    low, high = utc(start), utc(end)
     if reason is not None:
         return gaps.acknowledge(place, low, high, reason, datetime.now(UTC))
     gaps.withdraw(place, low, high)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoplake import settings
 from shoplake.settings import Settings
+from shoplake.text import as_datetime
 
 if TYPE_CHECKING:  # what a call does not need, it does not wait for
     from shoplake.engines.base import Engine
@@ -80,6 +82,12 @@ def watchers(observer: Observer | None) -> pipeline.Watchers:
 
     watch = observer or Observer()
     return pipeline.Watchers(lambda plan: watch.total(plan.bytes), watch.advance, watch.note)
+
+
+def utc(moment: date) -> datetime:
+    """A time with its zone, UTC unless it has an offset; of a day, its first moment."""
+    time = as_datetime(moment)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def settled(lake: Place, source: Place, given: Mapping[str, Any]) -> Settings:
