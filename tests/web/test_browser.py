@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from shoplake.lake.catalog import Lake
-from tests.support import command, events, ingest, proofs, put
+from tests.support import command, event, events, ingest, proofs, put
 from tests.web.support import DAYS, HOSTILE, build, truth
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
@@ -64,15 +64,16 @@ class Page:
 
     def series(self, chart):
         """The values of a chart by the name of the series, as the library has them."""
-        return self.ask(
-            "Object.fromEntries(echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()"
-            ".series.map(one => [one.name, one.data.map(value => value.value ?? value)]))",
+        found = self.ask(
+            "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()"
+            ".series.map(one => [one.text ?? one.name, one.data.map(value => value?.value ?? value)])",
             chart,
         )
+        return dict(found)
 
     def places(self, chart, axis):
         return self.ask(
-            "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()[arguments[1]][0].data",
+            "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()[arguments[1]][0].texts",
             chart,
             axis,
         )
@@ -318,6 +319,44 @@ def test_hostile_names(page, shop, url):
     assert page.ask("document.querySelectorAll('main script, main img, main svg').length") == 0
 
 
+PROPERTIES = ("__proto__", "constructor", "toString", "a\n__proto__", "__proto__" * 9)
+
+
+def test_names_of_properties(page, tmp_path):
+    """Products and categories called like properties of every object are names like others, also in an exported page."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    for day in range(2):
+        at = f"2025-11-1{8 + day}T14:00:0"
+        put(
+            source,
+            day,
+            [
+                event(0, kind, timestamp=f"{at}{number}Z", product_id=name, category=name, user_id=name)
+                for number, name in enumerate(PROPERTIES)
+                for kind in ("page_view", "add_to_cart", "purchase")
+            ],
+        )
+    ingest(source, lake)
+    page.leave()
+    assert command("dashboard", "--lake", lake, "--export", tmp_path / "page.html").code == 0
+    with serving(lake) as url:
+        for address in (url, (tmp_path / "page.html").as_uri()):
+            page.shown(address)
+            check_charts(page, truth(source))
+            assert set(page.series("categories")) == set(PROPERTIES)
+            for choice in ("products", *(f"of {name}" for name in PROPERTIES)):
+                page.choose("#funnel select", choice)
+                assert set(page.places("funnel", "yAxis")) <= set(PROPERTIES)
+            page.ask(
+                "echarts.getInstanceByDom(document.querySelector('#categories .chart'))"
+                ".dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 0})"
+            )
+            page.wait("document.querySelector('#categories .tip')?.innerText.includes('__proto__')")
+            assert page.ask("(() => { const found = []; for (const key in {}) found.push(key); return found })()") == []
+            assert page.ask("[{}.toString, {}.constructor].every((each) => typeof each === 'function')")
+        page.leave()
+
+
 def test_health(page, shop, url):
     """Freshness, the account of every line, slots with their gap, reasons and batches."""
     page.shown(url, "health")
@@ -334,7 +373,7 @@ def test_health(page, shop, url):
     )
     assert [kind for kind, _ in slots] == ["files", "files", "gap", "files", *["outside"] * 8]
     assert slots[2][1] == "2025-11-18 14:10: no file"
-    assert page.series("runs")["Seconds of work"] == [batch["seconds"] for batch in reversed(told["batches"])]
+    assert page.series("runs")["Seconds"] == [batch["seconds"] for batch in reversed(told["batches"])]
     assert page.ask("document.querySelector('#verdict').innerText") == told["verdict"]
 
 
@@ -408,4 +447,4 @@ def test_exported_page(page, shop, tmp_path):
     page.driver.find_element(By.CSS_SELECTOR, "nav a[href='#health']").click()
     page.wait("!document.querySelector('#health').hidden")
     assert "malformed_json" in page.text("#quarantine")
-    assert page.series("runs")["Seconds of work"]
+    assert page.series("runs")["Seconds"]

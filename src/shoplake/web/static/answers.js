@@ -269,21 +269,22 @@ function showCategories() {
       : {
           height: 308,
           label: `Over ${days.length} days: ${text}`,
-          legend: legend(),
           tooltip: tooltip(
             (i) => days[i],
             (i) => shown.map((name) => [name, exact.format(sums.get(name)[i])]),
           ),
           xAxis: names(days, { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } }),
           yAxis: values(),
-          series: shown.map((name) => ({
-            name,
-            type: "bar",
-            stack: "all",
-            barMaxWidth: 44,
-            color: fill(name),
-            data: sums.get(name),
-          })),
+          ...named(
+            shown.map((name) => ({
+              text: name,
+              type: "bar",
+              stack: "all",
+              barMaxWidth: 44,
+              color: fill(name),
+              data: sums.get(name),
+            })),
+          ),
         },
   );
   behind("categories", "category_performance");
