@@ -13,6 +13,7 @@ from shoplake.errors import ContractError, FatalError
 from shoplake.health import gaps, status
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
+from shoplake.lake.notes import DEMO, Note
 from shoplake.lake.snapshots import TableSnapshot
 from shoplake.settings import Settings
 from shoplake.sources import slots
@@ -177,6 +178,16 @@ def test_old_files_do_not_count_as_recent(tmp_path):
     ingest(source, lake)
     assert verdicts(look(lake))["quarantine"] == "ok"
     assert "0 of 10 lines" in of(look(lake), "quarantine").detail
+
+
+def test_the_demo_is_not_stale(shop):
+    """Nothing arrives there on its own: its data is old on purpose, which the check says."""
+    _, lake = shop
+    assert look(lake).demo is False
+    Note(Lake(lake), DEMO).change(dict, lambda _: {"made_by": "shoplake demo"})
+    state = look(lake, after=timedelta(days=100))
+    assert (verdicts(state)["fresh"], state.fresh, state.demo) == ("ok", True, True)
+    assert "its data is old on purpose" in of(state, "fresh").detail
 
 
 def test_a_clock_that_was_ahead(tmp_path):

@@ -8,6 +8,8 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from selenium import webdriver
@@ -15,8 +17,11 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from shoplake.errors import ContractError
+from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
-from tests.support import command, event, events, ingest, proofs, put
+from shoplake.lake.notes import DEMO, Note
+from tests.support import command, event, events, ingest, key, prepare, proofs, put, put_bytes
 from tests.web.support import DAYS, HOSTILE, build, truth
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
@@ -405,6 +410,88 @@ def test_narrow_and_dark(page, url, view, scheme):
         "(document.querySelector(`#${arguments[0]} .chart`))",
         chart,
     )
+
+
+def fits(page):
+    return page.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_health_with_long_paths_on_a_narrow_screen(page, tmp_path):
+    """The path of a file that could not be read, and of one that trips the breaker, is broken where it must be."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, events(20))
+    put_bytes(source, 1, b"not gzip")
+    ingest(source, lake)
+    put(source, 2, [b"broken"] * 1000)
+    with pytest.raises(ContractError):
+        ingest(source, lake)
+    with serving(lake, "--source", source) as url:
+        page.emulate(400)
+        page.shown(url, "health")
+        page.ask("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+        assert key(1) in page.text("#slots")
+        assert key(2) in page.text("#checks")
+        assert fits(page)
+        page.leave()
+
+
+@pytest.mark.parametrize("width", [400, 700, 821, 900, 1000, 1280])
+def test_no_hole_in_the_tiles(page, url, width):
+    """The figures fill their rows at every width."""
+    page.emulate(width)
+    page.shown(url)
+    rows = page.ask(
+        "[...document.querySelectorAll('#figures > div')].reduce((rows, one) => "
+        "{ rows[one.offsetTop] = (rows[one.offsetTop] ?? 0) + 1; return rows }, {})"
+    )
+    assert len(set(rows.values())) == 1, rows
+    assert fits(page)
+
+
+def test_missing_days_are_gaps(page, tmp_path):
+    """Days without any event keep their place on every axis, without a value; an axis names the year."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, events(60))
+    put(
+        source, 1, [line | {"timestamp": line["timestamp"].replace("11-18", "11-21")} for line in events(60, first=100)]
+    )
+    ingest(source, lake)
+    with serving(lake) as url:
+        page.shown(url)
+        days = ["2025-11-18", "2025-11-19", "2025-11-20", "2025-11-21"]
+        assert page.places("activity", "xAxis") == page.places("categories", "xAxis") == days
+        users, books = page.series("activity")["Users"], page.series("categories")["books"]
+        assert [value is None for value in users] == [value is None for value in books] == [False, True, True, False]
+        revenue = dict(zip(page.places("revenue", "xAxis"), page.series("revenue")["Revenue"], strict=True))
+        assert {at[:10] for at, value in revenue.items() if value is None} == set(days[1:3])
+        assert revenue["2025-11-18T15:00:00.000Z"] == 0
+        for chart in ("activity", "categories", "revenue"):
+            shown = page.ask(
+                "(axis => axis.texts.map((_, i) => axis.axisLabel.formatter(String(i))))"
+                "(echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption().xAxis[0])",
+                chart,
+            )
+            assert "2025" in shown[0]
+        page.ask(
+            "echarts.getInstanceByDom(document.querySelector('#activity .chart'))"
+            ".dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 1})"
+        )
+        page.leave()
+
+
+def test_the_demo_is_old_on_purpose(page, tmp_path):
+    """Its lake is not called stale, and the page says why."""
+    put(tmp_path / "raw", 0, events(20))
+    late = replace(prepare(tmp_path / "raw", tmp_path / "lake"), now=lambda: datetime.now(UTC) - timedelta(days=3))
+    pipeline.ingest(late)
+    Note(Lake(tmp_path / "lake"), DEMO).change(dict, lambda _: {"made_by": "shoplake demo"})
+    with serving(tmp_path / "lake") as url:
+        page.shown(url, "health")
+        assert page.text("#verdict") == "ok"
+        assert "3 days ago" in page.text("#freshness")
+        assert "The demo's data is old on purpose" in page.text("#freshness")
+        assert page.ask("!!document.querySelector('#freshness .bar .ok')")
+        page.leave()
 
 
 def test_keyboard_and_screen_reader(page, url):

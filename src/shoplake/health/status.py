@@ -19,6 +19,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
 from shoplake.lake.metadata import Snapshot
+from shoplake.lake.notes import DEMO, Note
 from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.settings import Settings
 from shoplake.sources import slots
@@ -68,7 +69,8 @@ class Status:
         newest_arrival: When the newest file was ingested, UTC, leaving out arrivals in the future.
         freshness_seconds: Now minus the newest arrival.
         objective_minutes: How old the newest arrival may become.
-        fresh: Whether it is younger than that, and no file arrived in the future.
+        fresh: Whether it is younger than that, or the lake the demo's, and no file arrived in the future.
+        demo: Whether the lake is the demo's, to which nothing arrives on its own.
         unreadable: The files that could not be read, with the reason.
         waiting: Files and bytes in the source that the next run would ingest, None without a source.
         reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
@@ -88,6 +90,7 @@ class Status:
     freshness_seconds: float | None
     objective_minutes: float
     fresh: bool
+    demo: bool
     unreadable: list[dict[str, str]]
     waiting: dict[str, int] | None
     reopened: int
@@ -145,8 +148,10 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     gaps = known_gaps.without(found, acknowledged)
     excused = sum(gap.slots for gap in found) - sum(gap.slots for gap in gaps)
     rows = list(entries.values())
-    failed = failure.read(lake)
-    facts = checks.Facts(rows, view, todo, gaps, excused, failed, settings, now.astimezone(UTC).replace(tzinfo=None))
+    failed, demo = failure.read(lake), Note(lake, DEMO).read(dict) is not None
+    facts = checks.Facts(
+        rows, view, todo, gaps, excused, failed, demo, settings, now.astimezone(UTC).replace(tzinfo=None)
+    )
     verdicts = checks.all_of(facts)
     arrival = max((entry.arrived_at for entry in facts.arrived), default=None)
     age = (facts.now - arrival).total_seconds() if arrival else None
@@ -161,6 +166,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         freshness_seconds=None if age is None else round(age, 3),
         objective_minutes=settings.freshness_minutes,
         fresh=next(check.verdict for check in verdicts if check.name == "fresh") == Verdict.OK,
+        demo=demo,
         unreadable=[
             {"file": entry.source_file, "error": entry.error or ""}
             for entry in rows

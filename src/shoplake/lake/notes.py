@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 from shoplake.errors import FatalError, TransientError
 from shoplake.lake.catalog import Lake
 
+DEMO = "demo"
+"""The name of the note of a lake that was made to look at: nothing arrives there on its own."""
+
 _T = TypeVar("_T")
 _ATTEMPTS = 5
 

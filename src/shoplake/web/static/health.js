@@ -39,7 +39,7 @@ function showFreshness() {
     );
   const clock = exported ? Date.parse(now) : Date.now() + state.skew;
   const age = (clock - Date.parse(arrival)) / 1000;
-  const fresh = age <= objective * 60;
+  const fresh = age <= objective * 60 || state.health.demo;
   const bar = el(
     "div",
     { class: "bar", role: "img", "aria-label": `${percent(age / objective / 60)} of the objective` },
@@ -54,6 +54,7 @@ function showFreshness() {
       "p",
       { class: "note" },
       `The newest file arrived ${minute(arrival)}; the objective is ${noun(objective, "minute")}. `,
+      state.health.demo ? "The demo's data is old on purpose. " : "",
       event ? `Newest event: ${minute(event)}.` : "",
     ),
   );
@@ -136,7 +137,7 @@ function showSlots({ slots, gaps, unreadable }) {
     ? [
         el(
           "div",
-          { class: "scroll", tabindex: "0", role: "region", "aria-label": "Slots" },
+          { class: "scroll heat", tabindex: "0", role: "region", "aria-label": "Slots" },
           el("table", {}, el("thead", {}, head), el("tbody", {}, body)),
         ),
       ]
