@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,9 @@ import rawdata
 from measure import Cost
 from rawdata import Spec
 from report import Bar, Findings
+
+from shoplake.engines import java
+from shoplake.errors import UsageError
 
 HERE = Path(__file__).parent
 HOUR = "2025-11-18T14:00:00+00:00"
@@ -405,9 +409,8 @@ def _ingest(bench: Bench, source: Path, lake: Path, *options: str, files: int, l
 def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOPLAKE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    java = shutil.which("java")
-    if "JAVA_HOME" not in environment and java:
-        environment["JAVA_HOME"] = str(Path(java).resolve().parents[1])
+    with suppress(UsageError):  # Spark says itself that there is no Java
+        environment["JAVA_HOME"] = str(java.find().home)
     environment["PYSPARK_PYTHON"] = sys.executable
     return environment
 

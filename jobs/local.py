@@ -16,6 +16,7 @@ from typing import Any
 import awsglue.job
 
 from shoplake.engines import spark_session
+from shoplake.errors import ShoplakeError
 
 
 class LocalJob(awsglue.job.Job):  # type: ignore[misc]
@@ -37,5 +38,8 @@ if __name__ == "__main__":
     awsglue.job.Job = LocalJob
     sys.argv = sys.argv[1:]
     on_s3 = any(word.startswith("s3://") for word in sys.argv)
-    session = spark_session.start(None, 2, spark_session.S3 if on_s3 else "")
+    try:
+        spark_session.start(None, 2, spark_session.S3 if on_s3 else "")
+    except ShoplakeError as error:
+        sys.exit(f"{error}\n  {error.remedy}")
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Observer",
     "__version__",
+    "acknowledge",
     "erase",
     "experiment",
     "ingest",
@@ -16,6 +17,7 @@ __all__ = [
     "open",
     "preview",
     "quarantine",
+    "recover",
     "replay",
     "status",
     "verify",
@@ -24,12 +26,14 @@ __all__ = [
 if TYPE_CHECKING:
     from shoplake.api import (
         Observer,
+        acknowledge,
         erase,
         ingest,
         maintain,
         open,  # noqa: A004 - shoplake.open(lake) is the interface
         preview,
         quarantine,
+        recover,
         replay,
         status,
         verify,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +35,11 @@ def ago(value: float) -> str:
         if value >= length:
             return count(int(value // length), unit)
     return count(int(value), "second")
+
+
+def as_datetime(moment: date) -> datetime:
+    """A day as its first moment; a time as it is."""
+    return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min)
 
 
 def decimals(value: float) -> str:

@@ -38,6 +38,17 @@ def test_the_alarm_looks_at_the_age_that_a_run_sends(aws: str, tmp_path: Path):
     assert {"Lines", "Quarantined", "Duplicates"} <= sent
 
 
+def test_an_arrival_in_the_future_has_no_age(aws: str, tmp_path: Path):
+    """The alarm takes missing data for stale data."""
+    put(tmp_path / "raw", 0, events(5))
+    report = ingest(tmp_path / "raw", tmp_path / "lake")
+    figures.send(report, Lake(tmp_path / "lake").view(), "x", datetime.now(UTC) - timedelta(hours=2))
+    sent = {one["MetricName"] for one in boto3.client("cloudwatch").list_metrics(Namespace="shoplake")["Metrics"]}
+    assert "FreshnessMinutes" not in sent
+    alarm = emulate.Stack({"StudentId": "a-b"}, REGION).resources["DataLate"]["Properties"]
+    assert alarm["TreatMissingData"] == "breaching"
+
+
 def test_a_lake_without_arrivals_has_no_age(aws: str, tmp_path: Path):
     figures.send(RunReport(), Lake(tmp_path).create(), "x", datetime.now(UTC))
     sent = {one["MetricName"] for one in boto3.client("cloudwatch").list_metrics(Namespace="shoplake")["Metrics"]}

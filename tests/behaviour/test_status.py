@@ -1,19 +1,28 @@
 """Status: is the lake fresh, is it whole, what failed, what is waiting, what is to be done."""
 
+import errno
 import random
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shoplake.health import status
+from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.errors import ContractError, FatalError
+from shoplake.health import gaps, status
+from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
+from shoplake.lake.notes import DEMO, Note
 from shoplake.lake.snapshots import TableSnapshot
 from shoplake.settings import Settings
 from shoplake.sources import slots
+from shoplake.sources.local import LocalSource
 from shoplake.sources.open import open_source
-from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, put, put_bytes
+from shoplake.storage.local import LocalStorage
+from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, prepare, put, put_bytes
 
-CHECKS = ["fresh", "whole", "readable", "waiting", "gaps", "quarantine"]
+CHECKS = ["fresh", "runs", "whole", "readable", "waiting", "gaps", "quarantine"]
 
 
 @pytest.fixture
@@ -171,6 +180,47 @@ def test_old_files_do_not_count_as_recent(tmp_path):
     assert "0 of 10 lines" in of(look(lake), "quarantine").detail
 
 
+def test_the_demo_is_not_stale(shop):
+    """Nothing arrives there on its own: its data is old on purpose, which the check says."""
+    _, lake = shop
+    assert look(lake).demo is False
+    Note(Lake(lake), DEMO).change(dict, lambda _: {"made_by": "shoplake demo"})
+    state = look(lake, after=timedelta(days=100))
+    assert (verdicts(state)["fresh"], state.fresh, state.demo) == ("ok", True, True)
+    assert "its data is old on purpose" in of(state, "fresh").detail
+
+
+def test_a_clock_that_was_ahead(tmp_path):
+    """An arrival in the future is a failure, and hides neither that the lake is stale nor that lines are broken."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, events(1000))
+    pipeline.ingest(replace(prepare(source, lake), now=lambda: datetime.now(UTC) + timedelta(days=3)))
+    state = look(lake)
+    assert (verdicts(state)["fresh"], state.fresh, state.newest_arrival, state.freshness_seconds) == (
+        "failed",
+        False,
+        None,
+        None,
+    )
+    assert "1 file arrived in the future" in of(state, "fresh").detail
+    assert "clock" in of(state, "fresh").remedy
+    put(source, 1, [b"broken"] * 900)
+    put_bytes(source, 2, b"not gzip")
+    ingest(source, lake)
+    state = look(lake)
+    assert verdicts(state) | {"fresh": "failed", "quarantine": "failed", "readable": "failed"} == verdicts(state)
+    assert "900 of 900 lines" in of(state, "quarantine").detail
+    assert 0 <= state.freshness_seconds < 600
+    assert verdicts(look(lake, after=timedelta(days=2)))["readable"] == "warning"
+    assert verdicts(look(lake, after=timedelta(days=3, minutes=5)))["fresh"] == "ok"
+
+
+def test_clocks_that_differ_by_seconds(shop):
+    """A machine whose clock is a little behind sees nothing of the future."""
+    assert verdicts(look(shop[1], after=timedelta(seconds=-50)))["fresh"] == "ok"
+    assert verdicts(look(shop[1], after=timedelta(seconds=-70)))["fresh"] == "failed"
+
+
 # ------------------------------------------------------------------------------------------------------------------ gaps
 
 
@@ -279,6 +329,72 @@ def test_files_outside_the_layout_have_no_slot(path):
     assert slots.gaps([path, hive(14, 0), hive(14, 5)]) == []
 
 
+@everywhere
+def test_a_gap_is_acknowledged_with_a_reason(shop):
+    """Status no longer warns about it, names it with its reason, and warns again about what was taken back."""
+    source, lake = shop
+    for slot in (7, 20):
+        put(source, slot, events(5, first=90 * slot))
+    ingest(source, lake)
+    at = [(START + slot * SLOT).isoformat() for slot in range(30)]
+    words = ("acknowledge", "--lake", lake, "--from")
+    told = command(*words, at[4], "--to", at[6], "--reason", "the shop was closed", "--format", "json").json
+    assert told["acknowledged"] == {
+        "from": "2025-11-18T14:20:00Z",
+        "to": "2025-11-18T14:30:00Z",
+        "reason": "the shop was closed",
+        "at": told["acknowledged"]["at"],
+    }
+    assert told["remaining_slots"] == 13
+    state = look(lake)
+    assert ranges(state) == [span(6, 1), span(8, 12)]
+    assert "2 slots without a file acknowledged" in of(state, "gaps").detail
+    assert state.as_json()["gaps"]["acknowledged"] == [told["acknowledged"]]
+    assert command(*words, at[6], "--to", at[25], "--reason", "moved").code == 0
+    assert verdicts(look(lake))["gaps"] == "ok"
+    shown = command("status", "--lake", lake).out
+    assert "Acknowledged: 2025-11-18T14:20:00Z to 2025-11-18T14:30:00Z: the shop was closed" in shown
+    assert "No file is missing; 15 slots without a file acknowledged." in shown
+    assert command(*words, at[0], "--to", at[7], "--withdraw").code == 0
+    assert ranges(look(lake)) == [span(4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--to", "2025-11-18T15:00Z"], "acknowledge or withdraw?"),
+        (["--to", "2025-11-18T15:00Z", "--reason", "x", "--withdraw"], "acknowledge or withdraw?"),
+        (["--to", "2025-11-18T15:00Z", "--reason", " "], "for a reason"),
+        (["--to", "2025-11-18T14:00Z", "--reason", "x"], "is empty"),
+        (["--to", "2025-11-18T15:00Z", "--withdraw"], "no acknowledged gap"),
+    ],
+)
+def test_acknowledging_nothing(shop, words, said):
+    told = command("acknowledge", "--lake", shop[1], "--from", "2025-11-18T14:00Z", *words)
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+
+
+def test_an_acknowledged_range_takes_whole_slots():
+    """It is widened to them, and may begin before a gap, end behind it or cover several."""
+
+    def at(minute):
+        return START.replace(tzinfo=None) + timedelta(minutes=minute)
+
+    def known(*spans):
+        return [gaps.Acknowledged(at(first), at(last), "", at(0)) for first, last in spans]
+
+    gap = slots.Gap(at(10), at(30))
+    for spans, remaining in (
+        ([], [(10, 30)]),
+        ([(0, 10), (30, 60)], [(10, 30)]),
+        ([(0, 15)], [(15, 30)]),
+        ([(25, 40), (15, 20)], [(10, 15), (20, 25)]),
+        ([(0, 20), (15, 60)], []),
+    ):
+        assert gaps.without([gap], known(*spans)) == [slots.Gap(at(first), at(last)) for first, last in remaining]
+
+
 # --------------------------------------------------------------------------------------------------------------- batches
 
 
@@ -295,6 +411,27 @@ def test_last_batches(shop):
     ]
     assert [one.when for one in state.batches] == sorted((one.when for one in state.batches), reverse=True)
     assert all(one.seconds > 0 for one in state.batches)
+
+
+def test_seconds_are_of_the_whole_batch(shop, monkeypatch):
+    """Reading is the smaller part of a batch. Without the ledger's history only that part is known."""
+    source, lake = shop
+    real, gold, late = time.perf_counter, DuckDBEngine.gold, [0.0]
+
+    def slow(*words):
+        late[0] += 100
+        return gold(*words)
+
+    monkeypatch.setattr(DuckDBEngine, "gold", slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + late[0])
+    put(source, 4, events(5, first=80))
+    ingest(source, lake)
+    assert 100 < look(lake).batches[0].seconds < 200
+    put(source, 5, events(5, first=90))
+    ingest(source, lake)
+    assert command("erase", "--user", "nobody", "--lake", lake, "--yes").code == 0
+    assert look(lake).batches[0].seconds > 100
+    assert 0 < look(lake).batches[1].seconds < 100
 
 
 def test_a_replay_is_the_last_batch_but_no_arrival(shop):
@@ -345,6 +482,7 @@ def test_json(shop):
     assert state["gaps"] == {
         "slots": 2,
         "ranges": [{"from": "2025-11-18T14:20:00Z", "to": "2025-11-18T14:30:00Z", "slots": 2}],
+        "acknowledged": [],
     }
     assert set(state["batches"][0]) == {"batch", "when", "files", "lines", "quarantined", "engine", "seconds"}
     assert {"lake", "tables", "ledger", "newest_event", "newest_arrival", "freshness_seconds", "fresh"} <= set(state)
@@ -367,3 +505,94 @@ def test_text(shop):
     assert "Gap: 2025-11-18T15:35:00Z to 2025-11-18T15:45:00Z, 2 slots" in told
     assert "and 3 earlier gaps" in told
     assert "last batches" in told
+
+
+# ----------------------------------------------------------------------------------------------------------- failed runs
+
+
+def fail(source, lake):
+    """A run that the breaker stops, for good."""
+    put(source, 9, [b"broken"] * 1000)
+    with pytest.raises(ContractError):
+        ingest(source, lake)
+
+
+@everywhere
+def test_a_failed_run_is_known_until_one_succeeds(shop):
+    """It is a failure with its time and reason, though nothing was committed; what to do is the run's own remedy."""
+    source, lake = shop
+    assert look(lake).last_failure is None
+    fail(source, lake)
+    state = look(lake, source, timedelta(minutes=3))
+    assert (verdicts(state)["runs"], state.verdict, state.last_failure.runs) == ("failed", "failed", 1)
+    assert "The last run failed 3 minutes ago" in of(state, "runs").detail
+    assert f"Files: {key(9)} (1,000 of 1,000 lines)" in of(state, "runs").detail
+    assert "--set-aside" in of(state, "runs").remedy
+    assert "The last run failed" in of(state, "waiting").remedy
+    assert "last run failed" in of(look(lake, source, timedelta(minutes=11)), "fresh").remedy
+    first = state.last_failure
+    fail(source, lake)
+    again = look(lake)
+    assert (again.last_failure.runs, again.last_failure.since) == (2, first.at)
+    assert again.last_failure.at > first.at
+    assert f"The last 2 runs failed, since {first.at:%Y-%m-%d %H:%M}" in of(again, "runs").detail
+    told = again.as_json()["last_failure"]
+    assert (told["error"], told["at"]) == (again.last_failure.error, again.last_failure.at.isoformat() + "Z")
+    put(source, 9, events(5, first=900))
+    ingest(source, lake)
+    assert verdicts(look(lake))["runs"] == "ok"
+
+
+def test_a_replay_is_no_run_of_the_schedule(shop):
+    """Replaying a file neither hides that runs fail nor counts as one."""
+    source, lake = shop
+    fail(source, lake)
+    pipeline.ingest(prepare(source, lake), only=[key(0)])
+    assert verdicts(look(lake))["runs"] == "failed"
+
+
+def test_an_interrupted_run_has_not_failed(shop, monkeypatch):
+    """The next one does what is left."""
+    source, lake = shop
+    put(source, 9, events(5, first=900))
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "publish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(source, lake)
+    assert look(lake).last_failure is None
+
+
+def test_the_error_of_a_run_is_not_hidden_by_a_note_that_cannot_be_written(shop, monkeypatch):
+    """The caller gets why the run failed."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalStorage, "swap", full)
+    fail(*shop)
+
+
+def test_a_failure_makes_no_lake(tmp_path, monkeypatch):
+    """A run that fails before there is a lake leaves none behind."""
+    put(tmp_path / "raw", 0, events(5))
+
+    def unlisted(_):
+        raise FatalError("it cannot be listed")
+
+    monkeypatch.setattr(LocalSource, "list", unlisted)
+    with pytest.raises(FatalError):
+        ingest(tmp_path / "raw", tmp_path / "lake")
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_damaged_note_of_a_failure(shop):
+    """It is named, with what to do; a run that succeeds removes it."""
+    source, lake = shop
+    (lake / "last-failure.json").write_text("{}")
+    with pytest.raises(FatalError, match=r"last-failure\.json is damaged"):
+        look(lake)
+    ingest(source, lake)
+    assert verdicts(look(lake))["runs"] == "ok"

@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import click
+import duckdb
 import pytest
 
 from shoplake.cli.main import cli
@@ -80,6 +81,39 @@ def test_what_a_page_shows_can_be_run(page, shop, tmp_path):
         words = ["bash", "-euo", "pipefail", "-c", text] if kind == "sh" else [sys.executable, "-"]
         done = run(words, tmp_path, text if kind == "python" else None)
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+HOLDER = """
+import sys, duckdb
+database = duckdb.connect("shop.duckdb")
+print(database.sql("SELECT count(*) FROM activity_daily").fetchall()[0][0], flush=True)
+sys.stdin.readline()
+print(database.sql("SELECT count(*) FROM activity_daily").fetchall()[0][0], flush=True)
+"""
+
+
+def test_the_file_for_bi_tools_is_rebuilt_while_one_has_it_open(shop, tmp_path):
+    """The tool reads on what it opened; who opens the file then sees the new tables."""
+    (recipe,) = [text for kind, text in blocks(ROOT / "docs" / "howto" / "connect.md") if "shop.duckdb" in text]
+    shutil.copytree(shop / "raw", tmp_path / "raw")
+    assert run(["shoplake", "ingest", "--source", "raw", "--lake", "lake"], tmp_path).returncode == 0
+    assert run([sys.executable, "-"], tmp_path, recipe).returncode == 0
+    words = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as tool:
+        assert tool.stdout is not None
+        before = int(tool.stdout.readline())
+        late = ("--start", "2025-11-19T14:00:00Z", "--files", "1", "--events-per-file", "50")
+        for more in (("generate", "--out", "raw", *late), ("ingest", "--source", "raw", "--lake", "lake")):
+            assert run(["shoplake", *more], tmp_path).returncode == 0
+        done = run([sys.executable, "-"], tmp_path, recipe)
+        assert (done.returncode, done.stderr) == (0, "")
+        again, _ = tool.communicate("\n", timeout=60)
+    assert int(again) == before
+    with duckdb.connect(tmp_path / "shop.duckdb", read_only=True) as database:
+        assert database.sql("SELECT count(*) FROM activity_daily").fetchall() == [(before + 1,)]
+    assert sorted(path.name for path in tmp_path.glob("shop.duckdb*")) == ["shop.duckdb"]
 
 
 def commands(page):

@@ -96,7 +96,7 @@ def test_every_write_is_counted(start):
 def test_fault_at_every_write(monkeypatch, start, code, every):
     """Whichever write fails, the run says what to do, the lake is as its last whole batch left it, the next run ends well."""
     raw, lake = start.folder / "raw", start.folder / "lake"
-    files = {path.name for path in (start.folder / "kept").rglob("*.*")}
+    files = {"last-failure.json", *(path.name for path in (start.folder / "kept").rglob("*.*"))}
     for at in sorted({*range(1, start.writes + 1, every), start.writes}):
         start.again()
         with monkeypatch.context() as patch:

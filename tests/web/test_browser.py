@@ -8,6 +8,8 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from selenium import webdriver
@@ -15,8 +17,11 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from shoplake.errors import ContractError
+from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
-from tests.support import command, events, ingest, proofs, put
+from shoplake.lake.notes import DEMO, Note
+from tests.support import command, event, events, ingest, key, prepare, proofs, put, put_bytes
 from tests.web.support import DAYS, HOSTILE, build, truth
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
@@ -64,15 +69,16 @@ class Page:
 
     def series(self, chart):
         """The values of a chart by the name of the series, as the library has them."""
-        return self.ask(
-            "Object.fromEntries(echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()"
-            ".series.map(one => [one.name, one.data.map(value => value.value ?? value)]))",
+        found = self.ask(
+            "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()"
+            ".series.map(one => [one.text ?? one.name, one.data.map(value => value?.value ?? value)])",
             chart,
         )
+        return dict(found)
 
     def places(self, chart, axis):
         return self.ask(
-            "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()[arguments[1]][0].data",
+            "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption()[arguments[1]][0].texts",
             chart,
             axis,
         )
@@ -287,7 +293,7 @@ def test_broken_lake(page, tmp_path):
         page.shown(url)
         catalog.write_text("{")
         page.wait("document.querySelector('#trouble').innerText.includes('damaged')")
-        assert "Restore it from a backup" in page.text("#trouble")
+        assert "shoplake recover" in page.text("#trouble")
         catalog.write_bytes(content)
         page.wait("document.querySelector('#trouble').hidden && !document.querySelector('#answers').hidden")
         page.leave()
@@ -318,6 +324,44 @@ def test_hostile_names(page, shop, url):
     assert page.ask("document.querySelectorAll('main script, main img, main svg').length") == 0
 
 
+PROPERTIES = ("__proto__", "constructor", "toString", "a\n__proto__", "__proto__" * 9)
+
+
+def test_names_of_properties(page, tmp_path):
+    """Products and categories called like properties of every object are names like others, also in an exported page."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    for day in range(2):
+        at = f"2025-11-1{8 + day}T14:00:0"
+        put(
+            source,
+            day,
+            [
+                event(0, kind, timestamp=f"{at}{number}Z", product_id=name, category=name, user_id=name)
+                for number, name in enumerate(PROPERTIES)
+                for kind in ("page_view", "add_to_cart", "purchase")
+            ],
+        )
+    ingest(source, lake)
+    page.leave()
+    assert command("dashboard", "--lake", lake, "--export", tmp_path / "page.html").code == 0
+    with serving(lake) as url:
+        for address in (url, (tmp_path / "page.html").as_uri()):
+            page.shown(address)
+            check_charts(page, truth(source))
+            assert set(page.series("categories")) == set(PROPERTIES)
+            for choice in ("products", *(f"of {name}" for name in PROPERTIES)):
+                page.choose("#funnel select", choice)
+                assert set(page.places("funnel", "yAxis")) <= set(PROPERTIES)
+            page.ask(
+                "echarts.getInstanceByDom(document.querySelector('#categories .chart'))"
+                ".dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 0})"
+            )
+            page.wait("document.querySelector('#categories .tip')?.innerText.includes('__proto__')")
+            assert page.ask("(() => { const found = []; for (const key in {}) found.push(key); return found })()") == []
+            assert page.ask("[{}.toString, {}.constructor].every((each) => typeof each === 'function')")
+        page.leave()
+
+
 def test_health(page, shop, url):
     """Freshness, the account of every line, slots with their gap, reasons and batches."""
     page.shown(url, "health")
@@ -334,7 +378,7 @@ def test_health(page, shop, url):
     )
     assert [kind for kind, _ in slots] == ["files", "files", "gap", "files", *["outside"] * 8]
     assert slots[2][1] == "2025-11-18 14:10: no file"
-    assert page.series("runs")["Seconds of work"] == [batch["seconds"] for batch in reversed(told["batches"])]
+    assert page.series("runs")["Seconds"] == [batch["seconds"] for batch in reversed(told["batches"])]
     assert page.ask("document.querySelector('#verdict').innerText") == told["verdict"]
 
 
@@ -366,6 +410,88 @@ def test_narrow_and_dark(page, url, view, scheme):
         "(document.querySelector(`#${arguments[0]} .chart`))",
         chart,
     )
+
+
+def fits(page):
+    return page.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_health_with_long_paths_on_a_narrow_screen(page, tmp_path):
+    """The path of a file that could not be read, and of one that trips the breaker, is broken where it must be."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, events(20))
+    put_bytes(source, 1, b"not gzip")
+    ingest(source, lake)
+    put(source, 2, [b"broken"] * 1000)
+    with pytest.raises(ContractError):
+        ingest(source, lake)
+    with serving(lake, "--source", source) as url:
+        page.emulate(400)
+        page.shown(url, "health")
+        page.ask("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+        assert key(1) in page.text("#slots")
+        assert key(2) in page.text("#checks")
+        assert fits(page)
+        page.leave()
+
+
+@pytest.mark.parametrize("width", [400, 700, 821, 900, 1000, 1280])
+def test_no_hole_in_the_tiles(page, url, width):
+    """The figures fill their rows at every width."""
+    page.emulate(width)
+    page.shown(url)
+    rows = page.ask(
+        "[...document.querySelectorAll('#figures > div')].reduce((rows, one) => "
+        "{ rows[one.offsetTop] = (rows[one.offsetTop] ?? 0) + 1; return rows }, {})"
+    )
+    assert len(set(rows.values())) == 1, rows
+    assert fits(page)
+
+
+def test_missing_days_are_gaps(page, tmp_path):
+    """Days without any event keep their place on every axis, without a value; an axis names the year."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, events(60))
+    put(
+        source, 1, [line | {"timestamp": line["timestamp"].replace("11-18", "11-21")} for line in events(60, first=100)]
+    )
+    ingest(source, lake)
+    with serving(lake) as url:
+        page.shown(url)
+        days = ["2025-11-18", "2025-11-19", "2025-11-20", "2025-11-21"]
+        assert page.places("activity", "xAxis") == page.places("categories", "xAxis") == days
+        users, books = page.series("activity")["Users"], page.series("categories")["books"]
+        assert [value is None for value in users] == [value is None for value in books] == [False, True, True, False]
+        revenue = dict(zip(page.places("revenue", "xAxis"), page.series("revenue")["Revenue"], strict=True))
+        assert {at[:10] for at, value in revenue.items() if value is None} == set(days[1:3])
+        assert revenue["2025-11-18T15:00:00.000Z"] == 0
+        for chart in ("activity", "categories", "revenue"):
+            shown = page.ask(
+                "(axis => axis.texts.map((_, i) => axis.axisLabel.formatter(String(i))))"
+                "(echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption().xAxis[0])",
+                chart,
+            )
+            assert "2025" in shown[0]
+        page.ask(
+            "echarts.getInstanceByDom(document.querySelector('#activity .chart'))"
+            ".dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 1})"
+        )
+        page.leave()
+
+
+def test_the_demo_is_old_on_purpose(page, tmp_path):
+    """Its lake is not called stale, and the page says why."""
+    put(tmp_path / "raw", 0, events(20))
+    late = replace(prepare(tmp_path / "raw", tmp_path / "lake"), now=lambda: datetime.now(UTC) - timedelta(days=3))
+    pipeline.ingest(late)
+    Note(Lake(tmp_path / "lake"), DEMO).change(dict, lambda _: {"made_by": "shoplake demo"})
+    with serving(tmp_path / "lake") as url:
+        page.shown(url, "health")
+        assert page.text("#verdict") == "ok"
+        assert "3 days ago" in page.text("#freshness")
+        assert "The demo's data is old on purpose" in page.text("#freshness")
+        assert page.ask("!!document.querySelector('#freshness .bar .ok')")
+        page.leave()
 
 
 def test_keyboard_and_screen_reader(page, url):
@@ -408,4 +534,4 @@ def test_exported_page(page, shop, tmp_path):
     page.driver.find_element(By.CSS_SELECTOR, "nav a[href='#health']").click()
     page.wait("!document.querySelector('#health').hidden")
     assert "malformed_json" in page.text("#quarantine")
-    assert page.series("runs")["Seconds of work"]
+    assert page.series("runs")["Seconds"]

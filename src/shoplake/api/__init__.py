@@ -5,7 +5,15 @@ line.
 """
 
 from shoplake.api.ingesting import ReplayReport, ingest, preview, replay
-from shoplake.api.operating import erase, maintain, open, status, verify  # noqa: A004 - read as shoplake.open(lake)
+from shoplake.api.operating import (
+    acknowledge,
+    erase,
+    maintain,
+    open,  # noqa: A004 - read as shoplake.open(lake)
+    recover,
+    status,
+    verify,
+)
 from shoplake.api.quarantined import Quarantine, quarantine
 from shoplake.api.setup import Observer, prepare, watchers
 
@@ -13,6 +21,7 @@ __all__ = [
     "Observer",
     "Quarantine",
     "ReplayReport",
+    "acknowledge",
     "erase",
     "ingest",
     "maintain",
@@ -20,6 +29,7 @@ __all__ = [
     "prepare",
     "preview",
     "quarantine",
+    "recover",
     "replay",
     "status",
     "verify",

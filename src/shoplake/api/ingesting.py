@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoplake.api.setup import Observer, Place, prepare, settled, watchers
+from shoplake.api.setup import Observer, Place, prepare, settled, utc, watchers
 from shoplake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,12 +33,21 @@ def preview(source: Place = None, lake: Place = None, **settings: Any) -> Plan:
     return pipeline.preview(prepare(settled(lake, source, settings)))
 
 
-def ingest(source: Place = None, lake: Place = None, *, observer: Observer | None = None, **settings: Any) -> RunReport:
+def ingest(
+    source: Place = None,
+    lake: Place = None,
+    *,
+    set_aside: Sequence[str | Path] = (),
+    observer: Observer | None = None,
+    **settings: Any,
+) -> RunReport:
     """Ingest everything that is new in the source, with exactly-once effect.
 
     Args:
         source: The folder of raw files, or s3://BUCKET/PREFIX.
         lake: The lake, a folder or prefix too; it is created if missing.
+        set_aside: Files that would be ingested now, by their path below the source: they are not read, but set aside as
+            unreadable, until their object changes or :func:`replay` names them.
         observer: Follows the work in compressed bytes and lines.
         settings: Settings by name, such as ``threads=2`` or ``engine="spark"``; the environment and ``shoplake.toml`` give
             the others.
@@ -56,7 +65,7 @@ def ingest(source: Place = None, lake: Place = None, *, observer: Observer | Non
     """
     from shoplake.operations.maintain import upkeep
 
-    return upkeep.ingest(prepare(settled(lake, source, settings), watchers(observer)))
+    return upkeep.ingest(prepare(settled(lake, source, settings), watchers(observer), set_aside=set_aside))
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,8 @@ def replay(
     source: Place = None,
     lake: Place = None,
     *,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: date | None = None,
+    end: date | None = None,
     files: Sequence[str | Path] = (),
     dry_run: bool = False,
     observer: Observer | None = None,
@@ -116,7 +125,7 @@ def replay(
     Args:
         source: The folder of raw files, or s3://BUCKET/PREFIX.
         lake: The lake, a folder or prefix too.
-        start: Start of the range; UTC unless it has an offset.
+        start: Start of the range, a time or a day; UTC unless it has an offset.
         end: End of the range (exclusive).
         files: Source files, by their path below the source.
         dry_run: Change nothing, and report what would be done.
@@ -133,13 +142,9 @@ def replay(
     if files and start is None and end is None:
         choice = operation.choose_files(run, [str(file) for file in files])
     elif start is not None and end is not None and not files:
-        choice = operation.choose_range(run, _utc(start), _utc(end))
+        choice = operation.choose_range(run, utc(start), utc(end))
     else:
         raise UsageError("which files?", remedy="Give both the start and the end of a range (--from, --to), or files.")
     if dry_run:
         return ReplayReport(choice, plan=operation.preview(run, choice))
     return ReplayReport(choice, run=operation.replay(run, choice))
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, source_of
+from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, source_of, utc
 from shoplake.settings import SHARE, Range
 
 if TYPE_CHECKING:
+    from shoplake.health.gaps import Acknowledged
     from shoplake.health.status import Status
     from shoplake.lake.reader import OpenLake
     from shoplake.operations import erase as erasure
     from shoplake.operations import maintain as maintenance
+    from shoplake.operations import recover as recovery
     from shoplake.operations import verify as verification
 
 _HOURS = 876_000
@@ -77,6 +79,35 @@ def status(lake: Place = None, source: Place = None, **settings: Any) -> Status:
 
     chosen = settled(lake, source, settings)
     return states.read(lake_of(chosen), source_of(chosen), chosen, datetime.now(UTC))
+
+
+def acknowledge(start: date, end: date, reason: str | None, lake: Place = None) -> Acknowledged | None:
+    """Acknowledge every gap within a range of time, so that :func:`status` no longer warns about it.
+
+    Args:
+        start: Start of the range, a time or a day; UTC unless it has an offset.
+        end: End of the range (exclusive).
+        reason: Why no file is missed there; None takes back what was acknowledged within the range.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+
+    Returns:
+        What is acknowledged now, in whole slots; None if it was taken back.
+
+    Raises:
+        UsageError: There is no lake, the range is empty, or there is nothing to take back.
+
+    Example:
+        >>> from datetime import datetime
+        >>> shoplake.acknowledge(datetime(2025, 11, 18, 2), datetime(2025, 11, 18, 4), "the shop was closed", "lake")
+    """
+    from shoplake.health import gaps
+
+    place = lake_of(settled(lake, None, {}))
+    low, high = utc(start), utc(end)
+    if reason is not None:
+        return gaps.acknowledge(place, low, high, reason, datetime.now(UTC))
+    gaps.withdraw(place, low, high)
+    return None
 
 
 def verify(
@@ -173,6 +204,30 @@ def maintain(
         note=watch.note,
     )
     return (operation.preview if dry_run else operation.maintain)(request)
+
+
+def recover(lake: Place = None, *, dry_run: bool = False, observer: Observer | None = None) -> recovery.Recovery:
+    """Rebuild a lost or damaged catalog from the newest state of the tables that is whole; it does not ask.
+
+    Args:
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+        dry_run: Change nothing, and report what would be recovered.
+        observer: Is told who is being waited for.
+
+    Returns:
+        ``.damage``, ``.state`` (its version), ``.at``, ``.rows`` by table, ``.passed_over``, ``.as_json()``.
+
+    Raises:
+        UsageError: The catalog is good, or there is no lake at that place.
+        FatalError: No state of the lake is whole.
+    """
+    from shoplake.operations import recover as operation
+
+    place = lake_of(settled(lake, None, {}))
+    found = operation.find(place)
+    if not dry_run:
+        operation.recover(place, found, (observer or Observer()).note)
+    return found
 
 
 def erase(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoplake import settings
 from shoplake.settings import Settings
+from shoplake.text import as_datetime
 
 if TYPE_CHECKING:  # what a call does not need, it does not wait for
     from shoplake.engines.base import Engine
@@ -44,6 +46,7 @@ def prepare(
     chosen: Settings,
     watchers: pipeline.Watchers | None = None,
     engine: Callable[[Lake], Engine] | None = None,
+    set_aside: Sequence[str | Path] = (),
 ) -> pipeline.Run:
     """The run that settings describe; the one place that assembles its parts.
 
@@ -51,6 +54,7 @@ def prepare(
         chosen: The lake, the source, the engine and the bounds.
         watchers: Callbacks that follow it.
         engine: Creates the engine for a lake, instead of the one that the settings name.
+        set_aside: Source files to set aside unread, by their path below the source.
 
     Raises:
         UsageError: No lake or source is named, or the source does not exist.
@@ -61,7 +65,15 @@ def prepare(
 
     lake = lake_of(chosen)
     start = (lambda: engine(lake)) if engine else choose.engine(chosen, lake)
-    return pipeline.Run(lake, open_source(chosen.need_source()), start, chosen, watchers or pipeline.Watchers())
+    source = open_source(chosen.need_source())
+    aside = frozenset(_below(source, str(name)) for name in set_aside)
+    return pipeline.Run(lake, source, start, chosen, watchers or pipeline.Watchers(), set_aside=aside)
+
+
+def _below(source: Source, name: str) -> str:
+    """A file's path below the source, given as that, or as a local path or URI of the file."""
+    locations, folder = (name, str(Path(name).absolute())), f"{source.name}/"
+    return next((place.removeprefix(folder) for place in locations if place.startswith(folder)), name)
 
 
 def watchers(observer: Observer | None) -> pipeline.Watchers:
@@ -70,6 +82,12 @@ def watchers(observer: Observer | None) -> pipeline.Watchers:
 
     watch = observer or Observer()
     return pipeline.Watchers(lambda plan: watch.total(plan.bytes), watch.advance, watch.note)
+
+
+def utc(moment: date) -> datetime:
+    """A time with its zone, UTC unless it has an offset; of a day, its first moment."""
+    time = as_datetime(moment)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def settled(lake: Place, source: Place, given: Mapping[str, Any]) -> Settings:

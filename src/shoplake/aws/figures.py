@@ -7,13 +7,14 @@ from typing import Any
 
 from shoplake.aws import clients
 from shoplake.ingestion.report import RunReport
+from shoplake.lake import ledger
 from shoplake.lake.snapshots import View
 
 NAMESPACE = "shoplake"
 
 
 def send(report: RunReport, view: View, database: str, now: datetime, client: Any | None = None) -> None:
-    """Send what a run did and how old the newest arrival is.
+    """Send what a run did and how old the newest arrival is; not if it is from the future, which alarms like no run at all.
 
     Args:
         report: What the run did.
@@ -35,8 +36,8 @@ def send(report: RunReport, view: View, database: str, now: datetime, client: An
     data = [_datum(name, value, "Count", database) for name, value in figures.items()]
     data.append(_datum("Seconds", report.seconds, "Seconds", database))
     arrivals = [file.upper["arrived_at"] for file in view["ledger"].files]
-    if arrivals:
-        age = now.astimezone(UTC).replace(tzinfo=None) - max(arrivals)
+    age = now.astimezone(UTC).replace(tzinfo=None) - max(arrivals) if arrivals else None
+    if age is not None and age >= -ledger.CLOCK_TOLERANCE:
         data.append(_datum("FreshnessMinutes", age.total_seconds() / 60, "None", database))
     with clients.explained("sending the figures to CloudWatch"):
         (client or clients.client("cloudwatch")).put_metric_data(Namespace=NAMESPACE, MetricData=data)

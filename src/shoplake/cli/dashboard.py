@@ -52,11 +52,13 @@ def dashboard(lake: str | None, source: str | None, host: str, port: int, show: 
 
 
 def _export(shop: Shop, path: Path) -> None:
+    from shoplake.storage.atomic import replacing
     from shoplake.web import data, pages
 
     page = pages.whole(data.answers(shop, None, None), data.health(shop, datetime.now(UTC)))
     try:
-        path.write_text(page, "utf-8")
+        with replacing(path) as stream:  # whoever has the page open, or serves it, sees the old one or the new one
+            stream.write(page.encode())
     except OSError as error:
         raise FatalError(f"{path} cannot be written: {error.strerror}", remedy="Choose another file.") from error
     output.say(f"Wrote {path} ({size(path.stat().st_size)}): one page that opens without a server.")

@@ -12,7 +12,7 @@ from shoplake.errors import UsageError
 @click.option("--student-id", metavar="ID", help="Delete the stack capstone-ID.")
 @click.option("--stack-name", metavar="NAME", help="Delete a stack with another name.")
 @options.region
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@options.yes
 def destroy(student_id: str | None, stack_name: str | None, region: str | None, yes: bool) -> None:
     """Delete the stack and everything in it.
 
@@ -23,6 +23,5 @@ def destroy(student_id: str | None, stack_name: str | None, region: str | None, 
     from shoplake.aws import deploy as aws
 
     name = stack_name or f"capstone-{student_id}"
-    if not yes:
-        click.confirm(f"Delete {name} with all its data?", abort=True, err=True)
+    options.confirm(f"Delete {name} with all its data?", yes=yes)
     output.say(f"{name} was deleted" if aws.destroy(name, cloud.connect(region)) else f"there is no stack {name}")

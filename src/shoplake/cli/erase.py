@@ -29,7 +29,7 @@ _SHOWN = 20
 @options.source
 @click.option("--raw", is_flag=True, help="Also rewrite the raw files that contain the person, without their lines.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@options.yes
 @click.option(
     "--format",
     "style",
@@ -49,9 +49,9 @@ def erase(user: str, lake: str | None, source: str | None, raw: bool, dry_run: b
     lines stay byte for byte the same. If a run is killed, the same command finishes it. With --raw the exit code is 1 if a
     raw file could not be searched or rewritten.
     """
-    if not (yes or dry_run) and sys.stdin.isatty():
+    if not dry_run:
         what = "from the lake, its history and the raw files" if raw else "from the lake and its history"
-        click.confirm(f"Erase {user!r} {what}? This cannot be undone.", abort=True, err=True)
+        options.confirm(f"Erase {user!r} {what}? This cannot be undone.", yes=yes)
     with output.progress("searching raw files", "lines", shown=style == "table") as observer:
         receipt = api.erase(user, lake, source, raw=raw, dry_run=dry_run, observer=observer)
     if style == "json":

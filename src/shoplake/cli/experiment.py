@@ -23,7 +23,7 @@ _COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high"
     epilog=options.examples(
         "shoplake experiment blue-button --lake lake",
         "shoplake experiment blue-button --variants control=1,blue=1 --from 2025-11-18T00:00Z --to 2025-11-25T00:00Z",
-        "shoplake experiment blue-button --cuped-days 7 --format json",
+        "shoplake experiment blue-button --from 2025-11-18T00:00Z --cuped-days 7 --format json",
         "shoplake experiment blue-button --assignments units.parquet",
     )
 )
@@ -43,7 +43,8 @@ _COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high"
     "--from",
     "start",
     metavar="ISO",
-    help="Start of the window (inclusive), a whole hour in UTC.  [default: the lake's first hour]",
+    help="Start of the window (inclusive), a whole hour in UTC."
+    "  [default: the lake's first hour, or with --cuped-days that much later]",
 )
 @click.option(
     "--to", "end", metavar="ISO", help="End of the window (exclusive).  [default: after the lake's last hour]"
@@ -63,7 +64,8 @@ _COLUMNS = ("metric", "variant", "control", "value", "difference", "low", "high"
 @click.option(
     "--assignments",
     metavar="FILE",
-    help="CSV or Parquet with the columns unit and variant, if shoplake did not assign the units.",
+    help="CSV or Parquet with the columns unit and variant, if shoplake did not assign the units; every unit in it counts,"
+    " also one that did nothing.",
 )
 @options.style
 def experiment(  # noqa: PLR0917 - one parameter an option
@@ -78,7 +80,7 @@ def experiment(  # noqa: PLR0917 - one parameter an option
     assignments: str | None,
     style: str,
 ) -> None:
-    """Compare the variants of an experiment over the units that were active during it."""
+    """Compare the variants of an experiment over the units that were active during it, or over those of a list."""
     from shoplake import experiments
 
     with api.open(lake) as opened:

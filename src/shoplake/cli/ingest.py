@@ -10,6 +10,7 @@ import click
 
 from shoplake import api, settings
 from shoplake.cli import options, output
+from shoplake.cli.log import LOG
 from shoplake.cli.watch import Watch
 from shoplake.errors import ShoplakeError
 from shoplake.settings import Range
@@ -44,6 +45,13 @@ if TYPE_CHECKING:
     help="Stop a batch when more than this share of its lines breaks the contract; 1 never stops.  [default: 0.5]",
 )
 @click.option("--no-maintain", is_flag=True, help="Leave maintenance to shoplake maintain.")
+@click.option(
+    "--set-aside",
+    multiple=True,
+    metavar="FILE",
+    help="Do not read this new file, but set it aside as unreadable until it changes; repeatable. For a file that stops"
+    " every batch.",
+)
 @options.engine
 @options.master
 @click.option("--metrics", metavar="FILE", help="Write the metrics of this run to FILE, as OpenMetrics text.")
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lineage", is_flag=True, help="Send OpenLineage events, as configured by OPENLINEAGE_URL or openlineage.yml."
 )
+@options.log_format
 @options.style
 def ingest(  # noqa: PLR0917 - one parameter an option
     source: str | None,
@@ -59,6 +68,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     watch: float | None,
     max_quarantine_rate: str | None,
     no_maintain: bool,
+    set_aside: tuple[str, ...],
     engine: str | None,
     master: str | None,
     metrics: str | None,
@@ -80,18 +90,22 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     given["maintain"] = "off" if no_maintain else None
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = reporting.Targets(metrics, metrics_json, lineage)
-    run = api.prepare(chosen)
+    run = api.prepare(chosen, set_aside=set_aside)
     if dry_run:
         output.plan(pipeline.preview(run), style)
         return
 
     def once() -> RunReport:
+        nonlocal run
         with output.progress("ingesting", "lines", shown=style == "table") as observer:
-            return reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
+            done = reporting.ingest(replace(run, watchers=api.watchers(observer)), targets, watching=watch is not None)
+        run = replace(run, set_aside=frozenset())  # that is done: once replaced, the files are read
+        return done
 
     def show(done: RunReport) -> None:
         if watch is None or done.batches or style != "table":
-            output.report(done, style)
+            in_a_log = watch is not None or not sys.stdout.isatty()
+            output.report(done, style, stamp=LOG.stamp() if in_a_log else "")
             sys.stdout.flush()
 
     if watch is None:
@@ -101,6 +115,5 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
 
 def _failed(error: ShoplakeError | OSError, pause: float) -> None:
-    output.note(f"shoplake: {error}; trying again in {seconds(pause)}")
-    if isinstance(error, ShoplakeError) and error.remedy:
-        output.note(f"  {error.remedy}")
+    remedy = error.remedy if isinstance(error, ShoplakeError) else ""
+    output.note(f"shoplake: {error}; trying again in {seconds(pause)}", remedy, "error")

@@ -12,6 +12,7 @@ import click
 
 from shoplake import __version__
 from shoplake.cli import options, output, signals
+from shoplake.cli.acknowledge import acknowledge
 from shoplake.cli.completion import completion
 from shoplake.cli.cost import cost
 from shoplake.cli.dashboard import dashboard
@@ -23,10 +24,12 @@ from shoplake.cli.erase import erase
 from shoplake.cli.experiment import experiment
 from shoplake.cli.generate import generate
 from shoplake.cli.ingest import ingest
+from shoplake.cli.log import LOG, PLAIN
 from shoplake.cli.maintain import maintain
 from shoplake.cli.publish import publish
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.query import query
+from shoplake.cli.recover import recover
 from shoplake.cli.replay import replay
 from shoplake.cli.status import status
 from shoplake.cli.verify import verify
@@ -40,6 +43,7 @@ COMMANDS = (
     query,
     dashboard,
     status,
+    acknowledge,
     replay,
     verify,
     quarantine,
@@ -47,6 +51,7 @@ COMMANDS = (
     doctor,
     completion,
     maintain,
+    recover,
     erase,
     deploy,
     destroy,
@@ -80,6 +85,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors become one message on stderr and an exit code."""
     _make_streams_usable()
+    LOG.style = PLAIN  # until a command's option says otherwise
     try:
         with signals.like_ctrl_c():
             _run()

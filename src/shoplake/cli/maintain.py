@@ -33,6 +33,7 @@ def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any
 @click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
 @_hours("--closed-after", 0, 2.0, "Merge the files of hours, days and months that ended at least this long ago.")
 @_hours("--older-than", 1, 24.0, "Delete unreferenced files once they are this old; at least 1.")
+@options.log_format
 @options.style
 def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
     """Merge the many small files of closed hours, days and months, and delete files that are no longer referred to.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from shoplake.cli import output
+from shoplake.cli.log import JSON, LOG, TEXT
 from shoplake.errors import UsageError
 from shoplake.settings import ENGINES, Range
 
@@ -41,6 +43,16 @@ events_per_file = click.option(
     metavar="N|MIN-MAX",
     help="Events in each file; within a range, the time of day decides.",
 )
+log_format = click.option(
+    "--log-format",
+    type=click.Choice((TEXT, JSON)),
+    default=TEXT,
+    show_default=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda _, __, value: setattr(LOG, "style", value),
+    help="Form of the lines on stderr; each has its time.",
+)
 region = click.option("--region", metavar="NAME", help="AWS region.  [default: from your AWS configuration]")
 
 
@@ -71,6 +83,23 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """In the order in which they were added."""
         return list(self.commands)
+
+
+yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation; needed without a terminal.")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on the terminal before something that cannot be undone; without a terminal, ``--yes`` is the only answer.
+
+    Raises:
+        UsageError: There is no terminal to ask on, and no ``--yes``.
+        click.Abort: The answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask on", remedy="Nothing was changed. Give --yes.")
+    click.confirm(question, abort=True, err=True)
 
 
 def examples(*lines: str) -> str:

@@ -17,6 +17,7 @@ import click
 
 from shoplake.api import Observer
 from shoplake.cli import table
+from shoplake.cli.log import JSON, LOG
 from shoplake.text import count, json_text, json_value, seconds, size, visible
 
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
@@ -88,9 +89,17 @@ def _heading(text: str, terminal: bool) -> None:
     write((click.style(text, bold=True) if terminal else text) + "\n")
 
 
-def note(text: str) -> None:
-    """Print a remark to stderr, beside the result. What is unprintable in it is escaped, line breaks too."""
-    click.echo(visible(text), err=True)
+def note(text: str, remedy: str = "", level: str = "info") -> None:
+    """Print a remark to stderr, beside the result; in commands that keep a log, as a line of it.
+
+    What is unprintable in it is escaped, line breaks too.
+
+    Args:
+        text: What happened.
+        remedy: What to do about it, or an empty string.
+        level: ``info`` or ``error``.
+    """
+    click.echo(LOG.line(visible(text), visible(remedy), level), err=True)
 
 
 def say(text: str = "") -> None:
@@ -105,10 +114,10 @@ def write(text: str) -> None:
 
 def failure(message: str, remedy: str = "") -> None:
     """Print an error with its remedy to stderr; further lines of a message are indented, so none looks like ours."""
-    first, *more = message.split("\n")
-    note(f"shoplake: {first}")
-    for line in (*more, *([remedy] if remedy else [])):
-        note(f"  {line}")
+    first, *more = [message] if LOG.style == JSON else message.split("\n")
+    note(f"shoplake: {first}", "" if more else remedy, "error")
+    for line in (*more, remedy) if more else ():
+        note(f"  {line}", level="error")
 
 
 def plan(todo: Plan, output: str) -> None:
@@ -147,8 +156,8 @@ def plan(todo: Plan, output: str) -> None:
         )
 
 
-def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
-    """Show what a run did, with the reconciliation of its lines."""
+def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = "") -> None:
+    """Show what a run did, with the reconciliation of its lines; for a log, with a stamp before it."""
     if output == "json":
         as_json(done.as_json())
         return
@@ -159,11 +168,11 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
     for failure in done.failures:
         note(f"set aside: {failure['file']}: {failure['error']}")
     if not done.files and not done.failures:
-        say(f"Nothing new ({seconds(done.seconds)}).")
+        say(f"{stamp}Nothing new ({seconds(done.seconds)}).")
         return
     replaced = f", {done.replaced:,} of them replaced" if done.replaced else ""
     say(
-        f"{verb} {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
+        f"{stamp}{verb} {count(done.files, 'file')}{replaced}: {count(done.lines, 'line')} in {seconds(done.seconds)} "
         f"({done.events_per_second:,.0f} per second)."
     )
     say(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @options.engine
 @options.master
 @click.option("--dry-run", is_flag=True, help="Show what would be done without changing anything.")
+@options.log_format
 @options.style
 def replay(  # noqa: PLR0917 - one parameter an option
     source: str | None,

@@ -42,10 +42,11 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
 
     \b
     fresh       the newest file arrived within freshness_minutes              else failed
+    runs        the last run did not fail                                     else failed
     whole       the tables have as many rows as the ledger counted            else failed
     readable    every file could be read                                      failed for 24 hours, then a warning
     waiting     every file in the source (--source) has been ingested         else a warning
-    gaps        every five-minute slot from the first to the last has a file  else a warning
+    gaps        every five-minute slot has a file, or is acknowledged         else a warning
     quarantine  at most 5 % of the last day's lines break the contract        else a warning; failed above
                                                                               max_quarantine_rate
 
@@ -85,6 +86,8 @@ def _show(state: Status) -> None:
         output.say(f"Gap: {json_value(gap.start)} to {json_value(gap.end)}, {count(gap.slots, 'slot')}")
     if len(state.gaps) > _SHOWN_GAPS:
         output.say(f"  and {count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}; all of them with --format json")
+    for one in state.acknowledged[-_SHOWN_GAPS:]:
+        output.say(f"Acknowledged: {json_value(one.start)} to {json_value(one.end)}: {one.reason}")
     output.as_table(
         ("table", "rows", "files", "size", "snapshots"),
         [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in _tables(state)],
@@ -99,7 +102,7 @@ def _show(state: Status) -> None:
         output.say(f"Newest event: {json_value(state.newest_event)}")
     if state.batches:
         output.as_table(
-            ("last batches", "when", "files", "lines", "quarantined", "engine", "seconds of work"),
+            ("last batches", "when", "files", "lines", "quarantined", "engine", "seconds"),
             [
                 (
                     one.batch,

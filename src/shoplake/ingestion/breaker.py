@@ -9,6 +9,8 @@ from shoplake.engines.base import CheckedFile
 from shoplake.errors import ContractError
 
 BREAKER_LINES = 1000
+NAMED = 5
+"""How many of the files that trip the breaker its error names."""
 
 
 def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> None:
@@ -28,10 +30,19 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
     top = ", ".join(f"{code} {number:,}" for code, number in reasons(checked).most_common(5))
     raise ContractError(
         f"{quarantined:,} of {lines:,} lines ({quarantined / lines:.0%}) break the contract; the batch was stopped before"
-        f" it changed anything. Reasons: {top}",
-        remedy="A producer is broken or its format has changed. To quarantine the lines and go on, give"
-        " --max-quarantine-rate 1.",
+        f" it changed anything. Reasons: {top}. Files: {_worst(checked, max_quarantine_rate)}",
+        remedy="A producer is broken or its format has changed. To set a file aside and ingest the others, give"
+        " --set-aside FILE. To quarantine the lines and go on, give --max-quarantine-rate 1.",
     )
+
+
+def _worst(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> str:
+    """The files that trip the breaker, those with the most quarantined lines first."""
+    tripping = [result for result in checked if len(result.quarantined) > max_quarantine_rate * result.lines]
+    tripping.sort(key=lambda result: (-len(result.quarantined), result.file.path))
+    named = [f"{file.file.path} ({len(file.quarantined):,} of {file.lines:,} lines)" for file in tripping[:NAMED]]
+    more = f" and {len(tripping) - NAMED:,} more" if len(tripping) > NAMED else ""
+    return ", ".join(named) + more
 
 
 def reasons(checked: Sequence[CheckedFile]) -> Counter[str]:

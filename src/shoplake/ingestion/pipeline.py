@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Engine, Progress, ignore
-from shoplake.errors import TransientError
+from shoplake.errors import TransientError, UsageError
 from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
 from shoplake.ingestion.publish import Outcome, ledger_entry, publish
 from shoplake.ingestion.report import BatchReport, RunReport
-from shoplake.lake import erasures, ledger
+from shoplake.lake import erasures, failure, ledger
 from shoplake.lake.catalog import Lake
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
@@ -29,6 +29,7 @@ from shoplake.settings import Settings
 from shoplake.sources.base import Source
 
 MAX_PASSES = 20
+SET_ASIDE = "set aside by hand"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Run:
         watchers: Who is told.
         now: The time, UTC with a zone.
         new_id: A new id for each batch.
+        set_aside: Paths of source files that are due and are not read, but set aside like unreadable ones, until they are
+            replaced.
     """
 
     lake: Lake
@@ -69,6 +72,7 @@ class Run:
     watchers: Watchers = Watchers()
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12]
+    set_aside: frozenset[str] = frozenset()
 
 
 def preview(run: Run, only: Collection[str] | None = None) -> Plan:
@@ -79,15 +83,32 @@ def preview(run: Run, only: Collection[str] | None = None) -> Plan:
 def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     """Ingest all that is new in the source, exactly once in effect.
 
+    If that fails, the lake remembers why until it succeeds; an interrupted run has not failed, the next one does the rest.
+
     Args:
         run: What it stands on.
         only: Ingest these source files instead, whether the lake has them or not; what it holds of them is replaced.
 
     Raises:
         ContractError: The breaker stopped a batch; earlier batches of the run are published, this one changed nothing.
+        UsageError: A file to set aside is not one to ingest.
         TransientError: Other runs changed the lake faster than this one could.
         FatalError: The lake cannot be read or written.
     """
+    if only is not None:
+        return _ingest(run, only)
+    if run.set_aside:
+        _need_due(run)
+    try:
+        report = _ingest(run, None)
+    except Exception as error:
+        failure.record(run.lake, run.now(), error)
+        raise
+    failure.clear(run.lake)
+    return report
+
+
+def _ingest(run: Run, only: Collection[str] | None) -> RunReport:
     started = time.perf_counter()
     report = RunReport()
     queue, view = _Queue(run, only), run.lake.view()
@@ -105,6 +126,18 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
                     run.watchers.committed(report, view)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _need_due(run: Run) -> None:
+    """Refuse to set aside what is neither due nor set aside already."""
+    view = run.lake.view()
+    known = {file.path for batch in _plan(run, view, None).batches for file in batch.files}
+    known |= {path for path, entry in ledger.plan_entries(view["ledger"]).items() if entry.status == ledger.UNREADABLE}
+    if unknown := sorted(run.set_aside - known):
+        raise UsageError(
+            f"{unknown[0]} cannot be set aside: it is not a file that would be ingested now",
+            remedy="Name it by its path below the source, as the message does that made you set it aside.",
+        )
 
 
 def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
@@ -181,7 +214,7 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         LostRaceError: Another run changed the lake since the base was read; this one changed nothing.
         ContractError: The breaker stopped the batch; it changed nothing.
     """
-    now, batch_id = run.now().replace(tzinfo=None), run.new_id()
+    began, now, batch_id = time.perf_counter(), run.now().replace(tzinfo=None), run.new_id()
     checked, failures = _check(run, engine, base, batch, now)
     if not checked:
         return Done(base, BatchReport(failures=failures), reopened=False)
@@ -194,7 +227,7 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         arrived = earlier[path].arrived_at if path in batch.reingested else now
         entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
     reopened = _reopened(run, batch, conflicts, earlier, entries)
-    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, files, batch.known, entries | reopened))
+    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, files, batch.known, entries | reopened, began))
     return Done(view, _report(files, batch, hours, failures), bool(reopened))
 
 
@@ -204,7 +237,10 @@ def _check(
     """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure."""
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
-    for result in engine.check(run.source, batch.files, latest, erased, run.watchers.progress):
+    to_read = [file for file in batch.files if file.path not in run.set_aside]
+    results = engine.check(run.source, to_read, latest, erased, run.watchers.progress) if to_read else []
+    results += [CheckedFile(file, error=SET_ASIDE) for file in batch.files if file.path in run.set_aside]
+    for result in sorted(results, key=lambda result: result.file.path):
         path = result.file.path
         before = path in batch.reingested
         if result.gone:

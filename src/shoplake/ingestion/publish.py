@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from shoplake.lake.commits import Commit
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import arrow_schema
-from shoplake.lake.snapshots import BATCH, View
+from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, UNIT_TABLES
 
 
@@ -32,6 +33,7 @@ class Outcome:
         files: Its files, their duplicates dropped.
         known: Those of its paths that the lake knows: what it holds of them goes.
         entries: The ledger's new entries: of the batch's files, and of known files whose status changes.
+        began: When work on it began, as ``time.perf_counter`` tells it.
     """
 
     batch: str
@@ -39,6 +41,7 @@ class Outcome:
     files: Sequence[DedupedFile]
     known: frozenset[str]
     entries: dict[str, Entry]
+    began: float
 
 
 def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[View, int]:
@@ -68,7 +71,8 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
         if gold:
             publish_gold(commit, gold, hours)
         others = outcome.entries.keys() - {result.file.path for result in files}
-        ledger.write(commit, known | others, outcome.entries, outcome.now)
+        took = {SECONDS: f"{time.perf_counter() - outcome.began:.3f}"}  # all but the swap itself
+        ledger.write(commit, known | others, outcome.entries, outcome.now, took)
         return commit.publish(), len(hours)
 
 

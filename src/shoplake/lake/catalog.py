@@ -16,7 +16,7 @@ from shoplake.storage.open import open_storage
 from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
-_FORMAT = 2
+FORMAT = 2
 _PREVIOUS = 50
 
 
@@ -93,11 +93,11 @@ class Lake:
         except (ValueError, KeyError, TypeError) as error:
             raise FatalError(
                 f"the catalog {self.catalog_location} is damaged: {error}",
-                remedy="Restore it from a backup of the lake.",
+                remedy=f"Rebuild it: shoplake recover --lake {self.root}",
             ) from error
-        if catalog.get("format") != _FORMAT:
+        if catalog.get("format") != FORMAT:
             raise FatalError(
-                f"the catalog {self.catalog_location} has format {catalog.get('format')}, this version reads {_FORMAT}",
+                f"the catalog {self.catalog_location} has format {catalog.get('format')}, this version reads {FORMAT}",
                 remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
             )
         places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
@@ -125,7 +125,8 @@ class Lake:
             data and self.storage.read_if_there(self.catalog_location) is None
         ):  # another run may just have created the lake
             raise FatalError(
-                f"{self.root} holds data but no {CATALOG_FILE}", remedy="Restore it from a backup of the lake."
+                f"{self.root} holds data but no {CATALOG_FILE}",
+                remedy=f"Rebuild it: shoplake recover --lake {self.root}",
             )
         locations = {}
         for table in TABLES:
@@ -149,18 +150,31 @@ class Lake:
             UnknownOutcomeError: The storage did not respond: the new state may be visible, or may still become so.
         """
         before = json.loads(base.catalog) if base.catalog else {}
-        locations = {name: table.location for name, table in base.tables.items() if table.location} | dict(metadata)
         catalog = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "version": base.version + 1,
             "id": uuid.uuid4().hex,
             "previous": [before["id"], *before.get("previous", [])][:_PREVIOUS] if before else [],
-            "tables": {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()},
+            "tables": self._tables(base, metadata),
         }
         content = json.dumps(catalog, indent=1).encode()
         if self.storage.swap(self.catalog_location, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
             return content
         return None
+
+    def state(self, base: View, metadata: Mapping[str, str]) -> str:
+        """What the documents of a new state record of it, as JSON: its version and the documents of all tables.
+
+        Args:
+            base: What it was made from.
+            metadata: Locations of new metadata documents, by table.
+        """
+        return json.dumps({"version": base.version + 1, "tables": self._tables(base, metadata)})
+
+    def _tables(self, base: View, metadata: Mapping[str, str]) -> dict[str, str]:
+        """The documents of all tables, below the lake."""
+        locations = {name: table.location for name, table in base.tables.items() if table.location} | dict(metadata)
+        return {name: location.removeprefix(f"{self.root}/") for name, location in locations.items()}
 
     def _is_built_upon(self, catalog_id: str) -> bool:
         """Whether the catalog descends from the given one: its swap succeeded, its response got lost, and others followed."""
@@ -207,7 +221,7 @@ class Lake:
         )
 
     def _metadata(self, location: str, content: bytes) -> TableMetadata:
-        remedy = "Restore it from a backup of the lake."
+        remedy = f"Go back to the newest whole state: shoplake recover --lake {self.root}"
         try:
             document = dict(json.loads(content))
         except (ValueError, TypeError) as error:

@@ -187,7 +187,12 @@ class Commit:
         """
         if self._expires:
             self._stage_expiry()
-        changed = {name: self._write_document(self.base[name], staged) for name, staged in self._staged.items()}
+        locations = {name: _new_document(self.base[name], staged) for name, staged in self._staged.items()}
+        state = self._lake.state(self.base, locations)
+        changed = {
+            name: self._write_document(self.base[name], staged, locations[name], state)
+            for name, staged in self._staged.items()
+        }
         self._keep = True  # from here on the changes may be visible, whatever interrupts what follows
         try:
             catalog = self._lake.swap(self.base, {name: str(table.location) for name, table in changed.items()})
@@ -209,12 +214,13 @@ class Commit:
             if staged and base.location is not None:
                 self._staged[name] = replace(staged, metadata=metadata.without_history(staged.metadata))
 
-    def _write_document(self, base: TableSnapshot, staged: Staged) -> TableSnapshot:
+    def _write_document(self, base: TableSnapshot, staged: Staged, location: str, state: str) -> TableSnapshot:
         """Write a table's next metadata; returns the table as it will be."""
-        name = f"{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}.metadata.json"
-        location = self._write_metadata(base, name, json.dumps(staged.metadata).encode())
+        document = metadata.with_state(staged.metadata, state)
+        self._written.append(location)
+        self._lake.storage.write(location, json.dumps(document).encode())
         known = {path: files for path, files in base.files_by_manifest.items() if path in staged.manifests}
-        return TableSnapshot(base.table, base.storage, location, staged.metadata, known)
+        return TableSnapshot(base.table, base.storage, location, document, known)
 
     def _without_keys(self, table: Table, keys: Collection[Any], files: Sequence[DataFile]) -> list[NewFile]:
         """Rewrite data files without the rows of the given keys, those that also have others."""
@@ -249,6 +255,11 @@ class Commit:
         """Remove files that no table names; maintenance finds those that cannot be removed now."""
         with suppress(ShoplakeError, OSError):
             self._lake.storage.delete(locations)
+
+
+def _new_document(base: TableSnapshot, staged: Staged) -> str:
+    """A location for a table's next metadata."""
+    return f"{base.folder}/metadata/{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}.metadata.json"
 
 
 def _dropped_documents(base: TableSnapshot, after: TableMetadata) -> list[str]:

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,6 +22,8 @@ from shoplake.tables import ERASURES
 
 _SALT_BYTES = 32
 _QUOTES = re.compile(rb"[\"']")
+_COARSE = re.compile(rb"[\s,;|\"'`]+")
+_FINE = re.compile(rb"[\s,;|\"'`=&:/?#<>(){}\[\]\\]+")
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)', re.DOTALL)
 
 
@@ -84,9 +87,17 @@ def add(commit: Commit, erased: Erased, user_id: str, request: str, now: datetim
 
 
 def people(raw: bytes) -> set[str]:
-    """Whom a raw line is about: its user_id or, if that cannot be read, every text in quotes."""
-    user = parse_line(raw.removeprefix(BOM)).fields["user_id"]
-    return {user} if user and not user.startswith(("{", "[")) else set(_quoted(raw))
+    """Whom a raw line is about: its user_id or, if that cannot be read, every text in quotes.
+
+    If the line is not JSON, also every word. A word ends at whatever may stand around an id in some other format:
+    ``user_id=u_17&...``, ``2025-11-18;u_17;...``.
+    """
+    parsed = parse_line(raw.removeprefix(BOM))
+    user = parsed.fields["user_id"]
+    if user and not user.startswith(("{", "[")):
+        return {user}
+    found = set(_quoted(raw))
+    return found if parsed.problem is None else found | set(_words(raw.removeprefix(BOM)))
 
 
 def without_keys(counts: dict[str, int], extras: Iterable[str | None]) -> dict[str, int]:
@@ -102,6 +113,13 @@ def without_keys(counts: dict[str, int], extras: Iterable[str | None]) -> dict[s
 
 def _rows(erasures: TableSnapshot, path: str) -> pa.Table:
     return parquet.read(ERASURES, erasures.storage.read(path))
+
+
+def _words(raw: bytes) -> Iterator[str]:
+    """The words of a line that may be anything, cut by two rules, since an id may contain what the finer one cuts at."""
+    for piece in {*_COARSE.split(raw), *_FINE.split(raw)}:
+        with suppress(UnicodeDecodeError):
+            yield piece.decode()
 
 
 def _quoted(raw: bytes) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -22,6 +22,9 @@ REOPENED = "reopened"
 REWRITTEN = "rewritten"
 TO_DO = (REOPENED, REWRITTEN)
 """Files that the next batch ingests again: because of other files, or because an erasure rewrote the object."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far the clocks of machines may differ. A later arrival than that is from the future: a clock was ahead."""
 
 LEDGER_FILES = 32
 
@@ -121,7 +124,13 @@ def dependents(entries: Mapping[str, Entry | PlanEntry], paths: set[str]) -> set
     return reached
 
 
-def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry], now: datetime) -> None:
+def write(
+    commit: Commit,
+    replaced: Collection[str],
+    entries: Mapping[str, Entry],
+    now: datetime,
+    properties: Mapping[str, str] | None = None,
+) -> None:
     """Write entries in place of those of the given paths.
 
     From time to time this also merges the month's small files, so that reading the ledger stays cheap.
@@ -131,6 +140,7 @@ def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry
         replaced: Paths whose entries go.
         entries: The new entries, by path.
         now: The time, UTC without a zone.
+        properties: Recorded in the summary of the ledger's snapshot.
     """
     stored = commit.base[LEDGER.name]
     rows = as_rows(entries.values())
@@ -142,4 +152,4 @@ def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry
         rows = pa.concat_tables([earlier.filter(keep), rows])
     months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
     new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
-    commit.replace(LEDGER, replaced, new, merge={file.path for file in merge})
+    commit.replace(LEDGER, replaced, new, merge={file.path for file in merge}, properties=properties)

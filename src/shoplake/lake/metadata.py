@@ -20,6 +20,9 @@ REPLACE = "replace"
 """The operation of a snapshot that stores the rows of its parent otherwise."""
 
 PARTITION_FIELD_ID = 1000  # partition fields count from here, so that their ids never meet those of columns
+STATE = "shoplake.state"
+"""A table property: the state of the lake that a document was written for, from which a lost catalog can be rebuilt."""
+
 _HISTORY = "shoplake.history"  # a table property; a new value each time that the history is expired
 _FOLDERS = {"hour": "%Y-%m-%d-%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 
@@ -204,6 +207,11 @@ def without_history(metadata: TableMetadata) -> TableMetadata:
         "metadata-log": [],
         "properties": metadata["properties"] | {_HISTORY: uuid.uuid4().hex},
     }
+
+
+def with_state(metadata: TableMetadata, state: str) -> TableMetadata:
+    """The metadata with the state of the lake that it is part of, as JSON."""
+    return metadata | {"properties": metadata["properties"] | {STATE: state}}
 
 
 def history_id(metadata: TableMetadata | None) -> str | None:

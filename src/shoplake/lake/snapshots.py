@@ -21,6 +21,11 @@ from shoplake.storage.base import Storage
 from shoplake.tables import Table
 
 BATCH = "shoplake.batch"
+"""In the summary of a snapshot: the id of its batch."""
+
+SECONDS = "shoplake.seconds"
+"""In the summary of a snapshot of the ledger: how long the whole batch took."""
+
 _KEYS = ".keys"
 
 

@@ -63,6 +63,8 @@ def test_demo(call, tmp_path):
     assert "Ingested 1 file: 2,000 lines" in result.out
     assert "Nothing new" in result.out
     assert result.out.count(" yes") == 9
+    state = call("status", "--lake", tmp_path / "demo" / "lake", "--format", "json").json
+    assert state["demo"] is True
     again = call("demo", "--dir", tmp_path / "demo", "--files", 2, "--events-per-file", 10)
     assert again.code == 0, "its own folder is made anew"
 

@@ -6,11 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 
 import pytest
 
+from shoplake.cli.log import LOG
 from shoplake.cli.watch import Watch
 from tests.behaviour.cli.support import tells
 from tests.support import accepted, dump, events, everywhere, five_answers, judge_files, key, put
@@ -141,6 +143,43 @@ def test_watch(tmp_path):
     assert "Traceback" not in said
 
 
+def test_the_file_that_trips_the_breaker_can_be_set_aside(call, tmp_path):
+    """The breaker names it; set aside it holds nothing back, and is read when it is replaced. Asking twice changes nothing."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    for slot in (0, 2):
+        put(raw, slot, events(20, first=30 * slot))
+    absurd(raw, 1)
+    words = ("ingest", "--source", raw, "--lake", lake)
+    tells(call(*words), 1, f"Files: {key(1)} (1,000 of 1,005 lines)", "--set-aside FILE")
+    done = call(*words, "--set-aside", key(1), "--format", "json").json
+    assert (done["files"], done["accepted"], done["failures"]) == (
+        2,
+        40,
+        [{"file": key(1), "error": "set aside by hand"}],
+    )
+    assert call(*words, "--set-aside", raw / key(1)).code == 0
+    assert call(*words, "--format", "json").json["files"] == 0
+    put(raw, 1, events(7, first=30))
+    assert call(*words, "--format", "json").json["accepted"] == 7
+
+
+def test_set_aside_what_is_not_there(call, tmp_path):
+    """A file that would not be ingested is named, and nothing is done."""
+    put(tmp_path / "raw", 0, events(5))
+    words = ("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    tells(call(*words, "--set-aside", "elsewhere.jsonl.gz"), 2, "elsewhere.jsonl.gz cannot be set aside")
+    assert not (tmp_path / "lake").exists()
+    assert call(*words).code == 0
+    tells(call(*words, "--set-aside", key(0)), 2, "cannot be set aside")
+
+
+def test_the_breaker_names_files_up_to_a_number(call, tmp_path):
+    for slot in range(7):
+        absurd(tmp_path / "raw", slot, lines=300 + slot)
+    result = call("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    tells(result, 1, f"Files: {key(6)} (306 of 311 lines), {key(5)}", f"{key(2)} (302 of 307 lines) and 2 more")
+
+
 def watching(call, monkeypatch, words, *steps):
     """Watch, and do one of the steps in each pause; then interrupt."""
     turns = iter(steps)
@@ -185,6 +224,27 @@ def test_watch_ends_where_the_call_cannot_work(call, tmp_path, monkeypatch):
     """A wrong call is not repeated for ever."""
     result = watching(call, monkeypatch, ("--source", tmp_path / "nowhere", "--lake", tmp_path / "lake"))
     tells(result, 2, "is not a folder")
+
+
+def test_lines_of_a_log_have_their_time(call, tmp_path, monkeypatch):
+    """On stderr as text or as JSON; and the summary, where it does not go to a terminal."""
+    put(tmp_path / "raw", 0, events(20))
+    (tmp_path / "raw" / "bad.jsonl.gz").write_bytes(b"not gzip")
+    absurd(tmp_path / "raw", 1)
+    monkeypatch.setattr(LOG, "now", lambda: datetime(2025, 11, 18, 14, 5, 9, 999, tzinfo=UTC))
+    monkeypatch.setenv("SHOPLAKE_BATCH_BYTES", "1")
+    words = ("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    stopped = call(*words)
+    assert stopped.err.startswith("2025-11-18T14:05:09Z shoplake: 1,000 of 1,005 lines")
+    assert stopped.err.splitlines()[1].startswith("  A producer is broken")
+    record = json.loads(call(*words, "--log-format", "json").err)
+    assert {"at": record["at"], "level": record["level"]} == {"at": "2025-11-18T14:05:09Z", "level": "error"}
+    assert "1,000 of 1,005 lines" in record["message"]
+    assert "--set-aside" in record["remedy"]
+    done = call(*words, "--max-quarantine-rate", "1", "--log-format", "json")
+    assert done.err == "" or all(json.loads(line)["level"] for line in done.err.splitlines())
+    assert done.out.startswith("2025-11-18T14:05:09Z Ingested")
+    assert call("query", "nonsense", "--lake", tmp_path / "lake").err.startswith("shoplake: ")
 
 
 @everywhere

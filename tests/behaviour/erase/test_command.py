@@ -38,18 +38,23 @@ def test_receipt_as_text(raw, lake):
         assert text in told.out
 
 
-def test_asks_on_a_terminal_alone(raw, lake, monkeypatch):
-    """On a terminal a person is asked first; --yes and other callers are not."""
+def test_it_asks(raw, lake, monkeypatch):
+    """On a terminal a person is asked first; without one there is no answer but --yes, whatever is piped in."""
     ingest(raw, lake)
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     told = command("erase", "--user", PERSON, "--lake", lake)
     assert told.code == 130
     assert "cannot be undone" in told.err
     assert dump(lake)["erasures"] == []
+    for answer in ("n\n", "y\n", ""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        told = command("erase", "--user", PERSON, "--lake", lake)
+        assert (told.code, told.out, "Give --yes" in told.err) == (2, "", True)
+    assert dump(lake)["erasures"] == []
+    assert command("erase", "--user", PERSON, "--lake", lake, "--dry-run").code == 0
+    assert command("erase", "--user", PERSON, "--lake", lake, "--yes").code == 0
     monkeypatch.setattr("sys.stdin", Terminal(""))
     assert command("erase", "--user", PERSON, "--lake", lake, "--yes").code == 0
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert command("erase", "--user", PERSON, "--lake", lake).code == 0
 
 
 class Terminal(io.StringIO):
@@ -59,9 +64,9 @@ class Terminal(io.StringIO):
 
 def test_no_lake_and_no_source(tmp_path, raw, lake):
     """A missing lake, or no source for --raw, is a wrong call."""
-    assert command("erase", "--user", "u", "--lake", tmp_path / "none").code == 2
+    assert command("erase", "--user", "u", "--lake", tmp_path / "none", "--yes").code == 2
     ingest(raw, lake)
-    told = command("erase", "--user", "u", "--lake", lake, "--raw")
+    told = command("erase", "--user", "u", "--lake", lake, "--raw", "--yes")
     assert told.code == 2
     assert "--source" in told.err
 
@@ -75,7 +80,7 @@ def test_a_read_only_source(raw, lake, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalSource, "replace", refuse)
-        told = command("erase", "--user", PERSON, "--lake", lake, "--source", raw, "--raw")
+        told = command("erase", "--user", PERSON, "--lake", lake, "--source", raw, "--raw", "--yes")
     assert told.code == 1
     assert "Permission denied" in told.err
     rewritten(raw, lake)

@@ -101,7 +101,7 @@ def test_an_unreadable_raw_file(raw, lake):
     path = raw / key(4)
     path.write_bytes((raw / put(raw, 4, [mine(500)])).read_bytes()[:-9])
     ingest(raw, lake)
-    told = command("erase", "--user", PERSON, "--lake", lake, "--source", raw, "--raw", "--format", "json")
+    told = command("erase", "--user", PERSON, "--lake", lake, "--source", raw, "--raw", "--yes", "--format", "json")
     assert told.code == 1
     assert [one["file"] for one in told.json["raw"] if one["error"]] == [key(4)]
     assert len([one for one in told.json["raw"] if one["rewritten"]]) == 4

@@ -47,7 +47,7 @@ def test_erased_people_stay_away(shop, monkeypatch, when):
     source, lake = shop
 
     def erase():
-        assert command("erase", "--lake", lake, "--user", "u_2").code == 0
+        assert command("erase", "--lake", lake, "--user", "u_2", "--yes").code == 0
 
     if when == "before":
         erase()

@@ -217,6 +217,7 @@ def _replay_batch(
     report: QuarantineReplayReport,
 ) -> View:
     """Judge the lines of a batch and publish what changed; returns the lake after it."""
+    began = time.perf_counter()
     judged = _judge(run, engine, base, [file.path for file in batch.files], choice.takes)
     done = list(judged.values())
     paths = {path for path, one in judged.items() if one.changed}
@@ -239,7 +240,7 @@ def _replay_batch(
         earlier = entries[result.file.path]
         entry = ledger_entry(result, earlier.arrived_at, batch_id, engine.name)
         fresh[earlier.source_file] = replace(entry, status=earlier.status)
-    outcome = Outcome(batch_id, now, files, frozenset(paths), fresh | _linked(entries, fresh))
+    outcome = Outcome(batch_id, now, files, frozenset(paths), fresh | _linked(entries, fresh), began)
     view, _ = publish(run.lake, engine, base, outcome)
     _add(report, done)
     report.batches += 1

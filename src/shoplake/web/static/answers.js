@@ -1,6 +1,7 @@
 "use strict";
 // The five answers as charts, each with its table.
 
+const NO_EVENTS = [["No events", ""]];
 const SERIES = 7; // colours for categories; the smallest ones are combined
 const DAY = 86400000; // milliseconds
 const HOUR = DAY / 24;
@@ -15,6 +16,15 @@ function rowsOf(name) {
 function behind(id, name) {
   const { columns, rows } = state.answers.answers.find((answer) => answer.name === name);
   keepTable($(`#${id}`), columns, rows);
+}
+
+const MOST_BARS = 20000; // more days or hours are not filled in: a single event of another century must not stop the page
+
+/** Every day from the first to the last, those of which there is nothing included. */
+function everyDay(days) {
+  const [first, last] = [Date.parse(days[0]), Date.parse(days.at(-1))];
+  if (!days.length || (last - first) / DAY > MOST_BARS) return days;
+  return Array.from({ length: (last - first) / DAY + 1 }, (_, i) => new Date(first + i * DAY).toISOString().slice(0, 10));
 }
 
 const total = (rows, column) => rows.reduce((sum, row) => sum + Number(row[column]), 0);
@@ -167,14 +177,16 @@ function showFunnel() {
 function showRevenue() {
   const sold = new Map(rowsOf("hourly_revenue").map((row) => [Date.parse(row.event_hour), row]));
   const [first, last] = [Math.min(...sold.keys()), Math.max(...sold.keys())];
-  const every = sold.size && (last - first) / HOUR < 20000; // in an hour without a row nothing was sold
+  const every = sold.size && (last - first) / HOUR < MOST_BARS;
   const hours = every
     ? Array.from({ length: (last - first) / HOUR + 1 }, (_, i) => first + i * HOUR)
     : [...sold.keys()];
-  const rows = hours.map((at) => sold.get(at) ?? { revenue: "0.00", purchases: 0, units_sold: 0 });
   const texts = hours.map((at) => new Date(at).toISOString());
+  const known = new Set(rowsOf("user_activity").map((row) => row.event_date));
+  const nothing = { revenue: "0.00", purchases: 0, units_sold: 0 }; // was sold; of a day without events nothing is known
+  const rows = hours.map((at, i) => sold.get(at) ?? (known.has(texts[i].slice(0, 10)) ? nothing : null));
   const bars = hours.length <= 48;
-  const best = rows.reduce((top, row, i) => (Number(row.revenue) > Number(rows[top].revenue) ? i : top), 0);
+  const best = rows.reduce((top, row, i) => (Number(row?.revenue) > Number(rows[top].revenue) ? i : top), 0);
   draw("revenue", (width) => {
     const room = Math.ceil(hours.length / 24 / (width / 70)); // days from one label to the next
     const midnights = (i) => hours[i] % DAY === 0 && (hours[i] / DAY) % room === 0;
@@ -187,11 +199,14 @@ function showRevenue() {
       grid: { left: 4, right: 14, top: 14, bottom: 4, outerBoundsMode: "same" },
       tooltip: tooltip(
         (i) => minute(texts[i]),
-        (i) => [
-          ["Revenue", money.format(rows[i].revenue)],
-          ["Purchases", exact.format(rows[i].purchases)],
-          ["Units", exact.format(rows[i].units_sold)],
-        ],
+        (i) =>
+          rows[i]
+            ? [
+                ["Revenue", money.format(rows[i].revenue)],
+                ["Purchases", exact.format(rows[i].purchases)],
+                ["Units", exact.format(rows[i].units_sold)],
+              ]
+            : NO_EVENTS,
       ),
       xAxis: names(texts, {
         boundaryGap: bars,
@@ -199,7 +214,11 @@ function showRevenue() {
           color: colour("quiet"),
           hideOverlap: true,
           interval: (i) => (bars ? i % few === 0 : midnights(i)),
-          formatter: (text, i) => (bars && (i === 0 || hours[i] % DAY) ? text.slice(11, 16) : dayName(text)),
+          formatter: (text, i) => {
+            if (!bars) return dayName(text);
+            if (i && hours[i] % DAY) return text.slice(11, 16);
+            return `${text.slice(11, 16)}\n${dayName(text)}`;
+          },
         },
       }),
       yAxis: values(),
@@ -207,7 +226,7 @@ function showRevenue() {
         {
           name: "Revenue",
           type: bars ? "bar" : "line",
-          data: rows.map((row) => Number(row.revenue)),
+          data: rows.map((row) => row && Number(row.revenue)),
           symbol: "none",
           barMaxWidth: 44,
           color: colour("step-2"),
@@ -253,8 +272,9 @@ function showCategories() {
   const fill = (name) => colour(fills.get(name) ?? (name === "(none)" ? "series-none" : `series-${SERIES}`));
   const shown = [...new Set([...[...own].sort(), ...size.keys()].map(label))].filter((name) => name !== "(none)");
   if (size.get("(none)")) shown.push("(none)");
-  const days = [...groupBy(rows, "event_date").keys()];
-  const sums = new Map(shown.map((name) => [name, days.map(() => 0)]));
+  const known = new Set(rows.map((row) => row.event_date));
+  const days = everyDay([...known].sort());
+  const sums = new Map(shown.map((name) => [name, days.map((day) => (known.has(day) ? 0 : null))]));
   const place = new Map(days.map((name, i) => [name, i]));
   for (const row of rows) {
     const line = sums.get(label(row.category));
@@ -268,26 +288,31 @@ function showCategories() {
       ? { ...ranking(ranked, width, select.selectedOptions[0].text, (row) => fill(row.name)), label: text }
       : {
           height: 308,
-          label: `Over ${days.length} days: ${text}`,
-          legend: legend(),
+          label: `Over ${noun(known.size, "day")}: ${text}`,
           tooltip: tooltip(
             (i) => days[i],
-            (i) => shown.map((name) => [name, exact.format(sums.get(name)[i])]),
+            (i) => (known.has(days[i]) ? shown.map((name) => [name, exact.format(sums.get(name)[i])]) : NO_EVENTS),
           ),
           xAxis: names(days, { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } }),
           yAxis: values(),
-          series: shown.map((name) => ({
-            name,
-            type: "bar",
-            stack: "all",
-            barMaxWidth: 44,
-            color: fill(name),
-            data: sums.get(name),
-          })),
+          ...named(
+            shown.map((name) => ({
+              text: name,
+              type: "bar",
+              stack: "all",
+              barMaxWidth: 44,
+              color: fill(name),
+              data: sums.get(name),
+            })),
+          ),
         },
   );
   behind("categories", "category_performance");
 }
+
+/** Whether a day has events and its neighbours have none: a line alone would not show it. */
+const alone = (days, byDay) =>
+  days.some((day, i) => byDay.has(day) && !byDay.has(days[i - 1]) && !byDay.has(days[i + 1]));
 
 function showActivity() {
   const rows = rowsOf("user_activity");
@@ -296,6 +321,8 @@ function showActivity() {
     ["Sessions", "unique_sessions", "series-2"],
   ];
   const newest = rows.at(-1);
+  const byDay = new Map(rows.map((row) => [row.event_date, row]));
+  const days = everyDay(rows.map((row) => row.event_date));
   draw("activity", () => ({
     height: 250,
     legend: legend(),
@@ -303,22 +330,22 @@ function showActivity() {
       ? `Over ${noun(rows.length, "day")}; on ${newest.event_date} ${noun(newest.unique_users, "user")} and ${noun(newest.unique_sessions, "session")}`
       : "No day",
     tooltip: tooltip(
-      (i) => rows[i].event_date,
-      (i) => [...series, ["Events", "events"]].map(([name, column]) => [name, exact.format(rows[i][column])]),
+      (i) => days[i],
+      (i) =>
+        byDay.has(days[i])
+          ? [...series, ["Events", "events"]].map(([name, column]) => [name, exact.format(byDay.get(days[i])[column])])
+          : NO_EVENTS,
     ),
-    xAxis: names(
-      rows.map((row) => row.event_date),
-      { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } },
-    ),
+    xAxis: names(days, { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } }),
     yAxis: values(),
     series: series.map(([name, column, fill]) => ({
       name,
-      type: rows.length <= 14 ? "bar" : "line",
+      type: days.length <= 14 ? "bar" : "line",
       color: colour(fill),
-      symbol: "none",
+      symbol: alone(days, byDay) ? "circle" : "none",
       barMaxWidth: 44,
       itemStyle: { borderRadius: [3, 3, 0, 0] },
-      data: rows.map((row) => row[column]),
+      data: days.map((day) => byDay.get(day)?.[column] ?? null),
     })),
   }));
   behind("activity", "user_activity");

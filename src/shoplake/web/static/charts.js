@@ -56,13 +56,29 @@ const values = (extra = {}) => ({
   ...extra,
 });
 
-const names = (data, extra = {}) => ({
+/** A text of the data as the library may draw it. It keeps the widths of texts, of each line and of each beginning, under
+ * their own names in a plain object, so none may be the name of a property: a word joiner, which is not seen, comes first. */
+const labelOf = (text) => `\u2060${text.replace(/[\r\n\u2028\u2029]/g, " ")}`;
+
+/** An axis of texts. The library gets their numbers alone: it uses names as keys, and a product may be called __proto__. */
+const names = (texts, { axisLabel = {}, ...extra } = {}) => ({
   type: "category",
-  data,
+  data: texts.map((_, i) => String(i)),
+  texts,
   axisTick: { show: false },
   axisLine: { lineStyle: { color: colour("control") } },
-  axisLabel: { color: colour("quiet") },
   ...extra,
+  axisLabel: {
+    color: colour("quiet"),
+    ...axisLabel,
+    formatter: (i) => (axisLabel.formatter ? axisLabel.formatter(texts[i], Number(i)) : labelOf(texts[i])),
+  },
+});
+
+/** Series with texts of the data as names, and the legend that shows them; the library gets numbers here, too. */
+const named = (series) => ({
+  legend: { ...legend(), formatter: (i) => labelOf(series[i].text) },
+  series: series.map((one, i) => ({ ...one, name: String(i) })),
 });
 
 /** A tooltip for everything at one place of the axis: elements, so that nothing is read as HTML. */

@@ -34,12 +34,12 @@ function showFreshness() {
   if (!arrival)
     return fill(
       "freshness",
-      el("p", { class: "big" }, "No files yet"),
+      el("p", { class: "big" }, state.health.ledger.files ? "Unknown: a clock is ahead" : "No files yet"),
       el("p", { class: "note" }, `Objective: ${objective} minutes.`),
     );
   const clock = exported ? Date.parse(now) : Date.now() + state.skew;
   const age = (clock - Date.parse(arrival)) / 1000;
-  const fresh = age <= objective * 60;
+  const fresh = age <= objective * 60 || state.health.demo;
   const bar = el(
     "div",
     { class: "bar", role: "img", "aria-label": `${percent(age / objective / 60)} of the objective` },
@@ -54,6 +54,7 @@ function showFreshness() {
       "p",
       { class: "note" },
       `The newest file arrived ${minute(arrival)}; the objective is ${noun(objective, "minute")}. `,
+      state.health.demo ? "The demo's data is old on purpose. " : "",
       event ? `Newest event: ${minute(event)}.` : "",
     ),
   );
@@ -136,7 +137,7 @@ function showSlots({ slots, gaps, unreadable }) {
     ? [
         el(
           "div",
-          { class: "scroll", tabindex: "0", role: "region", "aria-label": "Slots" },
+          { class: "scroll heat", tabindex: "0", role: "region", "aria-label": "Slots" },
           el("table", {}, el("thead", {}, head), el("tbody", {}, body)),
         ),
       ]
@@ -204,12 +205,12 @@ function showRuns(batches) {
   const rows = [...batches].reverse();
   draw("runs", () => ({
     height: 200,
-    label: `Seconds of work of the latest batches: ${rows.map((row) => row.seconds).join(", ")}`,
+    label: `Seconds of the latest batches: ${rows.map((row) => row.seconds).join(", ")}`,
     grid: { left: 4, right: 14, top: 14, bottom: 4, outerBoundsMode: "same" },
     tooltip: tooltip(
       (i) => minute(rows[i].when),
       (i) => [
-        ["Seconds of work", exact.format(rows[i].seconds)],
+        ["Seconds", exact.format(rows[i].seconds)],
         ["Files", exact.format(rows[i].files)],
         ["Lines", exact.format(rows[i].lines)],
         ["Engine", rows[i].engine],
@@ -228,7 +229,7 @@ function showRuns(batches) {
     yAxis: values(),
     series: [
       {
-        name: "Seconds of work",
+        name: "Seconds",
         type: "bar",
         barMaxWidth: 44,
         color: colour("step-2"),

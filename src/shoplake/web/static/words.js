@@ -14,7 +14,7 @@ const exact = new Intl.NumberFormat("en", { maximumFractionDigits: 20 });
 const money = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const percents = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const dates = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
+const dates = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
 const short = (value) => compact.format(value).replace(/([KMBT])$/, "\u00a0$1");
 const percent = (value) => (value === null ? "–" : percents.format(value));
