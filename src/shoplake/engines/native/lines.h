@@ -206,7 +206,7 @@ static int carry(Reader *reader, Bytes start, int64_t size) {
     if (reader->carry_size <= reader->longest) return append(&reader->carry, start, size) ? 0 : NO_MEMORY;
     if (before <= reader->longest) {
         Bytes kept = (Bytes)reader->carry.data;
-        reader->carry_blank = blank(kept, kept + reader->carry.length);
+        reader->carry_blank = !kept || blank(kept, kept + reader->carry.length);
         if (reader->carry.length > KEEP) reader->carry.length = KEEP;
     }
     if (reader->carry_blank) reader->carry_blank = blank(start, start + size);
