@@ -174,6 +174,25 @@ FIELDS = (
         nullable_text=True,
     ),
 )
+DETAILS = (
+    (
+        "An identifier may be any text that is not empty, a single space included; a number or `true` is the text that it is"
+        " written as. An object or an array is no identifier."
+    ),
+    (
+        "A time has the extended form of ISO 8601, with `T`, and `Z` or an offset in capitals and digits: no basic form"
+        " (`20251118T142345Z`), no `t` or `z`, no decimal comma, no second 60 and no hour 24."
+    ),
+    (
+        "Digits of a second beyond the sixth are dropped. Events that differ in them alone are equal, so the later one is a"
+        " duplicate."
+    ),
+    (
+        "A file is one gzip stream, or several in a row. One that is gzipped twice, or goes on with other bytes, is set aside as a"
+        " whole: what it says cannot be trusted to be what was meant."
+    ),
+)
+"""What the rules leave open to a reader, decided; each is pinned by tests/behaviour/test_details.py."""
 FIELD_NAMES = tuple(field.name for field in FIELDS)
 EVENT_COLUMNS = tuple(field.column for field in FIELDS)
 
