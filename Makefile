@@ -8,6 +8,7 @@ PYTHON ?= python3
 ARGS ?=
 WORKERS ?= auto
 LOCK_FLAGS ?=
+MINUTES ?= 1
 
 # Relative paths throughout, so that the checkout may live under a folder with spaces.
 BIN := .venv/bin
@@ -17,7 +18,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dashboard test proofs lint docs blog bench grade trino template lock clean
+.PHONY: help demo dashboard test proofs fuzz lint docs blog bench grade trino template lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
@@ -35,6 +36,9 @@ test: .venv/.stamp ## run the tests
 
 proofs: .venv/.stamp ## run the proofs of the guarantees that take long: an hour (docs/reference/guarantees.md)
 	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest $(XDIST) -m proof $(ARGS)
+
+fuzz: .venv/.stamp ## fuzz the native reader for MINUTES=1, guided by coverage (needs clang)
+	@$(BIN)/python tests/native/fuzz.py $(MINUTES)
 
 lint: .venv/.stamp ## check style, format, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -87,7 +91,7 @@ clean: ## remove the environments, caches and build results
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements.lock
 	@touch $@
 
-.venv/.runtime: .venv/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.c)
+.venv/.runtime: .venv/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.[ch])
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -99,7 +103,7 @@ clean: ## remove the environments, caches and build results
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements-runtime.lock
 	@touch $@
 
-.venv-bench/.stamp: .venv-bench/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.c)
+.venv-bench/.stamp: .venv-bench/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.[ch])
 	@$(BENCH_BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -92,9 +92,7 @@ def compile_to(path: Path, compiler: list[str], flags: tuple[str, ...] = ()) -> 
     Raises:
         CompileError: The compiler failed.
     """
-    source = FOLDER / "plain.c"
-    fingerprint = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    command = [*compiler, *FLAGS, f'-DSOURCE="{fingerprint}"', *flags, "-o", str(path), str(source)]
+    command = [*compiler, *FLAGS, f'-DSOURCE="{fingerprint()}"', *flags, "-o", str(path), str(FOLDER / "plain.c")]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the user's compiler
     except OSError as error:
@@ -102,6 +100,12 @@ def compile_to(path: Path, compiler: list[str], flags: tuple[str, ...] = ()) -> 
     if done.returncode:
         raise CompileError(f"{shlex.join(compiler)} failed:\n{done.stderr[-2000:]}")
     return path
+
+
+def fingerprint() -> str:
+    """Of the sources, as the loader makes it too: it compares both."""
+    sources = sorted([*FOLDER.glob("*.c"), *FOLDER.glob("*.h")])
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 def _compiler(target: str) -> list[str]:

@@ -39,6 +39,9 @@ def contract_page() -> str:
         lines.append(f"| `{field.name}` | `{field.column}` | {field.type} | {field.rule} | {types} |")
     lines += [
         "",
+        "## Details",
+        "",
+        *(line for detail in contract.DETAILS for line in (detail, "")),
         "## Reason codes",
         "",
         "A line that breaks a rule is a row of `quarantine` with the codes of all rules that it breaks.",

@@ -57,7 +57,7 @@ def main() -> None:
         publish(view, database)
 
     watchers = pipeline.Watchers(note=print, committed=committed)
-    run = api.prepare(chosen, watchers, lambda lake: SparkEngine(session, lake))
+    run = api.prepare(chosen, watchers, lambda lake: SparkEngine(session, lake, chosen.bounds))
     report = upkeep.ingest(run)
     publish(run.lake.view(), database)  # also what a run before this one left untold
     print(json.dumps(report.as_json()), flush=True)

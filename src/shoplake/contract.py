@@ -20,7 +20,6 @@ INVALID_UTF8 = "invalid_utf8"
 FUTURE = "future_timestamp"
 TOO_LONG = "line_too_long"
 MAX_DEPTH = 100
-LONGEST_LINE = 16 * 1024 * 1024
 _LAST = "TIMESTAMP '9999-12-31 23:59:59.999999'"
 
 
@@ -175,6 +174,25 @@ FIELDS = (
         nullable_text=True,
     ),
 )
+DETAILS = (
+    (
+        "An identifier may be any text that is not empty, a single space included; a number or `true` is the text that it is"
+        " written as. An object or an array is no identifier."
+    ),
+    (
+        "A time has the extended form of ISO 8601, with `T`, and `Z` or an offset in capitals and digits: no basic form"
+        " (`20251118T142345Z`), no `t` or `z`, no decimal comma, no second 60 and no hour 24."
+    ),
+    (
+        "Digits of a second beyond the sixth are dropped. Events that differ in them alone are equal, so the later one is a"
+        " duplicate."
+    ),
+    (
+        "A file is one gzip stream, or several in a row. One that is gzipped twice, or goes on with other bytes, is set aside as a"
+        " whole: what it says cannot be trusted to be what was meant."
+    ),
+)
+"""What the rules leave open to a reader, decided; each is pinned by tests/behaviour/test_details.py."""
 FIELD_NAMES = tuple(field.name for field in FIELDS)
 EVENT_COLUMNS = tuple(field.column for field in FIELDS)
 
@@ -198,7 +216,7 @@ def _rules() -> tuple[Rule, ...]:
     rules = [
         Rule(MALFORMED, "the line is not a complete JSON object", f"problem = '{MALFORMED}'"),
         Rule(INVALID_UTF8, "the line's bytes are not UTF-8", f"problem = '{INVALID_UTF8}'"),
-        Rule(TOO_LONG, f"the line has more than {LONGEST_LINE:,} bytes", f"problem = '{TOO_LONG}'"),
+        Rule(TOO_LONG, "the line has more bytes than max_line_bytes allows", f"problem = '{TOO_LONG}'"),
     ]
     for field in FIELDS:
         types = ", ".join(f"'{name}'" for name in field.present_for)
@@ -240,7 +258,7 @@ REASON_CODES = tuple(rule.code for rule in RULES)
 
 
 def accepted_condition() -> str:
-    """SQL that is true for a line that meets every rule.
+    """SQL that is true for a line that meets every rule, if its texts are texts and not values of another kind.
 
     It is derived from the same fields as the rules, turned round and sorted by event type, so that each line is
     tested on its own type's conditions only: what all lines of a batch pass through has to be cheap.
@@ -260,20 +278,33 @@ def accepted_condition() -> str:
 
 
 def _fine(field: Field) -> str:
-    return f"({field.sure or field.fine or field.present})"  # what is sure is fine, and what is fine is there
+    if field.type == "string" and field.name != "event_type":
+        return f"({field.present})"  # whether it is a text at all, certain_sql says
+    return f"({field.sure or field.fine})"  # what is sure is fine, and what is fine is there
 
 
-def check_sql(lines: str, latest: datetime) -> str:
+def certain_sql(lines: str) -> str:
+    """A SELECT that says, as ``certain``, in which lines every text is sure to be one, as it was written.
+
+    Args:
+        lines: SQL of a relation with the text fields, as a reader gave them that makes texts of all values.
+    """
+    texts = [f"({field.name} IS NULL OR {field.sure})" for field in FIELDS if field.type == "string" and field.sure]
+    return f"SELECT coalesce({' AND '.join(texts)}, FALSE) AS certain FROM {lines}"
+
+
+def check_sql(lines: str, latest: datetime, more: str) -> str:
     """The text of ``sql/check.sql`` for one relation of lines.
 
     Args:
         lines: SQL of a relation with the nine fields as text.
         latest: The latest time that an event may have, UTC without a zone.
+        more: SQL of further columns.
 
     Returns:
-        A SELECT with the typed columns of ``events`` and ``accepted``.
+        A SELECT with the typed columns of ``events``, ``accepted`` and the further ones.
     """
-    return _fill("check", lines=lines, accepted=accepted_condition(), latest=_moment(latest))
+    return _fill("check", lines=lines, accepted=accepted_condition(), more=more, latest=_moment(latest))
 
 
 def reasons_sql(lines: str, latest: datetime) -> str:

@@ -16,7 +16,7 @@ from shoplake.contract import FIELD_NAMES, INVALID_UTF8, MALFORMED, MAX_DEPTH, T
 
 BOM = b"\xef\xbb\xbf"
 FIRST_BYTES = 4096
-"""What is kept of a line that is longer than :data:`~shoplake.contract.LONGEST_LINE`."""
+"""What is kept of a line that is longer than the bound (setting ``max_line_bytes``)."""
 
 
 class Parsed(NamedTuple):
@@ -50,7 +50,7 @@ _SHORTENED = re.compile(rb" \.\.\. \[\d+ bytes in all\]\Z")
 
 
 def shortened(first: bytes, size: int) -> bytes:
-    """What stands for a line that is longer than :data:`LONGEST_LINE`: its first bytes, and its length in words.
+    """What stands for a line that is longer than the bound: its first bytes, and its length in words.
 
     No whole line can be taken for it and be accepted: what ends like this is no JSON.
     """

@@ -129,6 +129,19 @@ def _setting(default: Any, meaning: str, allowed: Range | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """How much of a source is read at once.
+
+    Attributes:
+        line_bytes: Most bytes of a line.
+        file_bytes: Most bytes that a file may inflate to.
+    """
+
+    line_bytes: int
+    file_bytes: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """The settings in force for one call; its fields are the declaration of every setting.
 
@@ -161,6 +174,16 @@ class Settings:
         "Whether a run that ingested something keeps the lake small afterwards, a little at a time.",
         ("on", "off"),
     )
+    max_line_bytes: int = _setting(
+        16 * 1024 * 1024,
+        "Most bytes of a line; of a longer one, quarantine keeps the first bytes and the length.",
+        Range(1024, 2**30, whole=True),
+    )
+    max_file_bytes: int = _setting(
+        2 * 1024**3,
+        "Most bytes that a source file may inflate to; a larger one is set aside, with the reason.",
+        Range(1, 2**31, whole=True),
+    )
     freshness_minutes: float = _setting(
         10.0, "How old the newest arrival may be before status calls the lake stale.", Range(0, 1e9)
     )
@@ -173,6 +196,11 @@ class Settings:
                 object.__setattr__(self, setting.name, setting.read(value, "settings"))
         if not self.threads:
             object.__setattr__(self, "threads", os.cpu_count() or 1)
+
+    @property
+    def bounds(self) -> Bounds:
+        """How much of a source is read at once."""
+        return Bounds(self.max_line_bytes, self.max_file_bytes)
 
     def need_lake(self) -> str:
         """The lake, or a usage error that says how to name one."""
@@ -190,6 +218,7 @@ def _declared(declared: Field[Any]) -> Setting:
 
 
 SETTINGS = tuple(map(_declared, fields(Settings)))
+DEFAULT_BOUNDS = Bounds(Settings.max_line_bytes, Settings.max_file_bytes)
 
 
 def load(overrides: Mapping[str, Any] | None = None, *, cwd: Path | None = None) -> Settings:

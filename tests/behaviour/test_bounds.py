@@ -1,15 +1,25 @@
 """What is too long, too large or no gzip costs its own line or its own file, on either path of reading."""
 
+import gc
 import gzip
 import json
 import time
+import tracemalloc
+from datetime import datetime
 
+import pyarrow as pa
 import pytest
 
-from shoplake.contract import LONGEST_LINE
+import shoplake
+from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.lake.erasures import Erased
 from shoplake.parsing import FIRST_BYTES
-from shoplake.sources import lines
-from tests.support import dump, event, events, ingest, key, ledger, put, put_bytes
+from shoplake.settings import DEFAULT_BOUNDS
+from shoplake.sources.local import LocalSource
+from tests.support import as_line, both, dump, event, events, ingest, key, ledger, put, put_bytes
+
+LATEST = datetime(2030, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
+LONGEST_LINE = DEFAULT_BOUNDS.line_bytes
 
 
 @pytest.fixture(params=["native", "sql"], autouse=True)
@@ -23,6 +33,33 @@ def long_event(size):
     start = b'{"x": "'
     raw = b'", ' + json.dumps(event(7)).encode()[1:]
     return start + b"y" * (size - len(start) - len(raw)) + raw
+
+
+@both
+@pytest.mark.parametrize("bound", [1024, 5000, 300_000])
+def test_another_bound_of_lines(tmp_path, bound):
+    """It is a setting: a line of this length is read, wherever blocks of the file end, a longer one is quarantined."""
+    lines_ = [*events(9), *(long_event(size) for _ in range(5) for size in (bound, bound + 1)), *events(9, first=20)]
+    put(tmp_path / "raw", 0, lines_)
+    report = ingest(tmp_path / "raw", tmp_path / "lake", max_line_bytes=bound)
+    assert (report.accepted, report.duplicates, report.reasons) == (19, 4, {"line_too_long": 5})
+    kept = lines_[10][: min(FIRST_BYTES, bound + 1)].decode()
+    rows = dump(tmp_path / "lake")["quarantine"]
+    assert {row["raw"] for row in rows} == {f"{kept} ... [{bound + 1} bytes in all]"}
+    assert shoplake.verify(tmp_path / "lake", tmp_path / "raw", max_line_bytes=bound).ok
+    (difference,) = shoplake.verify(tmp_path / "lake", tmp_path / "raw").differences
+    assert "no longer than max_line_bytes allows" in difference.message
+    assert difference.remedy.endswith(f"shoplake replay --files {key(0)}")
+
+
+def test_an_erased_persons_raw_file_keeps_its_longest_lines(tmp_path):
+    """A line over the bound is searched to its end, and one of somebody else stays as it is in the raw file."""
+    long, of_them = (long_event(20_000), long_event(20_000).replace(b'"u_0"', b'"u_gone"'))
+    put(tmp_path / "raw", 0, [long, of_them, *events(3)])
+    ingest(tmp_path / "raw", tmp_path / "lake", max_line_bytes=1024)
+    shoplake.erase("u_gone", tmp_path / "lake", tmp_path / "raw", raw=True, max_line_bytes=1024)
+    content = gzip.decompress((tmp_path / "raw" / key(0)).read_bytes())
+    assert content == b"\n".join([long, *map(as_line, events(3))])
 
 
 def test_a_line_at_the_bound(tmp_path):
@@ -57,12 +94,15 @@ def test_endless_white_space_is_a_blank_line(tmp_path):
     assert [row["line_number"] for row in dump(tmp_path / "lake")["quarantine"]] == [3]
 
 
-def test_a_file_over_the_bound_is_set_aside(tmp_path, monkeypatch):
-    """It is recorded with its reason, and its neighbour is taken in."""
-    monkeypatch.setattr(lines, "LARGEST_FILE", 100_000)
+@both
+def test_a_file_over_the_bound_is_set_aside(tmp_path):
+    """It is recorded with its reason, and its neighbour is taken in; with a higher bound it can be ingested as well."""
     put(tmp_path / "raw", 0, [*events(3), b" " * 100_000])
     put(tmp_path / "raw", 1, events(3, first=10))
-    assert ingest(tmp_path / "raw", tmp_path / "lake").accepted == 3
+    assert ingest(tmp_path / "raw", tmp_path / "lake", max_file_bytes=100_000).accepted == 3
+    assert shoplake.verify(tmp_path / "lake", tmp_path / "raw", max_file_bytes=100_000).ok
+    (difference,) = shoplake.verify(tmp_path / "lake", tmp_path / "raw").differences
+    assert (difference.what, difference.where) == ("readable", key(0))
     assert ledger(tmp_path / "lake")[key(0)]["error"] == "too large: it inflates to more than 100.0 kB"
 
 
@@ -92,3 +132,21 @@ def test_a_byte_order_mark_and_blank_lines(tmp_path, alone):
     ingest(tmp_path / "raw", tmp_path / "lake", max_quarantine_rate=1.0)
     entry = ledger(tmp_path / "lake")[key(0)]
     assert (entry["lines"], entry["quarantined"]) == (1, 1)
+
+
+def test_memory_of_bad_lines(tmp_path):
+    """While a batch is being read, a line that breaks the contract costs little more than its bytes."""
+    lines = [json.dumps(event(number) | {"user_id": None}).encode() for number in range(20_000)]
+    put(tmp_path / "raw", 0, lines)
+    source = LocalSource(tmp_path / "raw")
+    engine = DuckDBEngine(1)
+    engine.check(source, source.list(), LATEST, Erased(""), lambda *_: None)  # what is imported is not counted
+    gc.collect()
+    before = pa.total_allocated_bytes()
+    tracemalloc.start()
+    (checked,) = engine.check(source, source.list(), LATEST, Erased(""), lambda *_: None)
+    gc.collect()
+    held = tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - before
+    tracemalloc.stop()
+    assert [line.raw for line in checked.quarantined] == lines
+    assert held < 1.3 * sum(map(len, lines))

@@ -321,6 +321,8 @@ SETTLED = {
     "a price with a space": (line(price=" 1"), "bad_price"),
     "a number of 5,000 digits in an unknown key": (line()[:-1] + b', "x": ' + b"7" * 5000 + b"}", ("quantity", 2)),
     "a number without end in an unknown key": (line()[:-1] + b', "x": 1e400}', ("extra", '{"x": 1e400}')),
+    "a quote in an unknown key": (line()[:-1] + b', "\\"": 1}', ("extra", '{"\\"": 1}')),
+    "a backslash in an unknown key": (line()[:-1] + b', "a\\\\": 1}', ("extra", '{"a\\\\": 1}')),
     "null in an unknown key is no value": (line()[:-1] + b', "x": null}', ("extra", None)),
     "a key repeated in an unknown key's value": (
         line()[:-1] + b', "we ird": {"a": 1, "a": 2}}',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -167,13 +168,17 @@ def test_a_replaced_file_beside_a_new_one(grown):
     assert shoplake.verify(lake, raw).ok
 
 
+def _in_days(days: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=days)
+
+
 def test_keys_go_with_their_data_files(grown):
     """Maintenance leaves the keys of files that are there, and removes those of files that are not."""
     raw, lake = grown
     put(raw, 60, [("u1", "s1", 0)])
     shoplake.ingest(raw, lake)
     for later in (3, 6):
-        maintain(MaintenanceRequest(Lake(lake), now=lambda days=later: datetime.now(UTC) + timedelta(days=days)))
+        maintain(MaintenanceRequest(Lake(lake), now=partial(_in_days, later)))
     data = {str(path) for table in UNIT_TABLES for path in (lake / table.name).rglob("*.parquet")}
     live = {file.path for table in UNIT_TABLES for file in Lake(lake).view()[table.name].files}
     assert live <= data

@@ -38,7 +38,7 @@ def read(content, sizes=(1 << 18,), longest=LONGEST):
         reader.feed(ctypes.create_string_buffer(block, len(block)), len(block))
         at, turn = at + size, turn + 1
     left = reader.finish()
-    lines = left.chunk(0, len(left))
+    lines = list(left)
     unknown = reader.unknown_keys()
     assert reader.taken + len(left) == sum(bool(line.strip()) for line in content.split(b"\n"))
     rows = reader.rows(no_events(), np.empty(0, np.int64))

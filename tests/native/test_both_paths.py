@@ -1,4 +1,9 @@
-"""Without the native reader the tables are the same, value for value. ``SHOPLAKE_NATIVE=0 make test`` runs every test so."""
+"""Without the native reader the tables are the same, value for value."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +12,7 @@ from shoplake.generator.faults import Faults
 from shoplake.generator.files import generate_files
 from tests.native.support import needed
 from tests.native.test_lines import PLAIN
-from tests.support import START, dump, ingest, put
+from tests.support import START, dump, ingest, proof, put
 
 
 def tables(raw, lake, monkeypatch, switch):
@@ -49,3 +54,23 @@ def test_the_switch_switches(tmp_path, monkeypatch):
     assert taken == []
     tables(tmp_path / "raw", tmp_path / "sql", monkeypatch, "0")
     assert taken == [1]
+
+
+BEHAVIOUR = Path(__file__).parents[1] / "behaviour"
+PARTS = sorted(
+    part.name for part in BEHAVIOUR.iterdir() if part.name.startswith("test_") or (part / "conftest.py").is_file()
+)
+
+
+@proof
+@pytest.mark.parametrize("part", PARTS)
+def test_the_behaviour_suite_without_it(part):
+    """Each test of what shoplake does passes as well where no line is read natively; those on Spark read alike."""
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SHOPLAKE_PROOFS"))
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "not spark", str(BEHAVIOUR / part)]
+    done = subprocess.run(
+        command, env={**variables, "SHOPLAKE_NATIVE": "0"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:]

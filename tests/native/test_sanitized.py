@@ -1,7 +1,7 @@
 """The native code under the address and undefined-behaviour sanitizers, each block between pages that cannot be touched.
 
 ``sanitized.c`` is also the entry point of a coverage-guided fuzzer:
-``clang -DFUZZER -fsanitize=fuzzer,address,undefined tests/native/sanitized.c``.
+``make fuzz`` runs it and keeps its corpus, which is read here as well.
 """
 
 import os
@@ -20,6 +20,8 @@ from tests.support import proofs
 FLAGS = ("-g", "-O1", "-std=gnu11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 BLOCKS = (0, 7, 62, 63, 64, 65, 100, 127, 128, 255)
 """First bytes of an input: how long its blocks are, from one byte to 256 KiB."""
+
+CORPUS = Path(__file__).with_name("corpus")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sanitizers and their pages are those of Linux")
 
@@ -46,5 +48,13 @@ def test_no_byte_out_of_bounds(program, tmp_path, turn):
         content = b"\n".join(lines)
         inputs.append(tmp_path / str(number))
         inputs[-1].write_bytes(bytes([first]) + content[: rng.choice((len(content), rng.randrange(len(content))))])
+    done = subprocess.run([program, *inputs], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_corpus_of_the_fuzzer(program):
+    """Inputs that together reach all code that the coverage-guided fuzzer has ever reached."""
+    inputs = sorted(CORPUS.iterdir())
+    assert len(inputs) > 100
     done = subprocess.run([program, *inputs], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

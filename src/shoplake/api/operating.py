@@ -160,6 +160,7 @@ def verify(
         lines=lines,
         allow_gone=allow_gone,
         repair=repair,
+        bounds=chosen.bounds,
         planned=watch.total,
         progress=watch.advance,
         note=watch.note,

@@ -122,4 +122,4 @@ def duckdb_of(chosen: Settings) -> Callable[[], DuckDBEngine]:
     """Creates the embedded engine, which operations on a lake use whatever engine ingests."""
     from shoplake.engines.duckdb import DuckDBEngine
 
-    return lambda: DuckDBEngine(chosen.threads)
+    return lambda: DuckDBEngine(chosen.threads, chosen.bounds)

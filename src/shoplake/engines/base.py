@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import TableSnapshot, View
@@ -43,21 +44,6 @@ class Output(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A line that breaks the contract, with all that is needed to correct and replay it.
-
-    Attributes:
-        line_number: From 1, blank lines counted.
-        raw: The bytes as they came, without the newline.
-        reasons: Codes of every rule it breaks.
-    """
-
-    line_number: int
-    raw: bytes
-    reasons: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class CheckedFile:
     """One source file, read and judged; lines about erased people are gone.
@@ -78,7 +64,7 @@ class CheckedFile:
 
     file: SourceFile
     lines: int = 0
-    quarantined: tuple[Quarantined, ...] = ()
+    quarantined: QuarantinedLines = QuarantinedLines()  # noqa: RUF009 - it is never changed
     erased: int = 0
     error: str | None = None
     gone: bool = False
@@ -211,7 +197,7 @@ class ArrowEngine(Engine, Protocol):
     handle of the Spark engine is data files that its executors wrote, so it reads source files only and is no such engine.
     """
 
-    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
+    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, QuarantinedLines]:
         """Judge single lines of one file.
 
         Args:

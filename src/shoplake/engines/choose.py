@@ -14,7 +14,7 @@ def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
     """How to start the engine that the settings name.
 
     Args:
-        settings: ``engine``, ``master`` and ``threads``.
+        settings: ``engine``, ``master``, ``threads`` and the bounds.
         lake: The lake that it will write to.
     """
 
@@ -26,9 +26,9 @@ def engine(settings: Settings, lake: Lake) -> Callable[[], Engine]:
             session = spark_session.start(settings.master, settings.threads, spark_session.S3 if on_s3 else "")
             from shoplake.engines.spark import SparkEngine  # behind the check that PySpark is there
 
-            return SparkEngine(session, lake)
+            return SparkEngine(session, lake, settings.bounds)
         from shoplake.engines.duckdb import DuckDBEngine
 
-        return DuckDBEngine(settings.threads)
+        return DuckDBEngine(settings.threads, settings.bounds)
 
     return start

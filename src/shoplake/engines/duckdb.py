@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.engines import aggregates, duplicates
-from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress, Quarantined
+from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress
 from shoplake.engines.codes import dictionary, encoded, microseconds
 from shoplake.engines.duplicates import Duplicates, StoredEvents
 from shoplake.engines.gold import write_gold
 from shoplake.engines.judging import chunks, judge, no_events
+from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.engines.reading import Reading
 from shoplake.engines.sql import events_of_hours, only_of
 from shoplake.errors import FatalError
@@ -35,6 +36,7 @@ from shoplake.lake.hours import start_of_hour
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.parsing import parse_line, without_bom
+from shoplake.settings import DEFAULT_BOUNDS, Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import Spool
 from shoplake.tables import EVENTS
@@ -53,13 +55,15 @@ class DuckDBEngine:
 
     name = "duckdb"
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         """Nothing is started before it is needed.
 
         Args:
             threads: How many cores it may use.
+            bounds: How much it reads of a source at once.
         """
         self._threads = threads
+        self._bounds = bounds
 
     def check(
         self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
@@ -70,7 +74,8 @@ class DuckDBEngine:
             started = time.perf_counter()
             spool = spools.get()
             try:
-                checked = _encoded(Reading(self._database.cursor(), source, file, latest).check(spool))
+                reading = Reading(self._database.cursor(), source, file, latest, self._bounds)
+                checked = _encoded(reading.check(spool))
             finally:
                 spools.put(spool)
             progress(file.bytes, checked.lines)
@@ -85,19 +90,15 @@ class DuckDBEngine:
             checked = self._map(one, files)
         return _without_lines_of(erased, _without_rows_of(erased, checked)) if erased else checked
 
-    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, list[Quarantined]]:
+    def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, QuarantinedLines]:
         """Judge single lines of a file, given by number and bytes.
 
         Returns:
             Their accepted rows, texts as they are, and the lines that break the contract.
         """
-        tables = [no_events()]
-        quarantined: list[Quarantined] = []
-        for chunk in chunks(lines):
-            judged = judge(self._database.cursor(), chunk, latest)
-            tables.append(judged.rows)
-            quarantined += judged.quarantined
-        return pa.concat_tables(tables), quarantined
+        judged = [judge(self._database.cursor(), chunk, latest) for chunk in chunks(lines)]
+        rows = pa.concat_tables([no_events(), *(part.rows for part in judged)])
+        return rows, QuarantinedLines.joined(part.quarantined for part in judged)
 
     def dedupe(self, checked: Sequence[CheckedFile], stored: TableSnapshot | None) -> Deduped:
         """Drop rows equal to an earlier one: inside a file, across the batch (the first path keeps it), and stored ones."""
@@ -247,17 +248,15 @@ def _without_lines_of(erased: Erased, checked: Sequence[CheckedFile]) -> list[Ch
     """Files without the quarantined lines about erased people."""
     found = list(checked)
     for order, result in enumerate(checked):
-        of_them: list[Quarantined] = []
-        others: list[Quarantined] = []
-        for line in result.quarantined:
-            (of_them if erased.named_in(line.raw) else others).append(line)
-        if of_them:
+        others = [not erased.named_in(line.raw) for line in result.quarantined]
+        if not all(others):
+            of_them = result.quarantined.only([not other for other in others])
             extras = [parse_line(without_bom(line.line_number, line.raw)).extra for line in of_them]
             found[order] = replace(
                 result,
                 erased=result.erased + len(of_them),
                 unknown_keys=without_keys(result.unknown_keys, extras),
-                quarantined=tuple(others),
+                quarantined=result.quarantined.only(others),
             )
     return found
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, FIELD_NAMES, reasons_sql
-from shoplake.engines.base import Quarantined
+from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.lake import parquet
 from shoplake.parsing import Parsed, parse_line, without_bom
 from shoplake.tables import EVENTS
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
     import duckdb
 
 ROW_COLUMNS = (*EVENT_COLUMNS, "extra")
-TOGETHER = 50_000
-"""How many lines are judged in one go."""
+_TOGETHER = 50_000
+_BYTES_TOGETHER = 32 << 20
 
 
 class Judged(NamedTuple):
@@ -39,7 +37,7 @@ class Judged(NamedTuple):
 
     rows: pa.Table
     accepted: np.ndarray[Any, Any]
-    quarantined: tuple[Quarantined, ...]
+    quarantined: QuarantinedLines
     unknown: Counter[str]
 
 
@@ -52,24 +50,21 @@ def judge(connection: duckdb.DuckDBPyConnection, lines: Sequence[tuple[int, byte
         latest: The latest time that an event may have.
     """
     if not lines:
-        return Judged(no_events(), np.empty(0, np.int64), (), Counter())
+        return Judged(no_events(), np.empty(0, np.int64), QuarantinedLines(), Counter())
     parsed = [parse_line(without_bom(number, raw)) for number, raw in lines]
     connection.register("doubtful", as_table(parsed))
     judged = connection.sql(f"SELECT * FROM ({reasons_sql('doubtful', latest)}) ORDER BY position").to_arrow_table()
-    reasons = judged.column("reasons").to_pylist()
-    accepted = judged.filter(pc.equal(judged.column("reasons"), ""))
-    quarantined = tuple(
-        Quarantined(number, raw, _reasons(codes)) for (number, raw), codes in zip(lines, reasons, strict=True) if codes
+    reasons = judged.column("reasons").combine_chunks()
+    accepted = judged.filter(pc.equal(reasons, ""))
+    broken = np.flatnonzero(pc.not_equal(reasons, "").to_numpy(zero_copy_only=False)).tolist()
+    quarantined = QuarantinedLines.packed(
+        [lines[place][0] for place in broken],
+        [lines[place][1] for place in broken],
+        reasons.take(pa.array(broken, pa.int64())),
     )
     unknown = Counter(key for line in parsed for key in line.unknown)
     rows = accepted.select(list(ROW_COLUMNS)).cast(no_events().schema)
     return Judged(rows, accepted.column("position").to_numpy(), quarantined, unknown)
-
-
-@cache
-def _reasons(codes: str) -> tuple[str, ...]:
-    """The reasons of a line; lines that break the same rules have them in common."""
-    return tuple(codes.split(","))
 
 
 def no_events() -> pa.Table:
@@ -91,7 +86,14 @@ def as_table(parsed: Sequence[Parsed]) -> pa.Table:
 
 
 def chunks(lines: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    """Lines, as many at once as are judged together."""
-    iterator = iter(lines)
-    while chunk := list(islice(iterator, TOGETHER)):
+    """Lines, as many at once as are judged together: parsed they take ten times their bytes, so it is not all of a file."""
+    chunk: list[tuple[int, bytes]] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line[1])
+        if len(chunk) == _TOGETHER or size >= _BYTES_TOGETHER:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from shoplake.contract import LONGEST_LINE
-from shoplake.engines.base import CheckedFile, Quarantined
-from shoplake.engines.judging import TOGETHER, chunks, judge, no_events
+from shoplake.engines.base import CheckedFile
+from shoplake.engines.judging import chunks, judge, no_events
 from shoplake.engines.native import library
 from shoplake.engines.native.reader import Left, PlainReader
+from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.engines.reading_sql import SqlReading
 from shoplake.parsing import shortened
+from shoplake.settings import Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, Spool, UnreadableError, fill, numbered_lines
 
@@ -40,12 +42,14 @@ class Reading:
         source: Where the file is.
         file: Which.
         latest: The latest time that an event may have.
+        bounds: How much is read at once.
     """
 
     connection: duckdb.DuckDBPyConnection
     source: Source
     file: SourceFile
     latest: datetime
+    bounds: Bounds
 
     def check(self, spool: Spool) -> CheckedFile:
         """Judge every line.
@@ -58,8 +62,9 @@ class Reading:
         try:
             if library.load() is not None:
                 return self._natively()
-            by_sql = SqlReading(self.connection, self.source, self.file, self.latest)
-            return by_sql.check(spool.fill(self.source, self.file)) or self._careful()
+            spool.fill(self.source, self.file, self.bounds.file_bytes)
+            by_sql = SqlReading(self.connection, self.file, self.latest, self.bounds.line_bytes)
+            return by_sql.check(spool) or self._careful()
         except UnreadableError as error:
             return CheckedFile(self.file, error=str(error))
         except GoneError as error:
@@ -68,47 +73,47 @@ class Reading:
             return CheckedFile(self.file, error=f"cannot be read: {error.strerror or error}")
 
     def _natively(self) -> CheckedFile:
-        reader = PlainReader(self.latest, LONGEST_LINE)
+        reader = PlainReader(self.latest, self.bounds.line_bytes)
         block = ctypes.create_string_buffer(_BLOCK)
-        for count in fill(block, self.source, self.file):
+        for count in fill(block, self.source, self.file, self.bounds.file_bytes):
             reader.feed(block, count)
         left = reader.finish()
         lines = reader.taken + len(left)
         unknown = Counter(reader.unknown_keys())
-        quarantined: list[Quarantined] = []
+        quarantined: list[QuarantinedLines] = []
         tables = [no_events()]
         ranks: list[Any] = [np.empty(0, np.int64)]
-        for start in range(0, len(left), TOGETHER):
-            judged = judge(self.connection, _lines(left, start), self.latest)
+        start = 0
+        for chunk in chunks(self._lines(left)):
+            judged = judge(self.connection, chunk, self.latest)
             tables.append(judged.rows)
-            ranks.append(left.ranks[start : start + TOGETHER][judged.accepted])
-            quarantined += judged.quarantined
+            ranks.append(left.ranks[start : start + len(chunk)][judged.accepted])
+            quarantined.append(judged.quarantined)
             unknown += judged.unknown
+            start += len(chunk)
         rows = reader.rows(pa.concat_tables(tables), np.concatenate(ranks))
-        return CheckedFile(self.file, lines, tuple(quarantined), unknown_keys=dict(sorted(unknown.items())), rows=rows)
+        return self._checked(lines, quarantined, unknown, rows)
 
     def _careful(self) -> CheckedFile:
         lines = 0
         tables = [no_events()]
-        quarantined: list[Quarantined] = []
+        quarantined: list[QuarantinedLines] = []
         unknown: Counter[str] = Counter()
-        for chunk in chunks(numbered_lines(self.source, self.file)):
+        for chunk in chunks(numbered_lines(self.source, self.file, self.bounds)):
             lines += len(chunk)
             judged = judge(self.connection, chunk, self.latest)
             tables.append(judged.rows)
-            quarantined += judged.quarantined
+            quarantined.append(judged.quarantined)
             unknown += judged.unknown
-        return CheckedFile(
-            self.file,
-            lines,
-            tuple(quarantined),
-            unknown_keys=dict(sorted(unknown.items())),
-            rows=pa.concat_tables(tables),
-        )
+        return self._checked(lines, quarantined, unknown, pa.concat_tables(tables))
 
+    def _checked(
+        self, lines: int, quarantined: list[QuarantinedLines], unknown: Counter[str], rows: pa.Table
+    ) -> CheckedFile:
+        together = QuarantinedLines.joined(quarantined)
+        return CheckedFile(self.file, lines, together, unknown_keys=dict(sorted(unknown.items())), rows=rows)
 
-def _lines(left: Left, start: int) -> list[tuple[int, bytes]]:
-    """The next left lines, as the exact judge takes them."""
-    return [
-        (number, raw if len(raw) == size else shortened(raw, size)) for number, raw, size in left.chunk(start, TOGETHER)
-    ]
+    def _lines(self, left: Left) -> Iterator[tuple[int, bytes]]:
+        """The left lines, as the exact judge takes them."""
+        for number, raw, size in left:
+            yield number, raw if size <= self.bounds.line_bytes else shortened(raw, size)

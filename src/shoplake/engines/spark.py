@@ -37,6 +37,7 @@ from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.queries import sql
+from shoplake.settings import DEFAULT_BOUNDS, Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
@@ -78,12 +79,13 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, session: SparkSession, lake: Lake) -> None:
+    def __init__(self, session: SparkSession, lake: Lake, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         """Start the engine.
 
         Args:
             session: Its cluster is used; its settings, its views and the caller's own jobs are left alone.
             lake: The lake that is written to; executors reach its storage, and Spark its files, under the same locations.
+            bounds: How much a task reads of a source at once.
         """
         self._context = session.sparkContext
         self._tag = f"shoplake-{uuid.uuid4()}"
@@ -92,6 +94,7 @@ class SparkEngine:
             for key, value in _SETTINGS.items():
                 self._spark.conf.set(key, value)
         self._writer = tasks.Writer(lake.storage)
+        self._bounds = bounds
 
     def check(
         self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
@@ -100,7 +103,9 @@ class SparkEngine:
 
         In the order of ``files``.
         """
-        one = partial(tasks.check, source=source, latest=latest, erased=erased, writer=self._writer)
+        one = partial(
+            tasks.check, source=source, latest=latest, erased=erased, writer=self._writer, bounds=self._bounds
+        )
         with self._telling("read the source files"):
             packed = self._context.parallelize(files, len(files)).map(one).collect()
         checked: list[CheckedFile] = [tasks.unpacked(octets) for octets in packed]

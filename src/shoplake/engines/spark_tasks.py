@@ -22,6 +22,7 @@ from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import keys_location
+from shoplake.settings import DEFAULT_BOUNDS, Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.storage.base import Storage
 from shoplake.tables import EVENTS, Table
@@ -51,7 +52,14 @@ class Writer:
         """Nothing to do: the driver hands them to its commit."""
 
 
-def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, writer: Writer) -> bytes:
+def check(
+    file: SourceFile,
+    source: Source,
+    latest: datetime,
+    erased: Erased,
+    writer: Writer,
+    bounds: Bounds = DEFAULT_BOUNDS,
+) -> bytes:
     """Read one source file, judge every line, drop its own duplicates, and write what is accepted.
 
     The embedded engine does it, so that no line can have another fate than on one machine.
@@ -59,7 +67,7 @@ def check(file: SourceFile, source: Source, latest: datetime, erased: Erased, wr
     Returns:
         The :class:`~shoplake.engines.base.DedupedFile`, packed; ``rows`` are its data files, one for each hour.
     """
-    engine = DuckDBEngine(threads=1)
+    engine = DuckDBEngine(1, bounds)
     checked = engine.check(source, [file], latest, erased, lambda *_: None)
     (deduped,), _ = engine.dedupe(checked, None)
     return _packed(replace(deduped, rows=tuple(engine.write_events([deduped], writer))))

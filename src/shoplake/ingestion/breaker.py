@@ -47,4 +47,4 @@ def _worst(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> str:
 
 def reasons(checked: Sequence[CheckedFile]) -> Counter[str]:
     """Quarantined lines by reason code; a line may have several."""
-    return Counter(code for result in checked for line in result.quarantined for code in line.reasons)
+    return sum((result.quarantined.by_reason() for result in checked), Counter())

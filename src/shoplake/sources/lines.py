@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from isal import igzip, isal_zlib
 
 from shoplake import text
-from shoplake.contract import LONGEST_LINE
 from shoplake.errors import FatalError
 from shoplake.parsing import FIRST_BYTES, shortened
+from shoplake.settings import Bounds
 from shoplake.sources.base import ReplacedError, Source, SourceFile
 
-LARGEST_FILE = 2 * 1024**3
 _CHUNK = 1 << 20
 _SMALL_CHUNK = 1 << 14  # inflates to 16 MB at most
-_NEWLINE = 10
+_END = b"\n" * 8  # blank lines, so that eight bytes can be loaded wherever a value begins
 _GZIP = b"\x1f\x8b"
 
 
@@ -31,14 +32,20 @@ class GoneError(Exception):
     """A source file that was deleted or replaced after it had been listed."""
 
 
-def fill(buffer: Any, source: Source, file: SourceFile) -> Iterator[int]:
+def fill(buffer: Any, source: Source, file: SourceFile, most: int) -> Iterator[int]:
     """Inflate a file into a writable buffer, block by block, checksum verified.
+
+    Args:
+        buffer: Where each block goes.
+        source: Where the file is.
+        file: Which.
+        most: Bytes that it may inflate to.
 
     Yields:
         How many bytes of the buffer are the next ones of the file.
 
     Raises:
-        UnreadableError: The file is not whole, or inflates to more than :data:`LARGEST_FILE`.
+        UnreadableError: The file is not whole, or inflates to more than ``most``.
         GoneError: The file was deleted or replaced.
     """
     size = 0
@@ -48,8 +55,8 @@ def fill(buffer: Any, source: Source, file: SourceFile) -> Iterator[int]:
                 if not size and bytes(memoryview(buffer)[:2]) == _GZIP:
                     raise UnreadableError("gzipped twice: what it inflates to is gzip again")
                 size += count
-                if size > LARGEST_FILE:
-                    raise UnreadableError(f"too large: it inflates to more than {text.size(LARGEST_FILE)}")
+                if size > most:
+                    raise UnreadableError(f"too large: it inflates to more than {text.size(most)}")
                 yield count
     except ReplacedError as error:
         raise GoneError("was replaced") from error
@@ -91,11 +98,13 @@ class Spool:
         else:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
 
-    def fill(self, source: Source, file: SourceFile) -> str:
-        """Hold this file from now on, checksum verified, its last line ended by a newline.
+    def fill(self, source: Source, file: SourceFile, most: int) -> None:
+        """Hold this file from now on, checksum verified, newlines at its end.
 
-        Returns:
-            A path of this process under which the inflated bytes can be opened and read, also in parallel.
+        Args:
+            source: Where the file is.
+            file: Which.
+            most: Bytes that it may inflate to.
 
         Raises:
             UnreadableError: The file is not whole, or too large.
@@ -105,24 +114,42 @@ class Spool:
         """
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)
-        last = _NEWLINE
         self._file.seek(0)
-        for count in fill(buffer, source, file):
-            last = buffer[count - 1]
-            self._write(view[:count], file)
-        if last != _NEWLINE:
-            self._write(memoryview(b"\n"), file)
+        for count in fill(buffer, source, file, most):
+            self._write(view[:count], file.path)
+        self._write(_END, file.path)
         self._file.truncate(self._file.tell())
+
+    def hold(self, pieces: Iterable[bytes]) -> None:
+        """Hold these bytes from now on.
+
+        Raises:
+            FatalError: There is no room for them.
+        """
+        self._file.seek(0)
+        remaining = iter(pieces)
+        while together := b"".join(islice(remaining, 256)):
+            self._write(together, "lines")
+        self._file.truncate(self._file.tell())
+
+    @property
+    def path(self) -> str:
+        """A path of this process under which the bytes can be opened and read, also in parallel."""
         return f"/dev/fd/{self._file.fileno()}"
 
-    def _write(self, octets: memoryview, file: SourceFile) -> None:
+    def content(self) -> mmap.mmap | bytes:
+        """The bytes, to be used only until others are held."""
+        size = self._file.seek(0, os.SEEK_END)
+        return mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+
+    def _write(self, octets: memoryview | bytes, what: str) -> None:
         written = 0
         while written < len(octets):
             try:
                 written += self._file.write(octets[written:])
             except OSError as error:
                 raise FatalError(
-                    f"no room to inflate {file.path}: {error.strerror}", remedy="Free memory or disk space."
+                    f"no room to inflate {what}: {error.strerror}", remedy="Free memory or disk space."
                 ) from error
 
     def close(self) -> None:
@@ -130,32 +157,32 @@ class Spool:
         self._file.close()
 
 
-def numbered_lines(source: Source, file: SourceFile) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(source: Source, file: SourceFile, bounds: Bounds) -> Iterator[tuple[int, bytes]]:
     """Every line that is not blank, with its number from 1, as its bytes without the newline.
 
     Raises:
         UnreadableError: The file is not whole, or too large.
         GoneError: The file was deleted or replaced.
     """
-    for first, lines in line_blocks(source, file):
+    for first, lines in line_blocks(source, file, bounds):
         for number, line in enumerate(lines, first):
             if line.strip():
                 yield number, line
 
 
-def line_blocks(source: Source, file: SourceFile) -> Iterator[tuple[int, list[bytes]]]:
+def line_blocks(source: Source, file: SourceFile, bounds: Bounds) -> Iterator[tuple[int, list[bytes]]]:
     """Every line, blank ones too, in blocks of lines that follow each other: the number of a block's first, and its lines.
 
-    A line of more than :data:`~shoplake.contract.LONGEST_LINE` bytes is :func:`~shoplake.parsing.shortened`.
+    A line of more bytes than the bound is :func:`~shoplake.parsing.shortened`.
 
     Raises:
         UnreadableError: The file is not whole, or too large.
         GoneError: The file was deleted.
     """
-    buffer = bytearray(min(_CHUNK, LONGEST_LINE))  # so that a line inside a block is never too long
-    rest = _Rest()
+    buffer = bytearray(min(_CHUNK, bounds.line_bytes))  # so that a line inside a block is never too long
+    rest = _Rest(bounds.line_bytes)
     number = 1
-    for count in fill(buffer, source, file):
+    for count in fill(buffer, source, file, bounds.file_bytes):
         lines = buffer[:count].split(b"\n")
         rest.add(bytes(lines[0]))
         if len(lines) > 1:
@@ -169,7 +196,8 @@ def line_blocks(source: Source, file: SourceFile) -> Iterator[tuple[int, list[by
 class _Rest:
     """A line that has begun and goes on in the next block: whole while it is short enough, else its first bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._pieces: list[bytes] = []
         self._size = 0
         self._blank = True
@@ -178,13 +206,13 @@ class _Rest:
         self._size += len(piece)
         self._blank = self._blank and not piece.strip()
         self._pieces.append(piece)
-        if self._size > LONGEST_LINE:
+        if self._size > self._most:
             self._pieces = [b"".join(self._pieces)[:FIRST_BYTES]]
 
     def take(self) -> bytes:
         """The line, which ends here; an empty one for white space that is too long."""
         line = b"".join(self._pieces)
-        if self._size > LONGEST_LINE:
+        if self._size > self._most:
             line = b"" if self._blank else shortened(line, self._size)
         self._pieces, self._size, self._blank = [], 0, True
         return line

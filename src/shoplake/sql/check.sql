@@ -1,6 +1,6 @@
 -- check: which lines of one source file meet the contract, and their typed columns.
 -- grain: one row a line, in the file's order
--- input: {lines} with the nine fields as text
+-- input: {lines} with the nine fields as text; {more} columns to give beside
 -- dialect: DuckDB; the casts are declared in contract.py
 WITH lines AS (
     SELECT *,
@@ -9,5 +9,6 @@ WITH lines AS (
 )
 SELECT
     {typed},
-    {accepted} AS accepted
+    {accepted} AS accepted,
+    {more}
 FROM lines

@@ -1,6 +1,6 @@
--- look: which lines of one source file have to be read with care, and the keys of each that the contract does not know.
+-- look: which lines have to be read with care, and the keys of each that the contract does not know.
 -- grain: one row a line, in the file's order
--- input: $path of the inflated file; $known names of fields; $odd a pattern of what the JSON reader may forgive or change;
+-- input: $path of a file of lines; $known names of fields; $odd a pattern of what the JSON reader may forgive or change;
 --        $longest line in bytes
 -- dialect: DuckDB. A key is a value here and never a name; its value is reached by a JSON pointer.
 WITH lines AS (

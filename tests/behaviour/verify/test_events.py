@@ -27,7 +27,7 @@ from tests.behaviour.verify.support import (
     stored,
     with_value,
 )
-from tests.support import dump, key
+from tests.support import dump, event, ingest, key, put
 
 
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "fewer rows", "bytes changed"])
@@ -125,6 +125,34 @@ def test_lost_and_foreign_event_of_equal_count(shop):
         {"line_number": 1, "problem": "is accepted, but is not in events"},
     ]
     assert check(shop, lines=0).ok, "without judging lines anew nobody can tell"
+
+
+@pytest.mark.parametrize("value", [None, '{"device": "phone"}', '{"device": "tv", "x": 1}'])
+def test_other_unknown_keys(shop, value):
+    """A row with the right event but without the unknown keys of its line, or with others: the line is judged again."""
+    put(shop / "raw", 3, [event(900) | {"device": "tv"}, event(901)])
+    ingest(shop / "raw", shop / "lake")
+    rows = rows_of(shop, "events").filter(pc.equal(pc.field("source_file"), key(3)))
+    which = pc.equal(rows.column("session_id"), "s_900")
+    rewrite(shop, "events", [key(3)], with_value(rows, "extra", which, value))
+    assert only(check(shop), "lines").more["first"] == [
+        {"line_number": 1, "problem": "is in events with other unknown keys or values of them"},
+    ]
+    heal(shop, 3)
+    assert check(shop).ok
+
+
+def test_unknown_keys_of_duplicates(shop):
+    """Of equal events the first is kept, with its unknown keys: those of the others are nowhere, and that is right."""
+    lines = [event(900) | {"attempt": 1}, event(901), event(900) | {"attempt": 2}, event(900), event(902) | {"a": 1}]
+    put(shop / "raw", 3, [*lines, event(902)])
+    put(shop / "raw", 4, [event(901) | {"attempt": 2}, event(903) | {"attempt": 1}])
+    ingest(shop / "raw", shop / "lake")
+    assert check(shop).ok
+    rows = rows_of(shop, "events").filter(pc.equal(pc.field("source_file"), key(3)))
+    which = pc.equal(rows.column("session_id"), "s_900")
+    rewrite(shop, "events", [key(3)], with_value(rows, "extra", which, '{"attempt": 2}'))
+    assert [one["line_number"] for one in only(check(shop), "lines").more["first"]] == [1, 4]
 
 
 def test_misplaced_events(shop):

@@ -91,9 +91,10 @@ def _declare(library: ctypes.CDLL) -> None:
 
 def _difference(library: ctypes.CDLL) -> str:
     """What the library and the contract do not agree on; empty where they do."""
-    source = _FOLDER / "plain.c"
-    if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest()[:16] != library.shoplake_source().decode():
-        return "it was compiled from another plain.c; install the package again"
+    sources = sorted([*_FOLDER.glob("*.c"), *_FOLDER.glob("*.h")])
+    compiled_from = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    if sources and compiled_from != library.shoplake_source().decode():
+        return "it was compiled from other sources; install the package again"
     if fingerprint(RULES) != _RULES:
         return "the contract has rules that it does not know"
     names = (library.shoplake_fields().decode().split(), library.shoplake_event_types().decode().split())

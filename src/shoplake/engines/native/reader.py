@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ _DTYPES = {"timestamp": np.int64, "int": np.int32, "decimal(12,2)": np.int64}
 # Places of results beside the columns, as plain.c numbers them.
 _OFFSETS, _DATA, _LEFT, _LEFT_BYTES, _KEY_COUNTS, _KEY_OFFSETS, _KEY_DATA = 10, 20, 30, 31, 32, 33, 34
 _EXTRA_ROWS, _EXTRA_ENDS, _EXTRA_DATA = 35, 36, 37
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,15 @@ class Left:
         """How many there are."""
         return len(self.numbers)
 
-    def chunk(self, start: int, count: int) -> list[tuple[int, bytes, int]]:
-        """Some of them: number, bytes and size."""
-        part = slice(start, start + count)
-        begins = np.concatenate([self.ends[start - 1 : start] if start else np.zeros(1, np.int64), self.ends[part]])
-        places = zip(
-            self.numbers[part].tolist(),
-            begins.tolist(),
-            self.ends[part].tolist(),
-            self.sizes[part].tolist(),
-            strict=False,
-        )
-        return [(number, bytes(self.data[begin:end]), size) for number, begin, end, size in places]
+    def __iter__(self) -> Iterator[tuple[int, bytes, int]]:
+        """Each of them: number, bytes and size. The bytes are copied one line at a time: all at once may be too many."""
+        begin = 0
+        for start in range(0, len(self), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            places = (values[part].tolist() for values in (self.numbers, self.ends, self.sizes))
+            for number, end, size in zip(*places, strict=True):
+                yield number, bytes(self.data[begin:end]), size
+                begin = end
 
 
 class PlainReader:

@@ -13,6 +13,7 @@ from shoplake.engines.base import Progress
 from shoplake.lake import ledger
 from shoplake.lake.erasures import people
 from shoplake.lake.ledger import Entry
+from shoplake.settings import Bounds, Settings
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 
@@ -46,11 +47,12 @@ def candidates(listing: Sequence[SourceFile], entries: Mapping[str, Entry], owne
 
     A line of the person is in ``events`` or ``quarantine`` under its file, or was dropped after an erasure, or is a
     duplicate of such a line, in the same file or in one that the ledger links to it. Or its file has not been ingested yet.
+    Or it was too long, so that quarantine has only its first bytes.
 
     Args:
         listing: What the source contains.
         entries: The ledger.
-        owners: Source files of rows of the person.
+        owners: Source files of rows of the person, and of lines that were too long.
     """
     owners = owners | {path for path, entry in entries.items() if entry.erased}
     owners |= ledger.dependents(entries, owners)
@@ -61,14 +63,16 @@ def _is_settled(file: SourceFile, entry: Entry | None) -> bool:
     return entry is not None and entry.version == file.version and entry.status != ledger.UNREADABLE
 
 
-def search(source: Source, files: Sequence[SourceFile], user: str, threads: int, progress: Progress) -> list[RawFile]:
+def search(
+    source: Source, files: Sequence[SourceFile], user: str, settings: Settings, progress: Progress
+) -> list[RawFile]:
     """Search raw files; returns those that contain the person, with how many lines, and those that cannot be read."""
 
     def search_one(file: SourceFile) -> RawFile:
         record = RawFile(file.path, 0)
         lines = 0
         try:
-            for _, block in line_blocks(source, file) if file.bytes else ():
+            for _, block in line_blocks(source, file, _whole_lines(settings)) if file.bytes else ():
                 lines += len(block)
                 record.lines += sum(is_about(line, user) for line in block)
         except UnreadableError as error:
@@ -80,14 +84,14 @@ def search(source: Source, files: Sequence[SourceFile], user: str, threads: int,
         progress(file.bytes, lines)
         return record
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(settings.threads) as pool:
         return [record for record in pool.map(search_one, files) if record.lines or record.error]
 
 
-def rewrite(source: Source, file: SourceFile, user: str, record: RawFile) -> None:
+def rewrite(source: Source, file: SourceFile, user: str, settings: Settings, record: RawFile) -> None:
     """Rewrite a raw file without a person's lines, and enter the outcome in ``record``."""
     try:
-        source.replace(file, _without(source, file, user))
+        source.replace(file, _without(source, file, user, settings))
     except (GoneError, FileNotFoundError):
         record.error = "was replaced or removed in the meantime"
     except UnreadableError as error:
@@ -96,13 +100,18 @@ def rewrite(source: Source, file: SourceFile, user: str, record: RawFile) -> Non
         record.rewritten = True
 
 
-def _without(source: Source, file: SourceFile, user: str) -> bytes:
+def _without(source: Source, file: SourceFile, user: str, settings: Settings) -> bytes:
     content = io.BytesIO()
     separator = b""
     with igzip.GzipFile(fileobj=content, mode="wb", mtime=0) as stream:
-        for _, block in line_blocks(source, file):
+        for _, block in line_blocks(source, file, _whole_lines(settings)):
             kept = [line for line in block if not is_about(line, user)]
             if kept:
                 stream.write(separator + b"\n".join(kept))
                 separator = b"\n"
     return content.getvalue()
+
+
+def _whole_lines(settings: Settings) -> Bounds:
+    """No bound but that of a file: a person may be at the end of the longest line, and what stays must stay whole."""
+    return Bounds(settings.max_file_bytes, settings.max_file_bytes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from shoplake.contract import TOO_LONG
 from shoplake.errors import FatalError
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.publish import publish_gold
@@ -23,6 +24,8 @@ from shoplake.operations.erase.raw_files import RawFile
 from shoplake.operations.erase.receipt import EraseReceipt, EraseRequest
 from shoplake.operations.erase.rows import PersonRows
 from shoplake.operations.maintain import vacuum
+from shoplake.operations.quarantine import contents
+from shoplake.operations.quarantine.contents import LineFilter
 from shoplake.tables import ACTIVITY_DAILY, ERASURES, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, TABLES
 
 ERASE = "erase"
@@ -143,8 +146,9 @@ def _search_raw_files(request: EraseRequest, view: View, found: PersonRows, rece
         receipt.raw = [RawFile(path, number) for path, number in sorted(lines.items())]
         return
     listing = request.source.list()
-    suspects = raw_files.candidates(listing, ledger.read(view["ledger"]), set(lines))
-    receipt.raw = raw_files.search(request.source, suspects, request.user, request.settings.threads, request.progress)
+    shortened = contents.files_of(view, LineFilter(reason=TOO_LONG))  # which may be about anybody
+    suspects = raw_files.candidates(listing, ledger.read(view["ledger"]), {*lines, *shortened})
+    receipt.raw = raw_files.search(request.source, suspects, request.user, request.settings, request.progress)
     listed = {file.path for file in listing}
     receipt.raw += [RawFile(path, number, gone=True) for path, number in sorted(lines.items()) if path not in listed]
 
@@ -165,7 +169,7 @@ def _rewrite_raw_files(request: EraseRequest, receipt: EraseReceipt) -> None:
     with request.lake.lock(request.note):
         _announce(request, {file.path: file.version for file in files})
         for file in files:
-            raw_files.rewrite(source, file, request.user, concerned[file.path])
+            raw_files.rewrite(source, file, request.user, request.settings, concerned[file.path])
     _reingest_marked(request)
 
 

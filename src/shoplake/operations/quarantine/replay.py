@@ -19,8 +19,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.engines.base import ArrowEngine, CheckedFile, Progress, Quarantined, ignore
+from shoplake.engines.base import ArrowEngine, CheckedFile, Progress, ignore
 from shoplake.engines.judging import ROW_COLUMNS, no_events
+from shoplake.engines.quarantined import Quarantined, QuarantinedLines
 from shoplake.errors import FatalError
 from shoplake.ingestion import pipeline, plan
 from shoplake.ingestion.plan import Batch
@@ -169,8 +170,8 @@ class _Judged:
 
     lines: int
     rows: pa.Table
-    quarantined: tuple[Quarantined, ...]
-    stay: tuple[Quarantined, ...]
+    quarantined: QuarantinedLines
+    stay: QuarantinedLines
     changed: bool
     unknown_keys: dict[str, int]
 
@@ -190,8 +191,8 @@ def _judge(
         judged[path] = _Judged(
             len(chosen),
             rows,
-            tuple(sorted([*others, *stay], key=lambda line: line.line_number)),
-            tuple(stay),
+            QuarantinedLines.of(sorted([*others, *stay], key=lambda line: line.line_number)),
+            stay,
             before != [(line.line_number, line.reasons) for line in stay],
             _unknown_keys(entries.get(path), lines, rows),
         )
@@ -317,7 +318,7 @@ def _add(report: QuarantineReplayReport, judged: Iterable[_Judged]) -> None:
         report.files += 1
         report.lines += file.lines
         report.quarantined += len(file.stay)
-        report.reasons.update(code for line in file.stay for code in line.reasons)
+        report.reasons += file.stay.by_reason()
 
 
 def _damaged(what: str) -> FatalError:

@@ -21,6 +21,7 @@ from shoplake.operations.verify.report import Audit, Note, VerifyReport
 from shoplake.operations.verify.rows import Accounts, Duplicates, Erasures
 from shoplake.operations.verify.sample import Sample
 from shoplake.operations.verify.source import Judge, Raw
+from shoplake.settings import DEFAULT_BOUNDS, Bounds
 from shoplake.sources.base import Source
 from shoplake.tables import GOLD_HOURLY
 
@@ -41,6 +42,7 @@ class VerifyRequest:
         lines: How many lines of each raw object to judge again.
         allow_gone: Whether ingested raw objects may be gone.
         repair: Whether to rebuild gold that differs.
+        bounds: How much of the source is read at once.
         planned: Called once, with the bytes to read.
         progress: Called with the bytes and rows that were read.
         note: Called with a sentence worth showing, such as which run is being waited for.
@@ -56,6 +58,7 @@ class VerifyRequest:
     lines: int = 1000
     allow_gone: bool = False
     repair: bool = False
+    bounds: Bounds = DEFAULT_BOUNDS
     planned: Callable[[int], None] = ignore
     progress: Progress = ignore
     note: Callable[[str], None] = ignore
@@ -159,7 +162,7 @@ class _Look:
             gold = Gold(reader, files.inventory, self.hours)
             raw = None
             if self._source and accounts.readable:
-                judge = Judge(request.lines, self._sample.seed, erased.erased)
+                judge = Judge(request.lines, self._sample.seed, erased.erased, request.bounds)
                 raw = Raw(self._source, accounts.entries, judge, allow_gone=request.allow_gone)
             walk = _Walk(reader, files, self.hours, request.progress)
             hours, days = self._sample.of("hours", self.hours.all), self._sample.of("days", gold.days())

@@ -7,6 +7,7 @@ parsing with the engine's fast path, which reads nearly every line with DuckDB a
 from __future__ import annotations
 
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from shoplake.contract import EVENT_COLUMNS, FUTURE, reasons_sql
+from shoplake.contract import EVENT_COLUMNS, FUTURE, TOO_LONG, reasons_sql
 from shoplake.engines.base import Progress
 from shoplake.engines.judging import as_table
 from shoplake.lake import ledger, raw_lines
@@ -25,6 +26,7 @@ from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.reader import Reader
 from shoplake.operations.verify.report import FIRST, Audit, Note, replay
 from shoplake.parsing import parse_line, without_bom
+from shoplake.settings import Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 from shoplake.tables import EVENTS, QUARANTINE
@@ -34,9 +36,12 @@ _RESTORE = "Restore the object. The lake still has its events, but nothing can p
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
 
 _PASSES_NOW = "meets the contract, but is in quarantine"
+_SHORT_ENOUGH_NOW = "is no longer than max_line_bytes allows, but is in quarantine as too long"
+_OTHER_KEYS = "is in events with other unknown keys or values of them"
 
 _Line = tuple[int, bytes]
 _QuarantinedRow = tuple[str, str, list[str]]
+_Event = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class Judge:
         lines: How many of each file; 0 for none.
         seed: Determines which ones.
         erased: The people whose lines must be nowhere.
+        bounds: How much of the source is read at once.
     """
 
     lines: int
     seed: int
     erased: Erased
+    bounds: Bounds
 
 
 @dataclass
@@ -134,7 +141,7 @@ class Raw:
         picks = _picks(f"{self._judge.seed} {file.path}", self._judge.lines, self._entries[file.path].lines)
         pick = next(picks, None)
         try:
-            for first, block in line_blocks(self._source, file) if file.bytes else ():
+            for first, block in self._blocks(file):
                 read.lines += sum(map(bool, map(bytes.strip, block)))
                 while pick is not None and pick < first + len(block):
                     if block[pick - first].strip():
@@ -147,6 +154,13 @@ class Raw:
         except OSError as error:
             read.error = f"could not be read: {error.strerror or error}"
         return read
+
+    def _blocks(self, file: SourceFile) -> Iterator[tuple[int, list[bytes]]]:
+        """The lines of a file. One that was ingested is read whatever its size: the bound may have been higher then."""
+        bounds = self._judge.bounds
+        if self._entries[file.path].status != ledger.UNREADABLE:
+            bounds = Bounds(bounds.line_bytes, sys.maxsize)
+        return line_blocks(self._source, file, bounds) if file.bytes else iter(())
 
     def _compare(self, file: SourceFile, read: _Read) -> bool:
         """Compare a raw object with its entry; True if its lines can be judged again."""
@@ -180,11 +194,18 @@ class Raw:
         reasons = _judged(lines, reader)
         owners = self._stored_events(lines, reader, inventory)
         quarantined = _quarantined(sorted(picked), reader, inventory)
+        accepted = _accepted(reader)
         wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        other_keys: dict[str, dict[int, tuple[_Event, set[str | None]]]] = defaultdict(dict)
         for position, (path, number, raw) in enumerate(lines):
             row = quarantined.get((path, number))
-            problems = self._problems(path, raw, reasons[position], row, owners[position])
+            stored = owners[position]
+            problems = [*self._problems(path, raw, reasons[position], row, set(stored))]
             wrong[path] += [(number, problem) for problem in problems]
+            if not problems and path in stored and accepted[position][1] not in stored[path]:
+                other_keys[path][number] = accepted[position][0], stored[path]
+        for path, some in other_keys.items():
+            wrong[path] = sorted([*wrong[path], *self._not_of_the_first_line(path, some, reader)])
         for path, found in sorted((path, some) for path, some in wrong.items() if some):
             number, why = found[0]
             message = f"{path}: {len(found):,} of {len(picked[path]):,} lines judged again are not where they belong"
@@ -196,6 +217,31 @@ class Raw:
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
+
+    def _not_of_the_first_line(
+        self, path: str, lines: Mapping[int, tuple[_Event, set[str | None]]], reader: Reader
+    ) -> list[tuple[int, str]]:
+        """Which lines are stored with other unknown keys, though no equal line comes before them, which the lake keeps.
+
+        Args:
+            path: The source file.
+            lines: By number: the event, and the unknown keys of its stored rows.
+            reader: The database; its table ``accepted`` has other rows afterwards.
+        """
+        first: dict[_Event, str | None] = {}
+        if self._entries[path].duplicates:
+            wanted = {event for event, _ in lines.values()}
+            for number, block in self._blocks(self.same[path]):
+                there = [(path, line, raw) for line, raw in enumerate(block, number) if raw.strip()]
+                _judged(there, reader)
+                for _, (event, extra) in sorted(_accepted(reader).items()):
+                    if event in wanted:
+                        first.setdefault(event, extra)
+        return [
+            (number, _OTHER_KEYS)
+            for number, (event, stored) in lines.items()
+            if event not in first or first[event] not in stored
+        ]
 
     def _problems(
         self, path: str, raw: bytes, codes: list[str], row: _QuarantinedRow | None, owners: set[str]
@@ -216,16 +262,16 @@ class Raw:
                 yield "is in quarantine with another text or other reasons"
             return
         if row is not None:
-            yield _PASSES_NOW
+            yield _SHORT_ENOUGH_NOW if TOO_LONG in row[2] else _PASSES_NOW
         elif not owners & {path, *self._entries[path].duplicates_of}:
             elsewhere = f"; its event is in {', '.join(sorted(owners))}" if owners else ""
             yield f"is accepted, but is not in events{elsewhere}"
 
     def _stored_events(
         self, lines: Sequence[tuple[str, int, bytes]], reader: Reader, inventory: Inventory
-    ) -> dict[int, set[str]]:
-        """The source files of the stored rows that equal each of the lines, by position."""
-        found: dict[int, set[str]] = defaultdict(set)
+    ) -> dict[int, dict[str, set[str | None]]]:
+        """The source files of the stored rows that equal each of the lines, and the ``extra`` of these rows, by position."""
+        found: dict[int, dict[str, set[str | None]]] = defaultdict(lambda: defaultdict(set))
         hours = {row[0] for row in reader.rows("SELECT DISTINCT date_trunc('hour', event_time) FROM accepted")}
         paths = sorted({owner for path, _, _ in lines for owner in (path, *self._entries[path].duplicates_of)})
         files = [
@@ -237,11 +283,11 @@ class Raw:
             f"judged.{name} {'=' if name in {'event_time', 'user_id', 'session_id'} else 'IS NOT DISTINCT FROM'} stored.{name}"
             for name in EVENT_COLUMNS
         )
-        for position, path in reader.rows(
-            "SELECT DISTINCT judged.position, stored.source_file FROM accepted AS judged"
+        for position, path, extra in reader.rows(
+            "SELECT DISTINCT judged.position, stored.source_file, stored.extra FROM accepted AS judged"
             f" JOIN {reader.relation(EVENTS, files)} AS stored ON {same}"
         ):
-            found[position].add(path)
+            found[position][path].add(extra)
         return found
 
 
@@ -267,6 +313,12 @@ def _judged(lines: Sequence[tuple[str, int, bytes]], reader: Reader) -> dict[int
     reader.connection.execute("CREATE OR REPLACE TEMP TABLE accepted AS FROM judged WHERE reasons = ''")
     found = reader.rows("SELECT position, reasons FROM judged")
     return {position: codes.split(",") if codes else [] for position, codes in found}
+
+
+def _accepted(reader: Reader) -> dict[int, tuple[_Event, str | None]]:
+    """The events of the table ``accepted``, and their unknown keys, by position."""
+    rows = reader.rows(f"SELECT position, extra, {', '.join(EVENT_COLUMNS)} FROM accepted")
+    return {position: (tuple(event), extra) for position, extra, *event in rows}
 
 
 def _quarantined(paths: Sequence[str], reader: Reader, inventory: Inventory) -> dict[tuple[str, int], _QuarantinedRow]:

@@ -1,0 +1,172 @@
+"""Which lines of a file are laid out exactly as one of its first: proven from their bytes, for many lines at once.
+
+SQL's JSON reader forgives and changes, and never shows a key that it was not asked for. But it says how long each value is.
+If a line is nothing but the nine keys, in the order and spacing of another line, with values of just these lengths in between,
+then nothing is left of it in which something else could be hidden.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shoplake.contract import EVENT_TYPES, FIELD_NAMES, FIELDS
+
+_Array = np.ndarray[Any, Any]
+
+_TEXTS = frozenset(field.name for field in FIELDS if field.type in {"string", "timestamp"})
+_ALWAYS = frozenset(field.name for field in FIELDS if field.present_for == EVENT_TYPES)
+_SPACINGS = ((", ", ": "), (",", ":"))
+_LONGEST_NUMBER = 8
+_BLOCK = 1 << 18  # both stay in the processor's cache
+_LINES = 1 << 12
+_MASKS = np.array([(1 << 8 * count) - 1 for count in range(_LONGEST_NUMBER + 1)], np.uint64)
+_EIGHT_TIMES = 0x0101010101010101
+
+
+class Lines:
+    """The lines of an inflated file that are not blank.
+
+    Attributes:
+        content: The file.
+        starts: Where each begins.
+        ends: Where its newline is.
+        numbers: Its number in the file, from 1.
+        escaped: Which have a backslash.
+        form_feeds: Whether the file has a vertical tab or a form feed anywhere.
+    """
+
+    def __init__(self, content: mmap.mmap | bytes) -> None:
+        """Find them.
+
+        Args:
+            content: The file, its last line ended by a newline.
+        """
+        self.content = content
+        octets = self.octets = np.frombuffer(content, np.uint8)
+        breaks, escapes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for start in range(0, len(octets), _BLOCK):
+            block = octets[start : start + _BLOCK]
+            breaks.append(np.flatnonzero(block - np.uint8(ord("\n")) < 3) + start)
+            escapes.append(np.flatnonzero(block == ord("\\")) + start)
+        ends = np.concatenate(breaks)
+        newline = octets[ends] == ord("\n")
+        self.form_feeds = not newline.all()
+        ends = ends[newline]
+        starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1])
+        there = starts < ends
+        for place in np.flatnonzero(there)[octets[starts[there]] <= ord(" ")].tolist():
+            there[place] = bool(content[int(starts[place]) : int(ends[place])].strip())
+        self.starts, self.ends, self.numbers = starts[there], ends[there], np.flatnonzero(there) + 1
+        self.escaped = np.zeros(len(self), bool)
+        self.escaped[np.searchsorted(self.starts, np.concatenate(escapes), "right") - 1] = True
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.starts)
+
+    def __getitem__(self, place: int) -> bytes:
+        """A line, without its newline."""
+        return self.content[int(self.starts[place]) : int(self.ends[place])]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order and spacing of the keys in a line that has all of them and no other.
+
+    Attributes:
+        pieces: What stands before each value.
+        fields: Whose value it is.
+    """
+
+    pieces: tuple[bytes, ...]
+    fields: tuple[str, ...]
+
+    @classmethod
+    def of(cls, line: bytes) -> Layout | None:
+        """That of a line, None for one with other keys."""
+        pairs: Any = None
+        with suppress(ValueError, RecursionError):
+            pairs = json.loads(line, object_pairs_hook=list)
+        fields = tuple(key for key, _ in pairs) if line.startswith(b"{") and isinstance(pairs, list) else ()
+        if sorted(fields) != sorted(FIELD_NAMES):
+            return None
+        for comma, colon in _SPACINGS:
+            pieces = tuple(f'{comma if place else "{"}"{name}"{colon}'.encode() for place, name in enumerate(fields))
+            if line.startswith(pieces[0]) and pieces[1] in line:
+                return cls(pieces, fields)
+        return None
+
+    def fits(self, lines: Lines, values: Mapping[str, tuple[_Array, _Array]]) -> _Array:
+        """Which lines are certain to be laid out like this, of those that meet the contract.
+
+        Args:
+            lines: The lines of a file.
+            values: By field, what SQL read in each line: how many bytes the value has as text, and whether it is null.
+        """
+        fitting = [np.empty(0, bool)]
+        for start in range(0, len(lines), _LINES):
+            part = slice(start, start + _LINES)
+            some = {name: (sizes[part], nulls[part]) for name, (sizes, nulls) in values.items()}
+            fitting.append(self._fit(lines.octets, lines.starts[part], lines.ends[part], some))
+        fit: _Array = np.concatenate(fitting) & ~lines.escaped  # an escape is longer than what it stands for
+        return fit
+
+    def _fit(self, octets: _Array, starts: _Array, ends: _Array, values: Mapping[str, tuple[_Array, _Array]]) -> _Array:
+        # From left to right: if all before it is as it should be, a key that stands at its place is that key, and its value
+        # the one that SQL gave, which takes the first of equal keys. A text without escapes is as long as it says. Null is
+        # null. A quantity that meets the contract is written as SQL gives it. Only a price may have been written otherwise.
+        at = starts.copy()
+        fit = np.ones(len(starts), bool)
+        for piece, name in zip(self.pieces, self.fields, strict=True):
+            sizes, nulls = values[name]
+            if name not in _TEXTS:
+                fit &= _at(octets, at, piece) == piece
+                at += len(piece)
+                if name == "price":
+                    fit &= nulls | _is_plain_number(_at(octets, at, b"8 bytes.").view("<u8"), sizes)
+                at += np.where(nulls, 4, sizes)
+                continue
+            found = _at(octets, at, piece + b'"')
+            fit &= (found == piece + b'"') | nulls
+            if name in _ALWAYS:
+                at += sizes
+                at += len(piece) + 2
+            else:
+                fit &= (found == piece + b"n") | ~nulls
+                at += np.where(nulls, 4, sizes + 2)
+                at += len(piece)
+        fit &= at + 1 == ends
+        fit &= octets[np.minimum(at, len(octets) - 1)] == ord("}")
+        return fit
+
+
+def _at(octets: _Array, places: _Array, like: bytes) -> _Array:
+    """The bytes at each place, as many as an example has; at the file's end those before it."""
+    size = len(like)
+    everywhere = np.ndarray((max(0, len(octets) - size + 1),), f"S{size}", octets.data, strides=(1,))
+    try:
+        return everywhere[places]
+    except IndexError:
+        return everywhere[np.minimum(places, len(everywhere) - 1)]
+
+
+def _is_plain_number(words: _Array, sizes: _Array) -> _Array:
+    """Whether the first so many bytes of a word are digits and points, and a digit first."""
+    masks = _MASKS[np.minimum(sizes, _LONGEST_NUMBER)]
+    zeros = np.uint64(ord("0") * _EIGHT_TIMES)
+    digits = (words & masks) | (zeros & ~masks)
+    other = digits ^ np.uint64(ord(".") * _EIGHT_TIMES)
+    low = np.uint64(0x7F * _EIGHT_TIMES)
+    points = ~(((other & low) + low) | other | low)  # 0x80 where the byte is a point
+    digits ^= (points >> np.uint64(7)) * np.uint64(ord(".") ^ ord("0"))
+    digits ^= zeros
+    wrong = (((digits & low) + np.uint64((0x80 - 10) * _EIGHT_TIMES)) | digits) & np.uint64(0x80 * _EIGHT_TIMES)
+    plain: _Array = (wrong == 0) & (sizes > 0) & (sizes <= _LONGEST_NUMBER) & ((words & _MASKS[1]) != ord("."))
+    return plain

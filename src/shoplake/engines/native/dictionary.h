@@ -1,0 +1,67 @@
+/* Dictionaries: each text once, with a code. */
+#pragma once
+
+#include "memory.h"
+
+static inline uint64_t mix(uint64_t a, uint64_t b) {
+    __uint128_t product = (__uint128_t)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t first_bytes(uint64_t word, int64_t count) { /* 0 to 8 */
+    return count >= 8 ? word : word & ((1ULL << (8 * count)) - 1);
+}
+
+/* Reads up to 7 bytes behind the text. */
+static inline uint64_t key_of(Bytes at, int64_t size, uint64_t seed) {
+    if (LIKELY(size <= 8)) return first_bytes(load(at), size);
+    uint64_t hash = seed ^ (uint64_t)size;
+    for (; size > 8; at += 8, size -= 8) hash = mix(hash ^ load(at), 0x9e3779b97f4a7c15ULL);
+    return mix(hash ^ first_bytes(load(at), size), 0xbf58476d1ce4e5b9ULL);
+}
+
+static int more_slots(Dictionary *dictionary, uint64_t seed) {
+    uint64_t size = dictionary->slots ? 2 * (dictionary->mask + 1) : 1024;
+    Slot *slots = malloc(size * sizeof(Slot));
+    if (!slots) return 0;
+    memset(slots, 0xff, size * sizeof(Slot));
+    for (uint64_t old = 0; dictionary->slots && old <= dictionary->mask; old++) {
+        Slot slot = dictionary->slots[old];
+        if (slot.code < 0) continue;
+        uint64_t place = mix(slot.key ^ seed, 0x94d049bb133111ebULL) & (size - 1);
+        while (slots[place].code >= 0) place = (place + 1) & (size - 1);
+        slots[place] = slot;
+    }
+    free(dictionary->slots);
+    dictionary->slots = slots;
+    dictionary->mask = size - 1;
+    return 1;
+}
+
+static inline uint64_t place_of(const Dictionary *dictionary, uint64_t key, uint64_t seed) {
+    return mix(key ^ seed, 0x94d049bb133111ebULL) & dictionary->mask;
+}
+
+/* The code of a text, a new one if it is new; NO_MEMORY. */
+static inline int32_t intern(Dictionary *dictionary, Text text, uint64_t key, uint64_t seed) {
+    uint64_t place = place_of(dictionary, key, seed);
+    for (;; place = (place + 1) & dictionary->mask) {
+        Slot *slot = dictionary->slots + place;
+        if (slot->code < 0) break;
+        if (slot->key != key || slot->size != text.size) continue;
+        if (LIKELY(text.size <= 8)) return slot->code;
+        int32_t start = ((int32_t *)dictionary->offsets.data)[slot->code];
+        if (!memcmp(dictionary->data.data + start, text.at, (size_t)text.size)) return slot->code;
+    }
+    if (!append(&dictionary->data, text.at, text.size)) return NO_MEMORY;
+    int32_t end = (int32_t)dictionary->data.length, code = dictionary->count;
+    if (!append(&dictionary->offsets, &end, sizeof end)) return NO_MEMORY;
+    dictionary->slots[place] = (Slot){key, (uint32_t)text.size, code};
+    dictionary->count++;
+    if (2 * (uint64_t)dictionary->count > dictionary->mask && !more_slots(dictionary, seed)) return NO_MEMORY;
+    return code;
+}
+
+static inline int fits(const Dictionary *dictionary, int64_t size) {
+    return dictionary->data.length + size <= INT32_MAX && dictionary->count < INT32_MAX - 1;
+}
