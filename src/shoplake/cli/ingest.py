@@ -62,6 +62,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
     A second run finds nothing new, and a run that was killed is finished by the next one. Lines that break the contract go
     to the quarantine table with their reasons; files that cannot be read completely are set aside until they are replaced.
+    Files that cannot be read now (permission denied, a disk error) are tried again by the next run; the exit code is 1.
 
     To backfill old months, put their files into the source. To ingest files again, see shoplake replay.
     """
@@ -82,5 +83,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
             output.report(done, style)
             sys.stdout.flush()
         if watch is None:
+            if done.unavailable:
+                sys.exit(1)
             return
         time.sleep(watch)

@@ -85,6 +85,7 @@ def _show(state: Status) -> None:
         output.say(f"Gap: {json_value(gap.start)} to {json_value(gap.end)}, {count(gap.slots, 'slot')}")
     if len(state.gaps) > _SHOWN_GAPS:
         output.say(f"  and {count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}; all of them with --format json")
+    output.left_out(state.left_out)
     output.as_table(
         ("table", "rows", "files", "size", "snapshots"),
         [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in _tables(state)],

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoplake.contract import LONGEST_LINE
-from shoplake.engines.base import CheckedFile, Quarantined
+from shoplake.engines.base import UNAVAILABLE, CheckedFile, Quarantined
 from shoplake.engines.judging import TOGETHER, chunks, judge, no_events
 from shoplake.engines.native import library
 from shoplake.engines.native.reader import Left, PlainReader
@@ -65,7 +65,8 @@ class Reading:
         except GoneError as error:
             return CheckedFile(self.file, error=str(error), gone=True)
         except OSError as error:
-            return CheckedFile(self.file, error=f"cannot be read: {error.strerror or error}")
+            why = f"{UNAVAILABLE}: {error.strerror or error}"
+            return CheckedFile(self.file, error=why, unavailable=True)
 
     def _natively(self) -> CheckedFile:
         reader = PlainReader(self.latest, LONGEST_LINE)

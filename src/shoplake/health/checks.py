@@ -12,6 +12,7 @@ from shoplake.lake import ledger
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
+from shoplake.sources.listing import trouble
 from shoplake.sources.slots import Gap
 from shoplake.text import ago, count, size
 
@@ -121,6 +122,9 @@ def waiting(facts: Facts) -> Check:
         if due:
             return Check("waiting", Verdict.WARNING, f"Waiting: {due}.", remedy)
         return Check("waiting", Verdict.UNKNOWN, "Waiting: unknown without a source.", "Give one: --source DIR")
+    if hidden := trouble(facts.todo.left_out):
+        remedy = "Have the source made readable; what can be read is ingested meanwhile."
+        return Check("waiting", Verdict.WARNING, f"Waiting: {count(facts.todo.files, 'file')}; {hidden}.", remedy)
     if facts.todo.files:
         reopened_files = f", {len(facts.todo.reopened):,} of them to be re-ingested" if facts.todo.reopened else ""
         sentence = f"Waiting: {count(facts.todo.files, 'file')} ({size(facts.todo.bytes)}){reopened_files}."

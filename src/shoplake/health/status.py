@@ -19,6 +19,7 @@ from shoplake.lake.snapshots import BATCH, View
 from shoplake.settings import Settings
 from shoplake.sources import slots
 from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.listing import LeftOut
 from shoplake.sources.slots import Gap
 from shoplake.tables import TABLES
 from shoplake.text import json_value
@@ -69,6 +70,7 @@ class Status:
         reopened: Files to be re-ingested, so that of equal events the first file by name keeps its own.
         gaps: Ranges of five-minute slots without a file.
         batches: The last ones, newest first.
+        left_out: What else the source has.
     """
 
     lake: str
@@ -86,6 +88,7 @@ class Status:
     reopened: int
     gaps: list[Gap]
     batches: list[BatchSummary]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -108,6 +111,7 @@ class Status:
             ],
             "gaps": {"slots": self.gap_slots, "ranges": ranges},
             "batches": [vars(batch) for batch in self.batches],
+            "left_out": [each.as_json() for each in self.left_out],
         }
         return {key: json_value(value) for key, value in plain.items()}
 
@@ -150,6 +154,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         reopened=sum(entry.status in ledger.TO_DO for entry in rows),
         gaps=gaps,
         batches=_batches(view, rows)[:BATCHES],
+        left_out=todo.left_out if todo else (),
     )
 
 

@@ -27,6 +27,7 @@ from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
+from shoplake.sources.listing import LeftOut
 
 MAX_PASSES = 20
 
@@ -103,6 +104,7 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
                 report.add(done.report)
                 if done.report.published:
                     run.watchers.committed(report, view)
+    report.left_out = queue.left_out
     report.seconds = time.perf_counter() - started
     return report
 
@@ -122,6 +124,7 @@ class _Queue:
         self._planned_from: View | None = None
         self._reopened = False
         self._passes = 0
+        self.left_out: tuple[LeftOut, ...] = ()
 
     def ingest_next(self, view: View) -> Done | None:
         """Take the next batch from raw files to published; None when nothing is left."""
@@ -151,6 +154,7 @@ class _Queue:
         self._run.watchers.planned(todo)
         self._batches, self._planned_from, self._reopened = list(todo.batches), view, False
         self._passes += 1
+        self.left_out = todo.left_out
         return bool(self._batches)
 
 
@@ -201,7 +205,10 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
 def _check(
     run: Run, engine: Engine, base: View, batch: Batch, now: datetime
 ) -> tuple[list[CheckedFile], dict[str, str]]:
-    """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure."""
+    """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure.
+
+    What cannot be read now is not recorded, so that the next run tries it again.
+    """
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
     for result in engine.check(run.source, batch.files, latest, erased, run.watchers.progress):
@@ -209,13 +216,15 @@ def _check(
         before = path in batch.reingested
         if result.gone:
             why = f"{result.error} before it could be read"
+        elif result.error and result.unavailable:
+            why = result.error
         elif result.error and before:
             why = f"could be read before and cannot be read now ({result.error})"
         else:
             checked.append(result)
             continue
         run.watchers.note(f"{path} {why}; left as it is")
-        if before:
+        if before or result.unavailable:
             failures[path] = why
     return checked, failures
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shoplake.engines.base import UNAVAILABLE
+from shoplake.sources.listing import LeftOut
+
 
 @dataclass(frozen=True)
 class BatchReport:
@@ -49,6 +52,7 @@ class RunReport:
         batches: Batches committed.
         bytes: Compressed bytes read.
         hours: Hours of the gold tables that were published again.
+        left_out: What else the source has.
         seconds: Wall time of the run.
     """
 
@@ -65,6 +69,7 @@ class RunReport:
     batches: int = 0
     bytes: int = 0
     hours: int = 0
+    left_out: tuple[LeftOut, ...] = ()
     seconds: float = 0.0
 
     def add(self, batch: BatchReport) -> None:
@@ -79,11 +84,22 @@ class RunReport:
         self.failures = [{"file": file, "error": error} for file, error in failures.items()]
 
     @property
+    def unavailable(self) -> list[str]:
+        """The files that could not be read now; the next run tries them again."""
+        return [failure["file"] for failure in self.failures if failure["error"].startswith(UNAVAILABLE)]
+
+    @property
     def events_per_second(self) -> float:
         """Lines judged per second of wall time."""
         return self.lines / self.seconds if self.seconds else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The figures as the fixed JSON interface names them."""
-        figures = {**vars(self), "failed_files": len(self.failures)}
+        left_out = [each.as_json() for each in self.left_out]
+        figures = {
+            **vars(self),
+            "failed_files": len(self.failures),
+            "unavailable": self.unavailable,
+            "left_out": left_out,
+        }
         return {**figures, "seconds": round(self.seconds, 3), "events_per_second": round(self.events_per_second)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageError
+from shoplake.errors import DeniedError, FatalError, ShoplakeError, TransientError, UsageError
 
 METADATA_HOST = "169.254.169.254"
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -138,7 +138,7 @@ def _credentials(failure: Failure) -> ShoplakeError | None:
 
 def _access(failure: Failure) -> ShoplakeError | None:
     if failure.status in (401, 403):
-        return FatalError(
+        return DeniedError(
             f"{failure.doing}: access is denied{f' ({failure.code})' if failure.code else ''}",
             remedy="The credentials need s3:ListBucket on the bucket, s3:GetObject on the source, and s3:GetObject,"
             " s3:PutObject and s3:DeleteObject on the lake; an encrypted bucket also needs permissions on its key.",

@@ -33,6 +33,8 @@ _FILES_AT_ONCE = 24
 _RESTORE = "Restore the object. The lake still has its events, but nothing can prove them any longer."
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
 
+_PERMISSIONS = "Nothing is known about it until it can be read: check the source's permissions, then verify again."
+
 _PASSES_NOW = "meets the contract, but is in quarantine"
 
 _Line = tuple[int, bytes]
@@ -62,6 +64,7 @@ class _Read:
     picked: list[_Line] = field(default_factory=list)
     error: str = ""
     gone: bool = False
+    unavailable: bool = False
 
 
 class Raw:
@@ -145,7 +148,7 @@ class Raw:
         except GoneError:
             read.gone = True
         except OSError as error:
-            read.error = f"could not be read: {error.strerror or error}"
+            read.error, read.unavailable = f"cannot be read now: {error.strerror or error}", True
         return read
 
     def _compare(self, file: SourceFile, read: _Read) -> bool:
@@ -164,7 +167,7 @@ class Raw:
             return False
         if read.error:
             message = f"{file.path} was ingested ({entry.lines:,} lines), but can no longer be read: {read.error}"
-            self.audit.differs("raw_unreadable", file.path, message, _RESTORE)
+            self.audit.differs("raw_unreadable", file.path, message, _PERMISSIONS if read.unavailable else _RESTORE)
             return False
         if read.lines != entry.lines:
             message = f"{file.path} has {read.lines:,} lines, the ledger counts {entry.lines:,}"
