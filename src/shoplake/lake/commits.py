@@ -209,7 +209,8 @@ class Commit:
         for file in files:
             if file.lower[column] == file.upper[column]:
                 continue
-            rows = parquet.read_together(table, [self._lake.storage.read(file.path)])
+            with parquet.reading(file.path):
+                rows = parquet.read_together(table, [self._lake.storage.read(file.path)])
             rest = rows.filter(pc.invert(parquet.among(rows.column(column), keys)))
             if rest.num_rows:
                 rewritten.append(self.write(table, file.lower[table.partition[0]], rest, ()))

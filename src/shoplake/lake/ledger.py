@@ -73,7 +73,8 @@ def plan_entries(ledger: TableSnapshot) -> dict[str, PlanEntry]:
     """Every entry of a snapshot of the ledger by source file, as far as planning needs it; reads only those columns."""
     entries = {}
     for file in ledger.files:
-        columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *PlanEntry._fields])
+        with parquet.reading(file.path):
+            columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *PlanEntry._fields])
         paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
         for path, version, status, duplicates_of in zip(paths, versions, statuses, links, strict=True):
             entries[path] = PlanEntry(version, status, tuple(duplicates_of or ()))
@@ -96,8 +97,11 @@ def table(ledger: TableSnapshot) -> pa.Table:
 
 def rows_of(ledger: TableSnapshot, files: Iterable[DataFile]) -> pa.Table:
     """The rows of some data files of the ledger."""
-    tables = [parquet.read(LEDGER, ledger.storage.read(file.path)) for file in files]
-    return pa.concat_tables([arrow_schema(LEDGER).empty_table(), *tables])
+    tables = [arrow_schema(LEDGER).empty_table()]
+    for file in files:
+        with parquet.reading(file.path):
+            tables.append(parquet.read(LEDGER, ledger.storage.read(file.path)))
+    return pa.concat_tables(tables)
 
 
 def as_rows(entries: Iterable[Entry]) -> pa.Table:

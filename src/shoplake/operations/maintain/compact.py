@@ -89,7 +89,8 @@ def is_current(group: Group, view: View) -> bool:
 def merge(group: Group, storage: Storage, commit: Commit) -> NewFile:
     """Write the rows of a group's files as one file, in the order that prunes best for queries."""
     table = group.table
-    rows = parquet.read_together(table, (storage.read(file.path) for file in group.files))
+    with parquet.reading(f"{group.files[0].path}, or one that is merged with it,"):
+        rows = parquet.read_together(table, (storage.read(file.path) for file in group.files))
     return commit.write(table, group.files[0].lower[table.partition[0]], rows, table.merged_sort)
 
 
