@@ -141,6 +141,9 @@ class Settings:
         None,
         "The raw files (.jsonl, .ndjson or .json; plain, .gz or .zst): a folder or s3://BUCKET/PREFIX, to any depth.",
     )
+    source_name: str | None = _setting(
+        None, "What a lake knows its source by, so that another is refused; by default the source's own place."
+    )
     engine: str = _setting("duckdb", "What computes a run: duckdb (this process) or spark.", ENGINES)
     master: str | None = _setting(
         None, "Master of the Spark engine, such as local[4] or yarn; by default spark-submit's, or this machine."

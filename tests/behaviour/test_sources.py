@@ -310,3 +310,58 @@ def test_an_ingested_file_that_cannot_be_read_now(place, denied):
     denied.clear()
     assert command("ingest", *places).code == 0
     assert len(dump(lake)["events"]) == 5
+
+
+def test_another_source_is_refused(tmp_path):
+    """Equal names of another source never replace rows; the message says how to go on, and a dry run says it too."""
+    put(tmp_path / "raw", "a.jsonl", events(3))
+    put(tmp_path / "other", "a.jsonl", events(4, first=10))
+    lake = tmp_path / "lake"
+    assert command("ingest", "--source", tmp_path / "raw", "--lake", lake).code == 0
+    before = dump(lake)
+    for words in (
+        ("ingest",),
+        ("ingest", "--dry-run"),
+        ("replay", "--files", "a.jsonl"),
+        ("erase", "--user", "u_1", "--raw", "--yes"),
+    ):
+        result = command(*words, "--source", tmp_path / "other", "--lake", lake)
+        assert result.code == 2
+        assert f"the lake was filled from {tmp_path / 'raw'}, not from {tmp_path / 'other'}" in result.err
+        assert f"--source-name {tmp_path / 'raw'}" in result.err
+    assert dump(lake) == before
+
+
+def test_a_source_that_was_moved(tmp_path, monkeypatch):
+    """By its name a source is known wherever it is, and by a link to it as well; nothing is ingested again."""
+    lake = tmp_path / "lake"
+    put(tmp_path / "raw", "a.jsonl", events(3))
+    ingest(tmp_path / "raw", lake)
+    (tmp_path / "link").symlink_to("raw")
+    assert command("ingest", "--source", tmp_path / "link", "--lake", lake).code == 0
+    (tmp_path / "raw").rename(tmp_path / "moved")
+    put(tmp_path / "moved", "b.jsonl", events(3, first=5))
+    moved = ("--source", tmp_path / "moved", "--lake", lake)
+    assert command("ingest", *moved).code == 2
+    assert command("ingest", *moved, "--source-name", tmp_path / "raw", "--format", "json").json["files"] == 1
+    assert command("replay", *moved, "--source-name", tmp_path / "raw", "--files", "a.jsonl").code == 0
+    monkeypatch.setenv("SHOPLAKE_SOURCE_NAME", str(tmp_path / "raw"))
+    assert command("ingest", *moved).code == 0
+    assert len(dump(lake)["events"]) == 6
+
+
+def test_a_lake_that_does_not_know_its_source_yet(tmp_path):
+    """A lake of an earlier version takes the first source that it sees; erasure and maintenance keep it."""
+    put(tmp_path / "raw", "a.jsonl", events(3))
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    catalog = json.loads((tmp_path / "lake" / "catalog.json").read_bytes())
+    document = tmp_path / "lake" / catalog["tables"]["ledger"]
+    metadata = json.loads(document.read_bytes())
+    del metadata["properties"]["shoplake.source"]
+    document.write_text(json.dumps(metadata))
+    put(tmp_path / "new", "b.jsonl", events(3, first=5))
+    ingest(tmp_path / "new", tmp_path / "lake")
+    assert command("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == 2
+    assert command("erase", "--user", "u_1", "--yes", "--lake", tmp_path / "lake").code == 0
+    assert command("maintain", "--closed-after", "0", "--lake", tmp_path / "lake").code == 0
+    assert command("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == 2

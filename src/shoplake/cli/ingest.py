@@ -24,6 +24,7 @@ from shoplake.settings import Range
     )
 )
 @options.source
+@options.source_name
 @options.lake
 @click.option("--dry-run", is_flag=True, help="Show the plan without changing anything.")
 @click.option(
@@ -47,6 +48,7 @@ from shoplake.settings import Range
 @options.style
 def ingest(  # noqa: PLR0917 - one parameter an option
     source: str | None,
+    source_name: str | None,
     lake: str | None,
     dry_run: bool,
     watch: float | None,
@@ -69,7 +71,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     from shoplake.health import reporting
     from shoplake.ingestion import pipeline
 
-    given = {"source": source, "lake": lake, "engine": engine, "master": master}
+    given = {"source": source, "source_name": source_name, "lake": lake, "engine": engine, "master": master}
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = reporting.Targets(metrics, metrics_json, lineage)
     run = api.prepare(chosen)

@@ -21,6 +21,12 @@ source = click.option(
     metavar="DIR",
     help="The raw files: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]",
 )
+source_name = click.option(
+    "--source-name",
+    metavar="NAME",
+    help="What the lake knows the source by, where that is not its place: for a source that was moved, its place before."
+    "  [env SHOPLAKE_SOURCE_NAME]",
+)
 style = click.option(
     "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="Output format."
 )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Engine, Progress, ignore
-from shoplake.errors import TransientError
+from shoplake.errors import TransientError, UsageError
 from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
 from shoplake.ingestion.publish import Outcome, ledger_entry, publish
@@ -28,6 +28,7 @@ from shoplake.lake.transact import transact, writing
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
 from shoplake.sources.listing import LeftOut
+from shoplake.sources.open import known_as
 
 MAX_PASSES = 20
 
@@ -109,7 +110,23 @@ def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
     return report
 
 
+def refuse_another(source: Source, settings: Settings, view: View) -> None:
+    """Refuse a source that is not the one that a lake was filled from: files of both may have the same names.
+
+    Raises:
+        UsageError: It is another one.
+    """
+    known, name = ledger.source_of(view["ledger"]), known_as(source, settings.source_name)
+    if known and known != name:
+        raise UsageError(
+            f"the lake was filled from {known}, not from {name}: files of one would replace those of equal names of the other",
+            remedy=f"If it is the same source in another place: --source-name {known}. For another source use another lake,"
+            " or put both below one folder or prefix.",
+        )
+
+
 def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
+    refuse_another(run.source, run.settings, view)
     return plan.make(run.source.list(), ledger.plan_entries(view["ledger"]), run.settings.batch_bytes, only)
 
 
@@ -198,7 +215,9 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         arrived = earlier[path].arrived_at if path in batch.reingested else now
         entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
     reopened = _reopened(run, batch, conflicts, earlier, entries)
-    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, files, batch.known, entries | reopened))
+    source = known_as(run.source, run.settings.source_name)
+    outcome = Outcome(batch_id, now, files, batch.known, entries | reopened, source=source)
+    view, hours = publish(run.lake, engine, base, outcome)
     return Done(view, _report(files, batch, hours, failures), bool(reopened))
 
 

@@ -18,7 +18,7 @@ from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import arrow_schema
 from shoplake.lake.snapshots import BATCH, DataFile, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Outcome:
         files: Its files, their duplicates dropped.
         known: Those of its paths that the lake knows: what it holds of them goes.
         entries: The ledger's new entries: of the batch's files, and of known files whose status changes.
+        source: What the lake knows the files' source by; empty where they come from the lake itself.
     """
 
     batch: str
@@ -38,6 +39,7 @@ class Outcome:
     files: Sequence[DedupedFile]
     known: frozenset[str]
     entries: dict[str, Entry]
+    source: str = ""
 
 
 def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[View, int]:
@@ -66,6 +68,8 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
             publish_gold(commit, gold, hours)
         others = outcome.entries.keys() - {result.file.path for result in files}
         ledger.write(commit, known | others, outcome.entries, outcome.now)
+        if outcome.source:
+            commit.set_property(LEDGER, ledger.SOURCE, outcome.source)
         return commit.publish(), len(hours)
 
 

@@ -23,6 +23,9 @@ REWRITTEN = "rewritten"
 TO_DO = (REOPENED, REWRITTEN)
 """Files that the next batch ingests again: because of other files, or because an erasure rewrote the object."""
 
+SOURCE = "shoplake.source"
+"""A property of the table: what the lake knows its source by."""
+
 LEDGER_FILES = 32
 
 
@@ -79,6 +82,11 @@ def plan_entries(ledger: TableSnapshot) -> dict[str, PlanEntry]:
         for path, version, status, duplicates_of in zip(paths, versions, statuses, links, strict=True):
             entries[path] = PlanEntry(version, status, tuple(duplicates_of or ()))
     return entries
+
+
+def source_of(ledger: TableSnapshot) -> str | None:
+    """What the lake knows its source by; None before the first batch, and in lakes of earlier versions."""
+    return ledger.metadata["properties"].get(SOURCE) if ledger.metadata else None
 
 
 def read(ledger: TableSnapshot) -> dict[str, Entry]:
