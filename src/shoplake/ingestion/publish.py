@@ -93,7 +93,9 @@ def ledger_entry(result: DedupedFile, arrived: datetime, batch: str, engine: str
         duplicates=result.duplicates,
         quarantined=len(result.quarantined),
         erased=result.erased,
-        unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
+        unknown_keys=json.dumps(ledger.bounded(result.unknown_keys), ensure_ascii=False)
+        if result.unknown_keys
+        else None,
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,
         max_event_time=result.max_event_time,

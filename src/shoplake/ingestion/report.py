@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shoplake.engines.base import UNAVAILABLE
+from shoplake.lake.ledger import bounded
 from shoplake.sources.listing import LeftOut
 
 
@@ -48,7 +49,8 @@ class RunReport:
         quarantined: Lines that break the contract.
         erased: Lines about erased people, of which nothing else is kept.
         reasons: Quarantined lines by reason code (a line may have several).
-        unknown_keys: Lines by key that the contract does not know; the values are in ``events.extra``.
+        unknown_keys: Lines by key that the contract does not know, of the most frequent ones; the values are in
+            ``events.extra``.
         batches: Batches committed.
         bytes: Compressed bytes read.
         hours: Hours of the gold tables that were published again.
@@ -80,6 +82,7 @@ class RunReport:
         for total, more in ((self.reasons, batch.reasons), (self.unknown_keys, batch.unknown_keys)):
             for key, number in more.items():
                 total[key] = total.get(key, 0) + number
+        self.unknown_keys = bounded(self.unknown_keys)
         failures = {failure["file"]: failure["error"] for failure in self.failures} | dict(batch.failures)
         self.failures = [{"file": file, "error": error} for file, error in failures.items()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,33 @@ SOURCE = "shoplake.source"
 """A property of the table: what the lake knows its source by."""
 
 LEDGER_FILES = 32
+
+
+KEYS_NAMED = 500
+KEY_LENGTH = 4096
+_KEYS_LENGTH = 32_768  # of all keys that are named together
+OTHER_KEYS = "(other keys)"
+"""Stands in ``unknown_keys`` for the keys that are not named there, with the sum of their lines."""
+
+
+def bounded(unknown_keys: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent of some unknown keys, sorted; what is left over counts as :data:`OTHER_KEYS`, long keys are cut.
+
+    Bounding twice changes nothing.
+    """
+    counts: Counter[str] = Counter()
+    for key, number in unknown_keys.items():
+        counts[key if len(key) <= KEY_LENGTH else f"{key[: KEY_LENGTH - 3]}..."] += number
+    others = counts.pop(OTHER_KEYS, 0)
+    named: dict[str, int] = {}
+    length = 0
+    for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        length += len(key)
+        if len(named) < KEYS_NAMED and length <= _KEYS_LENGTH:
+            named[key] = number
+        else:
+            others += number
+    return dict(sorted(named.items())) | ({OTHER_KEYS: others} if others else {})
 
 
 @dataclass(frozen=True)
