@@ -72,11 +72,25 @@ def whole(least: int, most: int = 10**9) -> Within:
 
 
 class Group(click.Group):
-    """Lists the commands in the order in which they are needed."""
+    """Lists the commands in the order in which they are needed, and refuses an option that is given twice."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """In the order in which they were added."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command. Of an option that it takes once, click would drop all values but the last in silence."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            inner = click.Context(command, info_name=name, parent=ctx)
+            _, _, given = command.make_parser(inner).parse_args(list(rest))
+            for option in set(given):
+                takes_one = isinstance(option, click.Option) and not (option.multiple or option.count or option.is_flag)
+                if takes_one and given.count(option) > 1:
+                    raise click.UsageError(f"{option.opts[0]} was given {given.count(option)} times.", inner)
+        return name, command, rest
 
 
 def examples(*lines: str) -> str:
