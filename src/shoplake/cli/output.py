@@ -179,7 +179,7 @@ def report(done: RunReport, output: str, verb: str = "Ingested") -> None:
         f"({done.events_per_second:,.0f} per second)."
     )
     say(
-        f"  {done.lines:,} lines = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
+        f"  {count(done.lines, 'line')} = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
         f" + {done.quarantined:,} quarantined{erased(done.erased)}"
     )
     if done.reasons:

@@ -92,7 +92,7 @@ def _show(state: Status) -> None:
     )
     total = state.ledger
     output.say(
-        f"Ledger: {count(total['files'], 'source file')}, {total['lines']:,} lines ="
+        f"Ledger: {count(total['files'], 'source file')}, {count(total['lines'], 'line')} ="
         f" {total['accepted']:,} accepted + {count(total['duplicates'], 'duplicate')}"
         f" + {total['quarantined']:,} quarantined{output.erased(total['erased'])}"
     )

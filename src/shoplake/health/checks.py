@@ -81,7 +81,7 @@ def whole(facts: Facts) -> Check:
         if entry.lines != entry.accepted + entry.duplicates + entry.quarantined + entry.erased
     ]
     differing = [
-        f"{table} has {rows:,} rows where the ledger counts {lines:,}"
+        f"{table} has {count(rows, 'row')} where the ledger counts {lines:,}"
         for table, lines in (
             ("events", sum(entry.accepted for entry in facts.entries)),
             ("quarantine", sum(entry.quarantined for entry in facts.entries)),
