@@ -6,13 +6,16 @@ import os
 import socket
 import subprocess
 
+import boto3
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
 
 from shoplake.sources.local import LocalSource
 from shoplake.sources.open import open_source
 from shoplake.storage.bucket import Bucket
 from shoplake.storage.bucket_errors import Failure, explain
+from tests.s3.server import KEYS
 from tests.support import as_line, command, dump, event, events, everywhere, ingest, key, ledger, put, put_bytes
 
 LINES = b"\n".join(map(as_line, events(4)))
@@ -365,3 +368,29 @@ def test_a_lake_that_does_not_know_its_source_yet(tmp_path):
     assert command("erase", "--user", "u_1", "--yes", "--lake", tmp_path / "lake").code == 0
     assert command("maintain", "--closed-after", "0", "--lake", tmp_path / "lake").code == 0
     assert command("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == 2
+
+
+def test_an_odd_key_on_s3_costs_its_own_folder(monkeypatch):
+    """A name such as a//b is left out with its folder, which is named; everything else is listed."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="odd-keys")
+        for name in (
+            "raw/good.jsonl",
+            "raw/a//b.jsonl",
+            "raw/a/hidden-by-it.jsonl",
+            "raw/b/c/good.jsonl",
+            "raw/a/deep/good.jsonl",
+        ):
+            client.put_object(Bucket="odd-keys", Key=name, Body=b"{}")
+        found = open_source("s3://odd-keys/raw").list()
+    finally:
+        server.stop()
+    assert [file.path for file in found] == ["b/c/good.jsonl", "good.jsonl"]
+    (odd,) = found.left_out
+    assert (odd.entries, odd.first, odd.trouble) == (1, ["a/"], True)

@@ -22,6 +22,7 @@ BROKEN_LINK = "broken link"
 NOT_A_FILE = "neither a file nor a folder"
 LINK_TO_ITSELF = "link to itself"
 LOOP = "link to a folder that it lies in"
+ODD_NAME = "folder with a name in it that cannot be asked for (such as a//b)"
 NOT_UTF8 = "name that is not UTF-8"
 
 

@@ -56,7 +56,10 @@ class S3Source:
         return collected.listing(self._files(collected))
 
     def _files(self, collected: Collected) -> Iterator[SourceFile]:
-        for info in self._bucket.list(self._prefix):
+        def refused(folder: str) -> None:
+            collected.add(listing.ODD_NAME, f"{folder}/".removeprefix(self._below), trouble=True)
+
+        for info in self._bucket.list_around(self._prefix, refused):
             path = info.key.removeprefix(self._below)
             *folders, name = path.split("/")
             why = listing.HIDDEN if any(part.startswith(".") for part in folders) else listing.kind(name)

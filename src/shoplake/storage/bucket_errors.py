@@ -40,6 +40,10 @@ BUSY = {
 _BUSY_STATUSES = {408, 409, 425, 429}
 
 
+class OddNameError(UsageError):
+    """An object has a name that the client cannot ask for."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """A failed request.
@@ -152,9 +156,10 @@ def _access(failure: Failure) -> ShoplakeError | None:
 
 
 def _names(failure: Failure) -> ShoplakeError | None:
-    if not isinstance(failure.error, ValueError) and "Error parsing Path" not in failure.text:
+    told = ("Error parsing Path", "invalid path")
+    if not isinstance(failure.error, ValueError) and not any(words in failure.text for words in told):
         return None
-    return UsageError(
+    return OddNameError(
         f"{failure.doing}: {failure.line}",
         remedy="Names with //, /./, /../ or control characters are not supported; rename those objects.",
     )
