@@ -41,6 +41,10 @@ class FatalError(ShoplakeError):
     """Something is broken that no retry will fix: a damaged lake, no disk space, no permission."""
 
 
+class DeniedError(FatalError):
+    """The storage denies access to something that is there."""
+
+
 class MissingFileError(FatalError):
     """A file that the lake names is not there: the lake is damaged, unless another run has removed it since.
 

@@ -151,7 +151,11 @@ class Settings:
 
     lake: str | None = _setting(None, "The lake: a folder, or s3://BUCKET/PREFIX.")
     source: str | None = _setting(
-        None, "The raw .jsonl.gz files: a folder or s3://BUCKET/PREFIX, searched to any depth."
+        None,
+        "The raw files (.jsonl, .ndjson or .json; plain, .gz or .zst): a folder or s3://BUCKET/PREFIX, to any depth.",
+    )
+    source_name: str | None = _setting(
+        None, "What a lake knows its source by, so that another is refused; by default the source's own place."
     )
     engine: str = _setting("duckdb", "What computes a run: duckdb (this process) or spark.", ENGINES)
     master: str | None = _setting(

@@ -110,7 +110,9 @@ LEDGER = Table(
         Column("quarantined", "long", "Its lines that are rows of quarantine."),
         Column("erased", "long", "Its lines about erased people, of which the lake keeps nothing else."),
         Column(
-            "unknown_keys", "string", "Keys that the contract does not know, each with its lines, as a JSON object."
+            "unknown_keys",
+            "string",
+            "Keys that the contract does not know, each with its lines, as a JSON object; beyond 500 (other keys).",
         ),
         Column("duplicates_of", "list<string>", "The other source files that hold the events of its duplicates."),
         Column("min_event_time", "timestamp", "Its earliest accepted event, UTC."),

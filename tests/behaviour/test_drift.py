@@ -122,3 +122,22 @@ def test_a_key_in_the_place_of_a_known_one(tmp_path):
     swapped = json.dumps(event(1)).replace('"quantity": null', '"QUANTITY": 1234').encode()
     put(tmp_path / "raw", 0, [swapped])
     assert ingest(tmp_path / "raw", tmp_path / "lake").unknown_keys == {"QUANTITY": 1}
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+def test_many_keys_are_bounded(tmp_path, monkeypatch, native):
+    """However many keys a producer invents, and however long they are, the ledger's row stays small and says so."""
+    monkeypatch.setenv("SHOPLAKE_NATIVE", native)
+    lines = [event(number) | {f"key {number:05}": 1, "often": 1, "long" * 2000: 1} for number in range(1500)]
+    put(tmp_path / "raw", 0, lines)
+    report = ingest(tmp_path / "raw", tmp_path / "lake")
+    text = ledger(tmp_path / "lake")[key(0)]["unknown_keys"]
+    assert len(text) < 50_000
+    counted = json.loads(text)
+    assert len(counted) == 501
+    assert (counted["often"], counted["(other keys)"]) == (1500, 1500 - 498)
+    assert counted[("long" * 2000)[:4093] + "..."] == 1500
+    assert report.unknown_keys == counted
+    assert len(extras(tmp_path / "lake")) == 7
+    shoplake.replay(tmp_path / "raw", tmp_path / "lake", files=[key(0)])
+    assert json.loads(ledger(tmp_path / "lake")[key(0)]["unknown_keys"]) == counted

@@ -397,7 +397,7 @@ def test_deleted_source_file_keeps_its_rows(source, lake):
 def test_hidden_and_other_files_are_left_alone(source, lake):
     """Names that start with a dot, files still being written and other suffixes are no source files."""
     folder = (source / key(0)).parent
-    for name in (".events.jsonl.gz", ".events.jsonl.gz.123.part", "events.jsonl.gz.tmp", "events.jsonl", "_SUCCESS"):
+    for name in (".events.jsonl.gz", ".events.jsonl.gz.123.part", "events.jsonl.gz.tmp", "events.csv", "_SUCCESS"):
         (folder / name).write_bytes((source / key(0)).read_bytes())
     put(source, ".hidden/events/events.jsonl.gz", events(5, first=500))
     assert ingest(source, lake).files == 2

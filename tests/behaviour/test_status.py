@@ -395,6 +395,15 @@ def test_an_acknowledged_range_takes_whole_slots():
         assert gaps.without([gap], known(*spans)) == [slots.Gap(at(first), at(last)) for first, last in remaining]
 
 
+@pytest.mark.parametrize("year", ["0001", "1970", "9999"])
+def test_a_junk_folder_is_no_gap(year):
+    """A span of more than a year between two files is not counted; up to a year it is."""
+    junk = f"events/year={year}/month=01/day=01/hour=00/minute=00/a.jsonl.gz"
+    assert slots.gaps([junk, key(0), key(1), key(3)]) == slots.gaps([key(1), key(3)])
+    assert sum(gap.slots for gap in slots.gaps([key(0), key(366 * 288)])) == 366 * 288 - 1
+    assert slots.gaps([key(0), key(366 * 288 + 1)]) == []
+
+
 # --------------------------------------------------------------------------------------------------------------- batches
 
 

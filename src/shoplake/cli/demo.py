@@ -15,7 +15,7 @@ import click
 from shoplake import api, queries
 from shoplake.cli import options, output
 from shoplake.errors import FatalError, UsageError
-from shoplake.text import json_value, seconds, size
+from shoplake.text import count, json_value, seconds, size
 
 if TYPE_CHECKING:
     from shoplake.generator.files import GeneratedFile
@@ -131,7 +131,7 @@ def _answer(lake: OpenLake) -> None:
     for query, columns, rows in answers:
         output.as_table(columns, rows[:_ROWS], f"{query.number}. {query.name}: {query.question}")
         if len(rows) > _ROWS:
-            output.say(f"   ... and {len(rows) - _ROWS:,} more rows")
+            output.say(f"   ... and {count(len(rows) - _ROWS, 'more row')}")
     output.say(f"   answered in {seconds(took)}")
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
 )
 @options.source
+@options.source_name
 @options.lake
 @click.option("--dry-run", is_flag=True, help="Show the plan without changing anything.")
 @click.option(
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 @options.style
 def ingest(  # noqa: PLR0917 - one parameter an option
     source: str | None,
+    source_name: str | None,
     lake: str | None,
     dry_run: bool,
     watch: float | None,
@@ -80,13 +82,14 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
     A second run finds nothing new, and a run that was killed is finished by the next one. Lines that break the contract go
     to the quarantine table with their reasons; files that cannot be read completely are set aside until they are replaced.
+    Files that cannot be read now (permission denied, a disk error) are tried again by the next run; the exit code is 1.
 
     To backfill old months, put their files into the source. To ingest files again, see shoplake replay.
     """
     from shoplake.health import reporting
     from shoplake.ingestion import pipeline
 
-    given = {"source": source, "lake": lake, "engine": engine, "master": master}
+    given = {"source": source, "source_name": source_name, "lake": lake, "engine": engine, "master": master}
     given["maintain"] = "off" if no_maintain else None
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     targets = reporting.Targets(metrics, metrics_json, lineage)
@@ -109,7 +112,10 @@ def ingest(  # noqa: PLR0917 - one parameter an option
             sys.stdout.flush()
 
     if watch is None:
-        show(once())
+        done = once()
+        show(done)
+        if done.unavailable:
+            sys.exit(1)
     else:
         Watch(watch).forever(once, show, _failed)
 

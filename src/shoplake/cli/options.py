@@ -23,6 +23,12 @@ source = click.option(
     metavar="DIR",
     help="The raw files: a folder, or s3://BUCKET/PREFIX.  [env SHOPLAKE_SOURCE, or source in shoplake.toml]",
 )
+source_name = click.option(
+    "--source-name",
+    metavar="NAME",
+    help="What the lake knows the source by, where that is not its place: for a source that was moved, its place before."
+    "  [env SHOPLAKE_SOURCE_NAME]",
+)
 style = click.option(
     "--format", "style", type=click.Choice(output.FORMATS), default="table", show_default=True, help="Output format."
 )
@@ -78,11 +84,25 @@ def whole(least: int, most: int = 10**9) -> Within:
 
 
 class Group(click.Group):
-    """Lists the commands in the order in which they are needed."""
+    """Lists the commands in the order in which they are needed, and refuses an option that is given twice."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """In the order in which they were added."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command. Of an option that it takes once, click would drop all values but the last in silence."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            inner = click.Context(command, info_name=name, parent=ctx)
+            _, _, given = command.make_parser(inner).parse_args(list(rest))
+            for option in set(given):
+                takes_one = isinstance(option, click.Option) and not (option.multiple or option.count or option.is_flag)
+                if takes_one and given.count(option) > 1:
+                    raise click.UsageError(f"{option.opts[0]} was given {given.count(option)} times.", inner)
+        return name, command, rest
 
 
 yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation; needed without a terminal.")

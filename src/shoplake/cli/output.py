@@ -23,6 +23,7 @@ from shoplake.text import count, json_text, json_value, seconds, size, visible
 if TYPE_CHECKING:  # every command imports this module, few need what these stand on
     from shoplake.ingestion.plan import Plan
     from shoplake.ingestion.report import RunReport
+    from shoplake.sources.listing import LeftOut
 
 _TO_QUOTE = re.compile(r'[",\r\n]')
 FORMATS = ("table", "json", "csv")
@@ -129,6 +130,7 @@ def plan(todo: Plan, output: str) -> None:
                 "replaced": len(todo.replaced),
                 "bytes": todo.bytes,
                 "known": todo.known,
+                "left_out": [each.as_json() for each in todo.left_out],
                 "batches": [
                     [
                         {"path": file.path, "bytes": file.bytes, "replaces": file.path in batch.replaced}
@@ -146,7 +148,9 @@ def plan(todo: Plan, output: str) -> None:
     ]
     if output == "csv":
         as_csv(("batch", "path", "bytes", "kind"), rows)
-    elif not rows:
+        return
+    left_out(todo.left_out)
+    if not rows:
         say(f"Nothing new: {count(todo.known, 'source file')} already ingested.")
     else:
         as_table(("batch", "source file", "bytes", ""), rows)
@@ -154,6 +158,12 @@ def plan(todo: Plan, output: str) -> None:
             f"Would ingest {count(todo.files, 'file')} ({size(todo.bytes)}) in "
             f"{count(len(todo.batches), 'batch', 'batches')}; {todo.known:,} already ingested. Nothing was changed."
         )
+
+
+def left_out(entries: Sequence[LeftOut]) -> None:
+    """Name on stderr what a source has besides source files."""
+    if entries:
+        note(f"left out of the source: {'; '.join(map(str, entries))}")
 
 
 def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = "") -> None:
@@ -166,7 +176,9 @@ def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = ""
         as_csv(list(figures), [list(figures.values())])
         return
     for failure in done.failures:
-        note(f"set aside: {failure['file']}: {failure['error']}")
+        verb = "not read" if failure["file"] in done.unavailable else "set aside"
+        note(f"{verb}: {failure['file']}: {failure['error']}")
+    left_out(done.left_out)
     if not done.files and not done.failures:
         say(f"{stamp}Nothing new ({seconds(done.seconds)}).")
         return
@@ -176,7 +188,7 @@ def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = ""
         f"({done.events_per_second:,.0f} per second)."
     )
     say(
-        f"  {done.lines:,} lines = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
+        f"  {count(done.lines, 'line')} = {done.accepted:,} accepted + {count(done.duplicates, 'duplicate')}"
         f" + {done.quarantined:,} quarantined{erased(done.erased)}"
     )
     if done.reasons:
@@ -187,7 +199,11 @@ def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = ""
         listed = ", ".join(f"{key} {number:,}" for key, number in ranked[:8])
         say(f"  drift: unknown keys (kept in events.extra): {listed}")
     if done.failures:
-        say(f"  {count(len(done.failures), 'file')} set aside as unreadable; read again when replaced")
+        damaged = len(done.failures) - len(done.unavailable)
+        if damaged:
+            say(f"  {count(damaged, 'file')} set aside as unreadable; read again when replaced")
+        if done.unavailable:
+            say(f"  {count(len(done.unavailable), 'file')} could not be read now; the next run tries again")
 
 
 def erased(lines: int) -> str:

@@ -218,13 +218,13 @@ def _show_counts(counts: Counts, by: str | None) -> None:
     for file in counts.by_file[:_FILES_SHOWN] if by != "reason" else ():
         output.say(file.source_file)
         ranked = [f"{code} {number:,}" for code, number in file.reasons.most_common()]
-        more = f" and {len(ranked) - _REASONS_SHOWN} more reasons" if len(ranked) > _REASONS_SHOWN else ""
+        more = f" and {count(len(ranked) - _REASONS_SHOWN, 'more reason')}" if len(ranked) > _REASONS_SHOWN else ""
         output.say(
             f"    {count(file.lines, 'line')}, the first is line {file.line_number:,};"
             f" arrived {file.arrived_at:%Y-%m-%d %H:%M}; {', '.join(ranked[:_REASONS_SHOWN])}{more}"
         )
     if by != "reason" and len(counts.by_file) > _FILES_SHOWN:
-        output.say(f"and {len(counts.by_file) - _FILES_SHOWN:,} more files; all of them with --format json")
+        output.say(f"and {count(len(counts.by_file) - _FILES_SHOWN, 'more file')}; all of them with --format json")
     for one in counts.unreadable:
         output.say(f"Unreadable: {one.source_file}: {one.error}")
     if counts.unreadable:
@@ -253,7 +253,7 @@ def _show_replayed(done: QuarantineReplayReport, *, dry_run: bool) -> None:
     moved = "now meet the contract" if dry_run else "moved to events"
     duplicates = "" if dry_run else f" + {count(done.duplicates, 'duplicate')}"
     output.say(
-        f"  {done.lines:,} lines = {done.accepted:,} {moved}{duplicates} + {done.quarantined:,} still quarantined"
+        f"  {count(done.lines, 'line')} = {done.accepted:,} {moved}{duplicates} + {done.quarantined:,} still quarantined"
     )
     if done.reasons:
         ranked = ", ".join(f"{code} {number:,}" for code, number in done.reasons.most_common(8))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
 )
 @options.source
+@options.source_name
 @options.lake
 @click.option(
     "--from", "start", metavar="ISO", help="Start of the time range (inclusive); UTC unless it has an offset."
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @options.style
 def replay(  # noqa: PLR0917 - one parameter an option
     source: str | None,
+    source_name: str | None,
     lake: str | None,
     start: str | None,
     end: str | None,
@@ -74,6 +76,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
             files=(*first, *more),
             dry_run=dry_run,
             observer=observer,
+            source_name=source_name,
             engine=engine,
             master=master,
         )

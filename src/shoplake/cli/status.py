@@ -88,13 +88,14 @@ def _show(state: Status) -> None:
         output.say(f"  and {count(len(state.gaps) - _SHOWN_GAPS, 'earlier gap')}; all of them with --format json")
     for one in state.acknowledged[-_SHOWN_GAPS:]:
         output.say(f"Acknowledged: {json_value(one.start)} to {json_value(one.end)}: {one.reason}")
+    output.left_out(state.left_out)
     output.as_table(
         ("table", "rows", "files", "size", "snapshots"),
         [(name, many, files, size(amount), snapshots) for name, many, files, amount, snapshots in _tables(state)],
     )
     total = state.ledger
     output.say(
-        f"Ledger: {count(total['files'], 'source file')}, {total['lines']:,} lines ="
+        f"Ledger: {count(total['files'], 'source file')}, {count(total['lines'], 'line')} ="
         f" {total['accepted']:,} accepted + {count(total['duplicates'], 'duplicate')}"
         f" + {total['quarantined']:,} quarantined{output.erased(total['erased'])}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain, islice
@@ -12,7 +13,7 @@ from typing import Any
 from shoplake.text import decimals, visible
 
 _AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
-_GAP = "   "
+_GAPS = (3, 2, 1)  # spaces between columns: fewer where a terminal is narrow
 _ROWS_MEASURED = 1000
 _WIDEST = 200  # a column of a piped table; a longer value moves only the rest of its own row
 _NARROWEST = 20  # columns are not folded below this, so that times and ids stay on one line
@@ -30,11 +31,11 @@ def lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int | No
     first = list(islice(cells, _ROWS_MEASURED))
     names = [visible(column) for column in columns]
     to_the_right = [_are_amounts([row[place] for row in first]) for place in range(len(names))]
-    widths = _widths(names, first, width)
-    yield from _row(names, widths, to_the_right, fold=True)
-    yield " " + "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    layout = _layout(names, first, width)
+    yield from _row(names, layout, to_the_right, fold=True)
+    yield " " + "─" * layout.width
     for row in chain(first, cells):
-        yield from _row(row, widths, to_the_right, fold=width is not None)
+        yield from _row(row, layout, to_the_right, fold=width is not None)
 
 
 def cell(value: Any) -> str:  # noqa: PLR0911 - one return a type
@@ -60,26 +61,50 @@ def _are_amounts(values: Sequence[str]) -> bool:
     return any(value != "-" for value in values) and all(_AMOUNT.fullmatch(value) for value in values)
 
 
-def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
+@dataclass(frozen=True)
+class _Layout:
+    """How wide the columns are, and the spaces between them."""
+
+    widths: list[int]
+    gap: int
+
+    @property
+    def width(self) -> int:
+        """Of a whole row."""
+        return sum(self.widths) + self.gap * (len(self.widths) - 1)
+
+
+def _layout(names: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> _Layout:
     values = [max((_length(row[place]) for row in rows), default=0) for place in range(len(names))]
+    natural = [max(_length(name), wide) for name, wide in zip(names, values, strict=True)]
     if width is None:
-        return [min(max(_length(name), wide), _WIDEST) for name, wide in zip(names, values, strict=True)]
-    room = width - 1 - len(_GAP) * (len(names) - 1)
+        return _Layout([min(wide, _WIDEST) for wide in natural], _GAPS[0])
+    # First headers are folded between their words, then the longest texts.
+    without_headers = [max(_longest_word(name), wide) for name, wide in zip(names, values, strict=True)]
     least = [max(_longest_word(name), min(wide, _NARROWEST)) for name, wide in zip(names, values, strict=True)]
-    found = [min(max(_length(name), wide), max(room, 1)) for name, wide in zip(names, values, strict=True)]
-    for slack in (  # first a header is folded between its words, then the longest texts
-        [max(_longest_word(name), wide) for name, wide in zip(names, values, strict=True)],
-        least,
-    ):
-        while sum(found) > room:
-            place = max(range(len(found)), key=lambda each: (found[each] > slack[each], found[each]))
-            if found[place] <= slack[place]:
-                break
-            found[place] -= 1
+    found = _Layout(least, _GAPS[-1])
+    for gap in _GAPS:
+        room = width - 1 - gap * (len(names) - 1)
+        widths = _narrowed(_narrowed([min(wide, max(room, 1)) for wide in natural], without_headers, room), least, room)
+        found = _Layout(widths, gap)
+        if sum(widths) <= room:
+            break
     return found
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], to_the_right: Sequence[bool], *, fold: bool) -> Iterator[str]:
+def _narrowed(widths: list[int], least: Sequence[int], room: int) -> list[int]:
+    """Columns that are narrowed, the widest first and none below its least, until they fit."""
+    widths = list(widths)
+    while sum(widths) > room:
+        place = max(range(len(widths)), key=lambda each: (widths[each] > least[each], widths[each]))
+        if widths[place] <= least[place]:
+            break
+        widths[place] -= 1
+    return widths
+
+
+def _row(cells: Sequence[str], layout: _Layout, to_the_right: Sequence[bool], *, fold: bool) -> Iterator[str]:
+    widths, gap = layout.widths, " " * layout.gap
     if all(_length(text) <= width for text, width in zip(cells, widths, strict=True)) or not fold:
         folded = [[text] for text in cells]
     else:
@@ -90,7 +115,7 @@ def _row(cells: Sequence[str], widths: Sequence[int], to_the_right: Sequence[boo
             " " * (width - _length(part)) + part if right else part + " " * (width - _length(part))
             for part, width, right in zip(parts, widths, to_the_right, strict=True)
         )
-        yield f" {_GAP.join(padded)}".rstrip()
+        yield f" {gap.join(padded)}".rstrip()
 
 
 def _folded(text: str, width: int) -> list[str]:

@@ -17,6 +17,9 @@ from shoplake.tables import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+UNAVAILABLE = "cannot be read now"
+"""How the reason begins where a file may be readable later."""
+
 Progress = Callable[[int, int], None]
 """Is told of finished work: compressed bytes read, lines judged."""
 
@@ -55,6 +58,7 @@ class CheckedFile:
         erased: Those about erased people, of which nothing else is kept.
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
+        unavailable: It could not be read now, for a reason that may pass: nothing is known about it.
         seconds: Time that reading and checking took.
         unknown_keys: In how many lines each key stands that the contract does not know.
         duplicates: Lines known to be equal to an event that comes first; their rows are gone already.
@@ -68,6 +72,7 @@ class CheckedFile:
     erased: int = 0
     error: str | None = None
     gone: bool = False
+    unavailable: bool = False
     seconds: float = 0.0
     unknown_keys: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0

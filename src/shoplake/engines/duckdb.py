@@ -29,7 +29,6 @@ from shoplake.engines.judging import chunks, judge, no_events
 from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.engines.reading import Reading
 from shoplake.engines.sql import events_of_hours, only_of
-from shoplake.errors import FatalError
 from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased, without_keys
 from shoplake.lake.hours import start_of_hour
@@ -211,12 +210,8 @@ def _near(stored: TableSnapshot, tables: Sequence[pa.Table], paths: Collection[s
 def _stored(events: TableSnapshot, file: DataFile, *, names: Sequence[str], paths: Collection[str]) -> pa.Table:
     """Columns of a data file of ``events``, encoded, without the rows of some source files."""
     content = events.storage.read(file.path)
-    try:
+    with parquet.reading(file.path):
         rows = parquet.read_together(EVENTS, [content], list(dict.fromkeys((*names, "source_file"))))
-    except (pa.ArrowException, OSError) as error:
-        raise FatalError(
-            f"{file.path} cannot be read: {error}", remedy="See what is damaged: shoplake verify"
-        ) from error
     if file.may_hold("source_file", sorted(paths)):
         rows = rows.filter(pc.invert(parquet.among(rows.column("source_file"), paths)))
     return encoded(rows.select(names))

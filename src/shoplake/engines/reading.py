@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from shoplake.engines.base import CheckedFile
+from shoplake.engines.base import UNAVAILABLE, CheckedFile
 from shoplake.engines.judging import chunks, judge, no_events
 from shoplake.engines.native import library
 from shoplake.engines.native.reader import Left, PlainReader
@@ -70,7 +70,8 @@ class Reading:
         except GoneError as error:
             return CheckedFile(self.file, error=str(error), gone=True)
         except OSError as error:
-            return CheckedFile(self.file, error=f"cannot be read: {error.strerror or error}")
+            why = f"{UNAVAILABLE}: {error.strerror or error}"
+            return CheckedFile(self.file, error=why, unavailable=True)
 
     def _natively(self) -> CheckedFile:
         reader = PlainReader(self.latest, self.bounds.line_bytes)

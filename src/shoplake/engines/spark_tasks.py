@@ -95,7 +95,8 @@ def rewrite(
             firsts.setdefault(number, set()).add(first)
     for number, gone in positions.items():
         path, hour = parts[number]
-        rows = parquet.read(EVENTS, writer.storage.read(path))
+        with parquet.reading(path):
+            rows = parquet.read(EVENTS, writer.storage.read(path))
         keep = np.ones(rows.num_rows, bool)
         keep[gone] = False
         rest = rows.filter(pa.array(keep))

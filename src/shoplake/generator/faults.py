@@ -32,7 +32,7 @@ class Faults:
         malformed_fraction: Lines that break the contract, cycling through all kinds.
         blank_fraction: Empty lines, which are not counted as lines.
         cut_gzip: Files whose gzip stream is truncated: unreadable.
-        not_gzip: Files that contain plain text under a ``.gz`` name: unreadable.
+        not_gzip: Files that contain a server's response under a ``.gz`` name: unreadable.
         empty: Files with a valid gzip stream of zero bytes.
         crlf: Files whose lines end with carriage return and line feed.
         bom: Files that begin with a UTF-8 byte order mark; a reader is expected to skip it.
@@ -175,6 +175,7 @@ class FaultyFile:
         """Yield the bytes of the file."""
         text = self._text(chunks)
         if self.job.index in self.faults.not_gzip:
+            yield b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
             yield from text
         elif self.job.index in self.faults.cut_gzip:
             whole = b"".join(gzip_file(text))

@@ -13,6 +13,7 @@ from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
+from shoplake.sources.listing import trouble
 from shoplake.sources.slots import Gap
 from shoplake.text import ago, count, size
 
@@ -128,7 +129,7 @@ def whole(facts: Facts) -> Check:
         if entry.lines != entry.accepted + entry.duplicates + entry.quarantined + entry.erased
     ]
     differing = [
-        f"{table} has {rows:,} rows where the ledger counts {lines:,}"
+        f"{table} has {count(rows, 'row')} where the ledger counts {lines:,}"
         for table, lines in (
             ("events", sum(entry.accepted for entry in facts.entries)),
             ("quarantine", sum(entry.quarantined for entry in facts.entries)),
@@ -170,6 +171,9 @@ def waiting(facts: Facts) -> Check:
         if due:
             return Check("waiting", Verdict.WARNING, f"Waiting: {due}.", remedy)
         return Check("waiting", Verdict.UNKNOWN, "Waiting: unknown without a source.", "Give one: --source DIR")
+    if hidden := trouble(facts.todo.left_out):
+        remedy = "Have the source made readable; what can be read is ingested meanwhile."
+        return Check("waiting", Verdict.WARNING, f"Waiting: {count(facts.todo.files, 'file')}; {hidden}.", remedy)
     if facts.todo.files:
         reopened_files = f", {len(facts.todo.reopened):,} of them to be re-ingested" if facts.todo.reopened else ""
         sentence = f"Waiting: {count(facts.todo.files, 'file')} ({size(facts.todo.bytes)}){reopened_files}."

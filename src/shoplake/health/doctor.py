@@ -103,9 +103,7 @@ def _source(chosen: Settings) -> Iterator[Check]:
             "source", Verdict.OK, f"{source.name}: {count(len(files), 'file')}, {amount}; last: {files[-1].path}"
         )
     else:
-        yield Check(
-            "source", Verdict.WARNING, f"{source.name} contains no .jsonl.gz files", "Is this the right location?"
-        )
+        yield Check("source", Verdict.WARNING, f"{source.name} contains no source files", "Is this the right location?")
 
 
 def _lake(chosen: Settings) -> Iterator[Check]:

@@ -24,6 +24,7 @@ from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.settings import Settings
 from shoplake.sources import slots
 from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.listing import LeftOut
 from shoplake.sources.slots import Gap
 from shoplake.tables import TABLES
 from shoplake.text import json_value
@@ -78,6 +79,7 @@ class Status:
         acknowledged: The ranges that are acknowledged, with their reasons.
         last_failure: How the last run failed, None if it succeeded.
         batches: The last ones, newest first.
+        left_out: What else the source has.
     """
 
     lake: str
@@ -98,6 +100,7 @@ class Status:
     acknowledged: list[Acknowledged]
     last_failure: Failure | None
     batches: list[BatchSummary]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -125,6 +128,7 @@ class Status:
             },
             "last_failure": self.last_failure and vars(self.last_failure),
             "batches": [vars(batch) for batch in self.batches],
+            "left_out": [each.as_json() for each in self.left_out],
         }
         del plain["acknowledged"]
         return {key: json_value(value) for key, value in plain.items()}
@@ -178,6 +182,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         acknowledged=acknowledged,
         last_failure=failed,
         batches=_batches(view, rows)[:BATCHES],
+        left_out=todo.left_out if todo else (),
     )
 
 

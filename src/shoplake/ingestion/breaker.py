@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from shoplake.engines.base import CheckedFile
 from shoplake.errors import ContractError
+from shoplake.text import count
 
 BREAKER_LINES = 1000
 NAMED = 5
@@ -29,8 +30,8 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
         return
     top = ", ".join(f"{code} {number:,}" for code, number in reasons(checked).most_common(5))
     raise ContractError(
-        f"{quarantined:,} of {lines:,} lines ({quarantined / lines:.0%}) break the contract; the batch was stopped before"
-        f" it changed anything. Reasons: {top}. Files: {_worst(checked, max_quarantine_rate)}",
+        f"{quarantined:,} of {count(lines, 'line')} ({quarantined / lines:.0%}) break the contract; the batch was stopped"
+        f" before it changed anything. Reasons: {top}. Files: {_worst(checked, max_quarantine_rate)}",
         remedy="A producer is broken or its format has changed. To set a file aside and ingest the others, give"
         " --set-aside FILE. To quarantine the lines and go on, give --max-quarantine-rate 1.",
     )

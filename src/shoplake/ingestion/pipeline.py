@@ -27,6 +27,8 @@ from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
+from shoplake.sources.listing import LeftOut
+from shoplake.sources.open import known_as
 
 MAX_PASSES = 20
 SET_ASIDE = "set aside by hand"
@@ -124,6 +126,7 @@ def _ingest(run: Run, only: Collection[str] | None) -> RunReport:
                 report.add(done.report)
                 if done.report.published:
                     run.watchers.committed(report, view)
+    report.left_out = queue.left_out
     report.seconds = time.perf_counter() - started
     return report
 
@@ -140,7 +143,23 @@ def _need_due(run: Run) -> None:
         )
 
 
+def refuse_another(source: Source, settings: Settings, view: View) -> None:
+    """Refuse a source that is not the one that a lake was filled from: files of both may have the same names.
+
+    Raises:
+        UsageError: It is another one.
+    """
+    known, name = ledger.source_of(view["ledger"]), known_as(source, settings.source_name)
+    if known and known != name:
+        raise UsageError(
+            f"the lake was filled from {known}, not from {name}: files of one would replace those of equal names of the other",
+            remedy=f"If it is the same source in another place: --source-name {known}. For another source use another lake,"
+            " or put both below one folder or prefix.",
+        )
+
+
 def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
+    refuse_another(run.source, run.settings, view)
     return plan.make(run.source.list(), ledger.plan_entries(view["ledger"]), run.settings.batch_bytes, only)
 
 
@@ -155,6 +174,7 @@ class _Queue:
         self._planned_from: View | None = None
         self._reopened = False
         self._passes = 0
+        self.left_out: tuple[LeftOut, ...] = ()
 
     def ingest_next(self, view: View) -> Done | None:
         """Take the next batch from raw files to published; None when nothing is left."""
@@ -184,6 +204,7 @@ class _Queue:
         self._run.watchers.planned(todo)
         self._batches, self._planned_from, self._reopened = list(todo.batches), view, False
         self._passes += 1
+        self.left_out = todo.left_out
         return bool(self._batches)
 
 
@@ -227,14 +248,19 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         arrived = earlier[path].arrived_at if path in batch.reingested else now
         entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
     reopened = _reopened(run, batch, conflicts, earlier, entries)
-    view, hours = publish(run.lake, engine, base, Outcome(batch_id, now, files, batch.known, entries | reopened, began))
+    source = known_as(run.source, run.settings.source_name)
+    outcome = Outcome(batch_id, now, files, batch.known, entries | reopened, began, source)
+    view, hours = publish(run.lake, engine, base, outcome)
     return Done(view, _report(files, batch, hours, failures), bool(reopened))
 
 
 def _check(
     run: Run, engine: Engine, base: View, batch: Batch, now: datetime
 ) -> tuple[list[CheckedFile], dict[str, str]]:
-    """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure."""
+    """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure.
+
+    What cannot be read now is not recorded, so that the next run tries it again.
+    """
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
     to_read = [file for file in batch.files if file.path not in run.set_aside]
@@ -245,13 +271,15 @@ def _check(
         before = path in batch.reingested
         if result.gone:
             why = f"{result.error} before it could be read"
+        elif result.error and result.unavailable:
+            why = result.error
         elif result.error and before:
             why = f"could be read before and cannot be read now ({result.error})"
         else:
             checked.append(result)
             continue
         run.watchers.note(f"{path} {why}; left as it is")
-        if before:
+        if before or result.unavailable:
             failures[path] = why
     return checked, failures
 

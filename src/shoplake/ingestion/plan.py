@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shoplake.lake import ledger
 from shoplake.lake.ledger import PlanEntry
 from shoplake.sources.base import SourceFile
+from shoplake.sources.listing import LeftOut, Listing
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class Plan:
         batches: In the order they are done; empty when there is nothing new.
         known: Source files that are in the lake as they are and stay untouched.
         reopened: Paths that an earlier run left to be done again.
+        left_out: What else the source has.
     """
 
     batches: tuple[Batch, ...]
     known: int
     reopened: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def files(self) -> int:
@@ -97,7 +100,8 @@ def make(
         )
         for group in groups
     )
-    return Plan(batches, len(listing) - len(due), tuple(sorted(file.path for file in reopened)))
+    left_out = listing.left_out if isinstance(listing, Listing) else ()
+    return Plan(batches, len(listing) - len(due), tuple(sorted(file.path for file in reopened)), left_out)
 
 
 def _is_due(file: SourceFile, entry: PlanEntry | None, only: Collection[str] | None) -> bool:

@@ -20,11 +20,10 @@ from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import arrow_schema
 from shoplake.lake.snapshots import BATCH, SECONDS, View
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, UNIT_TABLES
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, UNIT_TABLES
 
-_QUARANTINE_BYTES = (
-    256 << 20
-)  # of lines in one data file, so that neither their texts nor their pages are too much at once
+# Of lines in one data file, so that neither their texts nor their pages are too much at once.
+_QUARANTINE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Outcome:
         known: Those of its paths that the lake knows: what it holds of them goes.
         entries: The ledger's new entries: of the batch's files, and of known files whose status changes.
         began: When work on it began, as ``time.perf_counter`` tells it.
+        source: What the lake knows the files' source by; empty where they come from the lake itself.
     """
 
     batch: str
@@ -46,6 +46,7 @@ class Outcome:
     known: frozenset[str]
     entries: dict[str, Entry]
     began: float
+    source: str = ""
 
 
 def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[View, int]:
@@ -77,6 +78,8 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
         others = outcome.entries.keys() - {result.file.path for result in files}
         took = {SECONDS: f"{time.perf_counter() - outcome.began:.3f}"}  # all but the swap itself
         ledger.write(commit, known | others, outcome.entries, outcome.now, took)
+        if outcome.source:
+            commit.set_property(LEDGER, ledger.SOURCE, outcome.source)
         return commit.publish(), len(hours)
 
 
@@ -100,7 +103,9 @@ def ledger_entry(result: DedupedFile, arrived: datetime, batch: str, engine: str
         duplicates=result.duplicates,
         quarantined=len(result.quarantined),
         erased=result.erased,
-        unknown_keys=json.dumps(result.unknown_keys, ensure_ascii=False) if result.unknown_keys else None,
+        unknown_keys=json.dumps(ledger.bounded(result.unknown_keys), ensure_ascii=False)
+        if result.unknown_keys
+        else None,
         duplicates_of=tuple(sorted(result.duplicates_of)),
         min_event_time=result.min_event_time,
         max_event_time=result.max_event_time,

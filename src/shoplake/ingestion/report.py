@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shoplake.engines.base import UNAVAILABLE
+from shoplake.lake.ledger import bounded
+from shoplake.sources.listing import LeftOut
+
 
 @dataclass(frozen=True)
 class BatchReport:
@@ -45,10 +49,12 @@ class RunReport:
         quarantined: Lines that break the contract.
         erased: Lines about erased people, of which nothing else is kept.
         reasons: Quarantined lines by reason code (a line may have several).
-        unknown_keys: Lines by key that the contract does not know; the values are in ``events.extra``.
+        unknown_keys: Lines by key that the contract does not know, of the most frequent ones; the values are in
+            ``events.extra``.
         batches: Batches committed.
         bytes: Compressed bytes read.
         hours: Hours of the gold tables that were published again.
+        left_out: What else the source has.
         seconds: Wall time of the run.
     """
 
@@ -65,6 +71,7 @@ class RunReport:
     batches: int = 0
     bytes: int = 0
     hours: int = 0
+    left_out: tuple[LeftOut, ...] = ()
     seconds: float = 0.0
 
     def add(self, batch: BatchReport) -> None:
@@ -75,8 +82,14 @@ class RunReport:
         for total, more in ((self.reasons, batch.reasons), (self.unknown_keys, batch.unknown_keys)):
             for key, number in more.items():
                 total[key] = total.get(key, 0) + number
+        self.unknown_keys = bounded(self.unknown_keys)
         failures = {failure["file"]: failure["error"] for failure in self.failures} | dict(batch.failures)
         self.failures = [{"file": file, "error": error} for file, error in failures.items()]
+
+    @property
+    def unavailable(self) -> list[str]:
+        """The files that could not be read now; the next run tries them again."""
+        return [failure["file"] for failure in self.failures if failure["error"].startswith(UNAVAILABLE)]
 
     @property
     def events_per_second(self) -> float:
@@ -85,5 +98,11 @@ class RunReport:
 
     def as_json(self) -> dict[str, Any]:
         """The figures as the fixed JSON interface names them."""
-        figures = {**vars(self), "failed_files": len(self.failures)}
+        left_out = [each.as_json() for each in self.left_out]
+        figures = {
+            **vars(self),
+            "failed_files": len(self.failures),
+            "unavailable": self.unavailable,
+            "left_out": left_out,
+        }
         return {**figures, "seconds": round(self.seconds, 3), "events_per_second": round(self.events_per_second)}

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import cast
 
 from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
-from shoplake.lake.metadata import TableMetadata, new_table
+from shoplake.lake import documents
+from shoplake.lake.metadata import new_table
 from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.storage.open import open_storage
 from shoplake.tables import TABLES
@@ -87,29 +87,18 @@ class Lake:
         content = self.storage.read_if_there(self.catalog_location)
         if content is None:
             return View({table.name: TableSnapshot(table, self.storage, None, None) for table in TABLES}, None, 0)
-        try:
-            catalog = json.loads(content)
-            version, locations = int(catalog["version"]), dict(catalog["tables"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise FatalError(
-                f"the catalog {self.catalog_location} is damaged: {error}",
-                remedy=f"Rebuild it: shoplake recover --lake {self.root}",
-            ) from error
-        if catalog.get("format") != FORMAT:
-            raise FatalError(
-                f"the catalog {self.catalog_location} has format {catalog.get('format')}, this version reads {FORMAT}",
-                remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
-            )
-        places = {table.name: f"{self.root}/{locations[table.name]}" for table in TABLES if table.name in locations}
-        documents = dict(zip(places, self.storage.read_all(list(places.values())), strict=True))
+        names = tuple(table.name for table in TABLES)
+        catalog = documents.read_catalog(self.catalog_location, content, FORMAT, names)
+        places = {name: f"{self.root}/{catalog['tables'][name]}" for name in names}
+        contents = dict(zip(places, self.storage.read_all(list(places.values())), strict=True))
         tables = {}
         for table in TABLES:
-            place = places.get(table.name)
-            metadata = self._metadata(place, documents[table.name]) if place else None
-            if metadata and metadata["location"] != f"{self.root}/{table.name}":
+            place = places[table.name]
+            metadata = documents.read_metadata(place, contents[table.name])
+            if metadata["location"] != f"{self.root}/{table.name}":
                 raise self._copied(metadata["location"].removesuffix(f"/{table.name}"))
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
-        return View(tables, content, version)
+        return View(tables, content, catalog["version"])
 
     def create(self) -> View:
         """The lake's view; creates an empty lake where there is none.
@@ -219,13 +208,3 @@ class Lake:
         return UsageError(
             f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
         )
-
-    def _metadata(self, location: str, content: bytes) -> TableMetadata:
-        remedy = f"Go back to the newest whole state: shoplake recover --lake {self.root}"
-        try:
-            document = dict(json.loads(content))
-        except (ValueError, TypeError) as error:
-            raise FatalError(f"{location} is damaged: {error}", remedy=remedy) from error
-        if missing := TableMetadata.__required_keys__ - document.keys():
-            raise FatalError(f"{location} is damaged: it has no {min(missing)}", remedy=remedy)
-        return cast("TableMetadata", document)

@@ -133,6 +133,12 @@ class Commit:
             recorded = self._properties | dict(properties or {})
             self._staged[table.name] = writer.stage(removed, [*rewritten, *new], recorded)
 
+    def set_property(self, table: Table, name: str, value: str) -> None:
+        """Set a property of a table that has changes staged."""
+        staged = self._staged[table.name]
+        properties = staged.metadata["properties"] | {name: value}
+        self._staged[table.name] = replace(staged, metadata=staged.metadata | {"properties": properties})
+
     def files_with(self, table: Table, keys: Collection[Any], besides: Collection[str] = ()) -> list[DataFile]:
         """The data files of the base that have rows of the given keys.
 
@@ -228,7 +234,8 @@ class Commit:
         for file in files:
             if file.lower[column] == file.upper[column]:
                 continue
-            rows = parquet.read_together(table, [self._lake.storage.read(file.path)])
+            with parquet.reading(file.path):
+                rows = parquet.read_together(table, [self._lake.storage.read(file.path)])
             rest = rows.filter(pc.invert(parquet.among(rows.column(column), keys)))
             if rest.num_rows:
                 rewritten.append(self.write(table, file.lower[table.partition[0]], rest, ()))

@@ -112,7 +112,8 @@ def without_keys(counts: dict[str, int], extras: Iterable[str | None]) -> dict[s
 
 
 def _rows(erasures: TableSnapshot, path: str) -> pa.Table:
-    return parquet.read(ERASURES, erasures.storage.read(path))
+    with parquet.reading(path):
+        return parquet.read(ERASURES, erasures.storage.read(path))
 
 
 def _words(raw: bytes) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,10 +24,40 @@ REWRITTEN = "rewritten"
 TO_DO = (REOPENED, REWRITTEN)
 """Files that the next batch ingests again: because of other files, or because an erasure rewrote the object."""
 
+SOURCE = "shoplake.source"
+"""A property of the table: what the lake knows its source by."""
+
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far the clocks of machines may differ. A later arrival than that is from the future: a clock was ahead."""
 
 LEDGER_FILES = 32
+
+
+KEYS_NAMED = 500
+KEY_LENGTH = 4096
+_KEYS_LENGTH = 32_768  # of all keys that are named together
+OTHER_KEYS = "(other keys)"
+"""Stands in ``unknown_keys`` for the keys that are not named there, with the sum of their lines."""
+
+
+def bounded(unknown_keys: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent of some unknown keys, sorted; what is left over counts as :data:`OTHER_KEYS`, long keys are cut.
+
+    Bounding twice changes nothing.
+    """
+    counts: Counter[str] = Counter()
+    for key, number in unknown_keys.items():
+        counts[key if len(key) <= KEY_LENGTH else f"{key[: KEY_LENGTH - 3]}..."] += number
+    others = counts.pop(OTHER_KEYS, 0)
+    named: dict[str, int] = {}
+    length = 0
+    for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        length += len(key)
+        if len(named) < KEYS_NAMED and length <= _KEYS_LENGTH:
+            named[key] = number
+        else:
+            others += number
+    return dict(sorted(named.items())) | ({OTHER_KEYS: others} if others else {})
 
 
 @dataclass(frozen=True)
@@ -76,11 +107,17 @@ def plan_entries(ledger: TableSnapshot) -> dict[str, PlanEntry]:
     """Every entry of a snapshot of the ledger by source file, as far as planning needs it; reads only those columns."""
     entries = {}
     for file in ledger.files:
-        columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *PlanEntry._fields])
+        with parquet.reading(file.path):
+            columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *PlanEntry._fields])
         paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
         for path, version, status, duplicates_of in zip(paths, versions, statuses, links, strict=True):
             entries[path] = PlanEntry(version, status, tuple(duplicates_of or ()))
     return entries
+
+
+def source_of(ledger: TableSnapshot) -> str | None:
+    """What the lake knows its source by; None before the first batch, and in lakes of earlier versions."""
+    return ledger.metadata["properties"].get(SOURCE) if ledger.metadata else None
 
 
 def read(ledger: TableSnapshot) -> dict[str, Entry]:
@@ -99,8 +136,11 @@ def table(ledger: TableSnapshot) -> pa.Table:
 
 def rows_of(ledger: TableSnapshot, files: Iterable[DataFile]) -> pa.Table:
     """The rows of some data files of the ledger."""
-    tables = [parquet.read(LEDGER, ledger.storage.read(file.path)) for file in files]
-    return pa.concat_tables([arrow_schema(LEDGER).empty_table(), *tables])
+    tables = [arrow_schema(LEDGER).empty_table()]
+    for file in files:
+        with parquet.reading(file.path):
+            tables.append(parquet.read(LEDGER, ledger.storage.read(file.path)))
+    return pa.concat_tables(tables)
 
 
 def as_rows(entries: Iterable[Entry]) -> pa.Table:

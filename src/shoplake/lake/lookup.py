@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from shoplake.errors import FatalError
 from shoplake.lake import parquet
 from shoplake.lake.snapshots import DataFile, TableSnapshot
 
@@ -45,13 +44,7 @@ class KeyLookup:
             return True
         question = file.path, tuple(keys)
         if question not in self._answers:
-            try:
-                with base.storage.open(file.path) as stream:
-                    values = parquet.read_together(base.table, [stream], [column]).column(column)
-            except OSError as error:
-                raise FatalError(
-                    f"{file.path} cannot be read: {error.strerror or error}",
-                    remedy="Find out what is lost: shoplake verify.",
-                ) from error
+            with parquet.reading(file.path), base.storage.open(file.path) as stream:
+                values = parquet.read_together(base.table, [stream], [column]).column(column)
             self._answers[question] = bool(pc.any(parquet.among(values, keys)).as_py())
         return self._answers[question]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import json
 import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NotRequired, TypedDict, cast
 
 import fastavro
 
+from shoplake.errors import FatalError
 from shoplake.lake.metadata import PARTITION_FIELD_ID, TableMetadata, partition_name, partition_value
 from shoplake.lake.types import EPOCH, encode_bound
 from shoplake.tables import Table
@@ -89,14 +91,55 @@ class ManifestFile(TypedDict):
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def read_manifest(content: bytes) -> list[ManifestEntry]:
-    """The entries of a manifest."""
-    return cast("list[ManifestEntry]", list(fastavro.reader(io.BytesIO(content))))
+def read_manifest(content: bytes, location: str = "a manifest") -> list[ManifestEntry]:
+    """The entries of a manifest.
+
+    Raises:
+        FatalError: It is damaged.
+    """
+    return cast("list[ManifestEntry]", _read_avro(content, location, ManifestEntry.__required_keys__))
 
 
-def read_manifest_list(content: bytes) -> list[ManifestFile]:
-    """The manifests of a snapshot."""
-    return cast("list[ManifestFile]", list(fastavro.reader(io.BytesIO(content))))
+def read_manifest_list(content: bytes, location: str = "a manifest list") -> list[ManifestFile]:
+    """The manifests of a snapshot.
+
+    Raises:
+        FatalError: It is damaged.
+    """
+    return cast("list[ManifestFile]", _read_avro(content, location, ManifestFile.__required_keys__))
+
+
+def _read_avro(content: bytes, location: str, keys: frozenset[str]) -> list[dict[str, Any]]:
+    """The records of an Avro file, each with these keys."""
+    try:
+        records: list[Any] = list(fastavro.reader(io.BytesIO(content)))
+    except _NOT_AVRO as error:
+        raise _damaged(location, str(error) or type(error).__name__) from error
+    if not all(isinstance(record, dict) and keys <= record.keys() for record in records):
+        raise _damaged(location, "its records are of another kind")
+    return records
+
+
+def _damaged(location: str, why: str) -> FatalError:
+    return FatalError(f"{location} is damaged: {why}", remedy="Restore it from a backup of the lake.")
+
+
+# What decoding bytes that are not Avro, or are cut, raises, wherever in them it happens.
+_NOT_AVRO = (
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    StopIteration,
+    RuntimeError,
+    zlib.error,
+    struct.error,
+)
 
 
 def carry_over(manifest: ManifestFile, entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:

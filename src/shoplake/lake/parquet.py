@@ -7,7 +7,8 @@ end at a megabyte. Each row group holds the texts of its rows alone, so that wha
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shoplake.errors import FatalError
 from shoplake.lake.metadata import numbered_columns, partition_folder
 from shoplake.lake.types import column_type
 from shoplake.storage.base import Storage
@@ -121,6 +123,22 @@ def write(storage: Storage, location: str, table: Table, rows: pa.Table, order: 
     content, footer = encode(table, rows, order)
     storage.write(location, content)
     return NewFile(location, footer, len(content))
+
+
+@contextmanager
+def reading(location: str) -> Iterator[None]:
+    """A block that reads a data file of a lake: one that is damaged is an error that names it.
+
+    Raises:
+        FatalError: It cannot be read.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise FatalError(
+            f"the data file {location} cannot be read: {error}",
+            remedy="See what is damaged, and what is left of it: shoplake verify",
+        ) from error
 
 
 def read(table: Table, file: bytes | BinaryIO, columns: Sequence[str] | None = None) -> pa.Table:

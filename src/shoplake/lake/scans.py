@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import duckdb
 
-from shoplake.errors import MissingFileError, ShoplakeError
+from shoplake.errors import FatalError, MissingFileError, ShoplakeError
 from shoplake.lake.snapshots import DataFile
 from shoplake.storage.uris import is_s3
 
@@ -65,6 +65,10 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # several:
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
 
 
+_ASKED = (duckdb.PermissionException, duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)
+"""Errors of a statement, whatever file its text names."""
+
+
 class Scans:
     """Gives one database the data files of a lake to read."""
 
@@ -77,12 +81,14 @@ class Scans:
         self._database = database
         self._s3: S3Files | None = None
         self._local: set[str] = set()
+        self._paths: set[str] = set()
 
     def parquet(self, files: Iterable[DataFile]) -> str:
         """A table function that gives the rows of data files, each once; at least one file."""
         sizes = {file.path: file.bytes for file in files}
         if any(is_s3(path) for path in sizes):
             self._files().expect(sizes)
+        self._paths.update(sizes)
         self._local.update(path for path in sizes if not is_s3(path))
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(sizes))
         return f"read_parquet([{paths}], hive_partitioning = false)"
@@ -93,6 +99,7 @@ class Scans:
 
         Raises:
             MissingFileError: A data file is not there.
+            FatalError: A data file is damaged.
             ShoplakeError: What went wrong on S3.
         """
         try:
@@ -102,6 +109,13 @@ class Scans:
             if failure is None and isinstance(error, duckdb.IOException | duckdb.PermissionException):
                 gone = min((path for path in self._local if not Path(path).exists()), default=None)
                 failure = MissingFileError(gone) if gone else None
+            if failure is None and not isinstance(error, _ASKED):
+                named = next((path for path in self._paths if path in str(error)), None)
+                if named:
+                    failure = FatalError(
+                        f"the data file {named} cannot be read: {error}",
+                        remedy="See what is damaged, and what is left of it: shoplake verify",
+                    )
             if failure is None:
                 raise
             raise failure from error

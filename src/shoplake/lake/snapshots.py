@@ -153,7 +153,8 @@ class TableSnapshot:
         """The manifest list."""
         if self.snapshot is None:
             return ()
-        return tuple(manifests.read_manifest_list(self.storage.read(self.snapshot["manifest-list"])))
+        location = self.snapshot["manifest-list"]
+        return tuple(manifests.read_manifest_list(self.storage.read(location), location))
 
     @property
     def files(self) -> tuple[DataFile, ...]:
@@ -188,7 +189,7 @@ class TableSnapshot:
                 )
             self.files_by_manifest[path] = tuple(
                 _data_file(entry["data_file"], self._bounded_columns, path)
-                for entry in manifests.read_manifest(self.storage.read(path))
+                for entry in manifests.read_manifest(self.storage.read(path), path)
                 if entry["status"] != DELETED
             )
         return self.files_by_manifest[path]

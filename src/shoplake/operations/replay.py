@@ -120,7 +120,9 @@ def replay(run: pipeline.Run, choice: Choice) -> RunReport:
 
 
 def _look(run: pipeline.Run) -> tuple[dict[str, SourceFile], dict[str, Entry]]:
-    return {file.path: file for file in run.source.list()}, ledger.read(run.lake.need_view()["ledger"])
+    view = run.lake.need_view()
+    pipeline.refuse_another(run.source, run.settings, view)
+    return {file.path: file for file in run.source.list()}, ledger.read(view["ledger"])
 
 
 def _overlaps(path: str, entry: Entry | None, low: datetime, high: datetime) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-SUFFIX = ".jsonl.gz"
+if TYPE_CHECKING:
+    from shoplake.sources.listing import Listing
 
 
 @dataclass(frozen=True, order=True)
@@ -36,8 +37,12 @@ class Source(Protocol):
         """The place, as messages show it."""
         ...
 
-    def list(self) -> list[SourceFile]:
-        """Every source file, sorted by path."""
+    def list(self) -> Listing:
+        """Every source file, sorted by path, and what is left out.
+
+        Raises:
+            ShoplakeError: The place itself cannot be listed. An entry that cannot be looked at is left out alone.
+        """
         ...
 
     def open(self, file: SourceFile) -> BinaryIO:

@@ -17,15 +17,13 @@ from shoplake.errors import FatalError
 from shoplake.parsing import FIRST_BYTES, shortened
 from shoplake.settings import Bounds
 from shoplake.sources.base import ReplacedError, Source, SourceFile
+from shoplake.sources.formats import UnreadableError as UnreadableError  # noqa: PLC0414 - what this module raises
+from shoplake.sources.formats import inflated
 
 _CHUNK = 1 << 20
 _SMALL_CHUNK = 1 << 14  # inflates to 16 MB at most
 _END = b"\n" * 8  # blank lines, so that eight bytes can be loaded wherever a value begins
 _GZIP = b"\x1f\x8b"
-
-
-class UnreadableError(Exception):
-    """A source file that cannot be read whole: cut, not gzip, damaged, or larger than anything that is read at once."""
 
 
 class GoneError(Exception):
@@ -50,7 +48,7 @@ def fill(buffer: Any, source: Source, file: SourceFile, most: int) -> Iterator[i
     """
     size = 0
     try:
-        with source.open(file) as compressed, igzip.GzipFile(fileobj=compressed, mode="rb") as stream:
+        with source.open(file) as compressed, inflated(compressed, file.path) as stream:
             while count := stream.readinto(buffer):
                 if not size and bytes(memoryview(buffer)[:2]) == _GZIP:
                     raise UnreadableError("gzipped twice: what it inflates to is gzip again")

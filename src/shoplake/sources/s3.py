@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from shoplake.sources.base import SUFFIX, ReplacedError, SourceFile
+from shoplake.errors import DeniedError
+from shoplake.sources import listing
+from shoplake.sources.base import ReplacedError, SourceFile
+from shoplake.sources.listing import Collected, Listing
 from shoplake.storage.uris import SCHEME, split
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ _RANGES_AHEAD = 6
 
 
 class S3Source:
-    """Source files below a prefix of a bucket, at any depth; names that start with a dot are ignored.
+    """Source files below a prefix of a bucket, at any depth; names that start with a dot are left out.
 
     A file's version is its ETag with its size, and only that version is read.
     """
@@ -46,15 +50,24 @@ class S3Source:
         """The URI."""
         return f"{SCHEME}{self._bucket.name}/{self._prefix}".rstrip("/")
 
-    def list(self) -> list[SourceFile]:
-        """Every source file below the prefix, sorted by path."""
-        files = []
-        for info in self._bucket.list(self._prefix):
+    def list(self) -> Listing:
+        """Every source file below the prefix, sorted by path, and what is left out."""
+        collected = Collected()
+        return collected.listing(self._files(collected))
+
+    def _files(self, collected: Collected) -> Iterator[SourceFile]:
+        def refused(folder: str) -> None:
+            collected.add(listing.ODD_NAME, f"{folder}/".removeprefix(self._below), trouble=True)
+
+        for info in self._bucket.list_around(self._prefix, refused):
             path = info.key.removeprefix(self._below)
-            if path.endswith(SUFFIX) and not any(part.startswith(".") for part in path.split("/")):
-                version = f"{info.tag or info.modified.isoformat()}-{info.bytes}"
-                files.append(SourceFile(path, version, info.bytes))
-        return sorted(files)
+            *folders, name = path.split("/")
+            why = listing.HIDDEN if any(part.startswith(".") for part in folders) else listing.kind(name)
+            if why:
+                marks_a_folder = why == listing.OTHER and not info.bytes
+                collected.add(listing.MARKER if marks_a_folder else why, path)
+            else:
+                yield SourceFile(path, f"{info.tag or info.modified.isoformat()}-{info.bytes}", info.bytes)
 
     def open(self, file: SourceFile) -> BinaryIO:
         """The raw bytes of a file, as they are stored, read in ranges that are fetched ahead."""
@@ -116,6 +129,8 @@ class _Ranges(io.RawIOBase):
             return self._bucket.get_range(self._key, start, min(start + RANGE_BYTES, self._end), self._tag)
         except ChangedError as error:
             raise ReplacedError(f"{self._path} was replaced") from error
+        except DeniedError as error:  # of this object: the prefix could be listed
+            raise PermissionError(errno.EACCES, "access is denied", self._path) from error
 
 
 def _tag(file: SourceFile) -> str:

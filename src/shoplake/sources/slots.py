@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 SLOT = timedelta(minutes=5)
+LONGEST_GAP = timedelta(days=366)
 _HIVE = re.compile(r"(?:^|/)year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/minute=(\d\d)/", re.ASCII)
 _FLAT = re.compile(r"(?:^|/)events-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)\d\d\.[^/]*$", re.ASCII)
 
@@ -52,11 +53,14 @@ def gaps(paths: Iterable[str]) -> list[Gap]:
     """The slots without a file between the first and the last file, merged into ranges, in order.
 
     An empty slot between two files less than two slots apart is not a gap: a schedule that does not run on the full
-    five minutes has a little jitter, and nothing is missing.
+    five minutes has a little jitter, and nothing is missing. Nor is a span longer than :data:`LONGEST_GAP`: what lies so far
+    from all other files is a folder of junk such as ``year=0001``, or another period.
     """
     minutes = sorted({found for path in paths if (found := minute(path))})
     return [
-        Gap(_floor(before) + SLOT, _floor(after)) for before, after in pairwise(minutes) if after - before >= 2 * SLOT
+        Gap(_floor(before) + SLOT, _floor(after))
+        for before, after in pairwise(minutes)
+        if 2 * SLOT <= after - before <= LONGEST_GAP
     ]
 
 

@@ -12,15 +12,15 @@ import random
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
-from shoplake.storage.bucket_errors import METADATA_HOST, Failure, explain, no_credentials
+from shoplake.storage.bucket_errors import METADATA_HOST, Failure, OddNameError, explain, no_credentials
 from shoplake.storage.uris import SCHEME
 
 try:
@@ -263,6 +263,31 @@ class Bucket:
             return [_info(listed) for page in pages for listed in page]
 
         return self._retried(once, f"listing {self._uri(prefix)}")
+
+    def list_around(self, prefix: str, refused: Callable[[str], None]) -> Iterator[ObjectInfo]:
+        """As :meth:`list`, where an object may have a name that cannot be asked for, such as ``a//b``.
+
+        Such a name costs its own folder: that is left out, and what lies beside it is listed folder by folder.
+
+        Args:
+            prefix: As for :meth:`list`.
+            refused: Is told of each folder that is left out.
+        """
+        waiting: list[str] = []
+        try:
+            yield from self.list(prefix)
+        except OddNameError:
+            waiting.append(prefix)
+        while waiting:
+            folder = waiting.pop()
+            try:
+                below = partial(obstore.list_with_delimiter, self._store, folder or None)
+                found = self._retried(below, f"listing {self._uri(folder)}")
+            except OddNameError:
+                refused(folder)
+                continue
+            yield from map(_info, found["objects"])
+            waiting += found["common_prefixes"]
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""

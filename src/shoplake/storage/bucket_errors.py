@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageError
+from shoplake.errors import DeniedError, FatalError, ShoplakeError, TransientError, UsageError
 
 METADATA_HOST = "169.254.169.254"
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -38,6 +38,10 @@ BUSY = {
     "TooManyRequestsException",
 }
 _BUSY_STATUSES = {408, 409, 425, 429}
+
+
+class OddNameError(UsageError):
+    """An object has a name that the client cannot ask for."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _credentials(failure: Failure) -> ShoplakeError | None:
 
 def _access(failure: Failure) -> ShoplakeError | None:
     if failure.status in (401, 403):
-        return FatalError(
+        return DeniedError(
             f"{failure.doing}: access is denied{f' ({failure.code})' if failure.code else ''}",
             remedy="The credentials need s3:ListBucket on the bucket, s3:GetObject on the source, and s3:GetObject,"
             " s3:PutObject and s3:DeleteObject on the lake; an encrypted bucket also needs permissions on its key.",
@@ -152,9 +156,10 @@ def _access(failure: Failure) -> ShoplakeError | None:
 
 
 def _names(failure: Failure) -> ShoplakeError | None:
-    if not isinstance(failure.error, ValueError) and "Error parsing Path" not in failure.text:
+    told = ("Error parsing Path", "invalid path")
+    if not isinstance(failure.error, ValueError) and not any(words in failure.text for words in told):
         return None
-    return UsageError(
+    return OddNameError(
         f"{failure.doing}: {failure.line}",
         remedy="Names with //, /./, /../ or control characters are not supported; rename those objects.",
     )

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from shoplake.errors import FatalError, MissingFileError, UsageError
 from shoplake.storage.atomic import replacing
 from shoplake.storage.base import StoredFile
-from shoplake.storage.uris import is_uri, local_path
+from shoplake.storage.uris import expanded, is_uri, local_path
 
 _SWAP_LOCK = ".swap"
 _RUN_LOCK = ".lock"
@@ -34,8 +34,10 @@ class LocalStorage:
             raise UsageError(
                 f"{text} is neither a local folder nor on S3", remedy="A lake is a folder, or s3://BUCKET/PREFIX."
             )
-        self.folder = Path(text.removeprefix("file://")).expanduser().resolve()
-        if self.folder.exists() and not self.folder.is_dir():
+        self.folder = Path(
+            os.path.realpath(expanded(text))
+        )  # Path's own methods raise at loops and where it may not look
+        if os.path.exists(self.folder) and not os.path.isdir(self.folder):  # noqa: PTH110, PTH112
             raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is created if missing.")
 
     @property

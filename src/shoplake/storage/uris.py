@@ -20,6 +20,15 @@ def is_uri(text: str) -> bool:
     return bool(re.match(r"[a-z][a-z0-9+]+:/", text)) and not text.startswith("file://")
 
 
+def expanded(text: str) -> Path:
+    """The path of a local place, with a leading ``~`` as a shell reads it: it stays as it is where there is no such user."""
+    path = Path(text.removeprefix("file://"))
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def local_path(location: str) -> Path:
     """A location of the table format as a path of this machine."""
     return Path(location.removeprefix("file://"))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -55,6 +56,17 @@ def test_ingest_for_a_person(call, tmp_path):
     assert "malformed_json 1" in first.out
     assert "bad.jsonl.gz" in first.err
     assert "Nothing new" in call(*words).out
+
+
+def test_one_of_each(call, tmp_path):
+    """One line is one line, in the report, in status and in what verify says."""
+    put(tmp_path / "raw", 0, events(1))
+    words = ("--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    said = call("ingest", *words).out + call("status", *words).out + call("verify", *words).out
+    put(tmp_path / "raw", 1, events(1, first=5))
+    said += call("verify", *words).out
+    assert "1 line = 1 accepted" in said
+    assert not re.search(r"\b1 (lines|files|rows|raw objects|hours)\b", said)
 
 
 def test_ingest_csv(call, tmp_path):

@@ -1,6 +1,8 @@
 """Where the command line finds its settings, and what it says about those that are missing or wrong."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -8,6 +10,7 @@ import shoplake
 from shoplake.errors import UsageError
 from shoplake.settings import SETTINGS, Settings, load
 from tests.behaviour.cli.support import tells
+from tests.support import key
 
 
 def test_no_lake_named(call):
@@ -154,3 +157,53 @@ def test_one_default(call):
     assert Settings() == load()
     assert Settings().threads == os.cpu_count()
     assert {setting.name for setting in SETTINGS} == vars(Settings()).keys()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("query", "--sql", "SELECT 1", "--sql", "SELECT 2"),
+        ("query", "--lake", "a", "--lake", "b"),
+        ("erase", "--user", "a", "--user", "b", "--yes"),
+        ("replay", "--from", "2025-01-01", "--from", "2025-01-02"),
+        ("quarantine", "list", "--by", "file", "--by", "reason"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_given_twice(call, words):
+    """Nothing that was given is dropped in silence."""
+    result = call(*words)
+    assert (result.code, result.out) == (2, "")
+    option = next(word for word in words if words.count(word) == 2)
+    assert f"{option} was given 2 times" in result.err
+
+
+def test_options_that_may_be_given_often(shop, call):
+    """These count all: of a replay's files none is left out."""
+    files = ("--files", key(0), "--files", key(1), "--dry-run", "--format", "json")
+    assert call("replay", "--source", shop / "raw", "--lake", shop / "lake", *files).json["files"] == 2
+    assert call("cost", "--every", "5", "--every", "15", "--format", "json").code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a working directory cannot be removed")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ingest --source raw --lake lake",
+        "status --lake lake",
+        "generate --out raw --files 2 --events-per-file 5",
+        "demo --files 2 --events-per-file 5",
+        "doctor",
+        "cost",
+        "erase --user u --lake lake --yes",
+        "dashboard --lake lake --export x.html",
+    ],
+)
+def test_every_command_in_a_removed_working_directory(words, tmp_path):
+    """A working directory that is gone is an error in words, or none where it is not needed."""
+    (tmp_path / "gone").mkdir()
+    command = f'cd gone && rmdir ../gone && "{sys.executable}" -m shoplake {words}'
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S602
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {0, 1, 2}
+    assert done.returncode == 0 or len(done.stderr.strip().splitlines()) >= 2 or words == "doctor"

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from isal import igzip
-
 from shoplake.engines.base import Progress
 from shoplake.lake import ledger
 from shoplake.lake.erasures import people
 from shoplake.lake.ledger import Entry
 from shoplake.settings import Bounds, Settings
 from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.formats import deflating
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 
 
@@ -101,9 +100,11 @@ def rewrite(source: Source, file: SourceFile, user: str, settings: Settings, rec
 
 
 def _without(source: Source, file: SourceFile, user: str, settings: Settings) -> bytes:
+    with source.open(file) as stream:
+        head = stream.read(4)
     content = io.BytesIO()
     separator = b""
-    with igzip.GzipFile(fileobj=content, mode="wb", mtime=0) as stream:
+    with deflating(content, head) as stream:
         for _, block in line_blocks(source, file, _whole_lines(settings)):
             kept = [line for line in block if not is_about(line, user)]
             if kept:

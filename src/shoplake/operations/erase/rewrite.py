@@ -23,7 +23,8 @@ from shoplake.tables import EVENTS, GOLD_HOURLY, Table
 
 def without_person(commit: Commit, table: Table, file: DataFile, user: str, storage: Storage) -> NewFile | None:
     """Write a data file again without the person's rows; None if it has no others."""
-    rows = parquet.read_together(table, [storage.read(file.path)])
+    with parquet.reading(file.path):
+        rows = parquet.read_together(table, [storage.read(file.path)])
     rest = rows.filter(pc.invert(of_person(table, rows, user)))
     return commit.write(table, file.lower[table.partition[0]], rest, ()) if rest.num_rows else None
 
@@ -95,7 +96,7 @@ def _spans(view: View, paths: Sequence[str]) -> dict[str, tuple[datetime, dateti
 def _spans_in(file: DataFile, storage: Storage) -> list[tuple[str, datetime, datetime]]:
     if file.lower["source_file"] == file.upper["source_file"]:
         return [(file.lower["source_file"], file.lower["event_time"], file.upper["event_time"])]
-    with storage.open(file.path) as stream:
+    with parquet.reading(file.path), storage.open(file.path) as stream:
         rows = parquet.read_together(EVENTS, [stream], ["source_file", "event_time"])
     spans = rows.group_by("source_file").aggregate([("event_time", "min"), ("event_time", "max")])
     return [(row["source_file"], row["event_time_min"], row["event_time_max"]) for row in spans.to_pylist()]

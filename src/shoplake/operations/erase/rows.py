@@ -70,10 +70,11 @@ def _rows_in(table: Table, file: DataFile, view: View, user: str) -> list[dict[s
     """The columns that matter of the person's rows in a data file of events or quarantine."""
     storage = view[table.name].storage
     if table is QUARANTINE:
-        rows = parquet.read(table, storage.read(file.path))
+        with parquet.reading(file.path):
+            rows = parquet.read(table, storage.read(file.path))
         mine = rows.filter(of_person(table, rows, user)).to_pylist()
         return [{"source_file": row["source_file"], "extra": parse_line(_line(row)).extra} for row in mine]
-    with storage.open(file.path) as stream:
+    with parquet.reading(file.path), storage.open(file.path) as stream:
         mask = of_person(table, parquet.read_together(table, [stream], ["user_id"]), user)
         if not pc.any(mask).as_py():
             return []

@@ -54,6 +54,8 @@ def erase(request: EraseRequest) -> EraseReceipt:
         FatalError: The lake or the source cannot be read or written; run the same command again.
     """
     request.check()
+    if request.raw and request.source:
+        pipeline.refuse_another(request.source, request.settings, request.lake.need_view())
     try:
         with request.lake.need().lock(request.note):
             receipt, found, before = _erase_tables(request)

@@ -110,11 +110,12 @@ def merge(group: Group, storage: Storage, commit: Commit) -> NewFile:
     table, base = group.table, commit.base[group.table.name]
     day, keys = group.files[0].lower[table.partition[0]], None
     contents = (storage.read(file.path) for file in group.files)
-    if table.unit is None:
-        rows = parquet.read_together(table, contents)
-    else:
-        rows = _units(table, [parquet.read(table, content) for content in contents], in_parts(group.files))
-        keys = unit_keys.of(pc.unique(rows.column(table.unit)), base.uuid).in_order().encoded(base.uuid)
+    with parquet.reading(f"{group.files[0].path}, or one that is merged with it,"):
+        if table.unit is None:
+            rows = parquet.read_together(table, contents)
+        else:
+            rows = _units(table, [parquet.read(table, content) for content in contents], in_parts(group.files))
+            keys = unit_keys.of(pc.unique(rows.column(table.unit)), base.uuid).in_order().encoded(base.uuid)
     return commit.write(table, day, rows, table.merged_sort, keys=keys)
 
 

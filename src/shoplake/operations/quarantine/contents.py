@@ -191,7 +191,8 @@ def _rows(view: View, chosen: LineFilter, columns: Sequence[str]) -> pa.Table:
     for file in snapshot.files:
         if paths and not file.may_hold("source_file", paths):
             continue
-        rows = parquet.read(QUARANTINE, snapshot.storage.read(file.path), columns)
+        with parquet.reading(file.path):
+            rows = parquet.read(QUARANTINE, snapshot.storage.read(file.path), columns)
         if paths:
             rows = rows.filter(pc.is_in(rows.column("source_file"), pa.array(paths, pa.string())))
         parts.append(_with_reason(rows, chosen.reason) if chosen.reason else rows)

@@ -290,7 +290,8 @@ def _stored_events(base: View, paths: list[str], entries: dict[str, Entry]) -> d
     for file in events.within(min(firsts), max(lasts)) if firsts else ():
         if not file.may_hold("source_file", paths):
             continue
-        rows = parquet.read(EVENTS, events.storage.read(file.path))
+        with parquet.reading(file.path):
+            rows = parquet.read(EVENTS, events.storage.read(file.path))
         for path in paths:
             if file.may_hold("source_file", [path]):
                 of_file = rows.filter(pc.equal(rows.column("source_file"), path))

@@ -24,6 +24,7 @@ from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note,
 from shoplake.operations.verify.sample import Sample
 from shoplake.storage.base import Storage, StoredFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, QUARANTINE, TABLES, Table
+from shoplake.text import count
 
 _T = TypeVar("_T")
 
@@ -207,7 +208,7 @@ class Files:
         of = {"table": table.name}
         if found is None:
             self.inventory.damaged.add(file.path)
-            message = f"a data file of {table.name} with {file.rows:,} rows is missing"
+            message = f"a data file of {table.name} with {count(file.rows, 'row')} is missing"
             self.files.differs("missing", where, message, remedy, **of)
             return
         wrong = []
@@ -223,7 +224,7 @@ class Files:
             return
         if footer is not None:
             if footer.rows != file.rows:
-                wrong.append(f"{footer.rows:,} rows instead of {file.rows:,}")
+                wrong.append(f"{count(footer.rows, 'row')} instead of {file.rows:,}")
             wrong += [
                 f"{name} from {low} to {high}, outside the recorded bounds {file.lower[name]} to {file.upper[name]}"
                 for name, (low, high) in footer.bounds.items()
@@ -352,7 +353,7 @@ def _manifest_list(snapshot: TableSnapshot) -> str:
 
 def _totals(figures: Collection[int]) -> str:
     files, rows, size = figures
-    return f"{_files(files)} with {rows:,} rows and {size:,} bytes"
+    return f"{_files(files)} with {count(rows, 'row')} and {count(size, 'byte')}"
 
 
 def _files(number: int) -> str:

@@ -17,6 +17,7 @@ from shoplake.operations.verify.reader import Reader, iso
 from shoplake.operations.verify.report import FIRST, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
 from shoplake.tables import ERASURES, EVENTS, LEDGER, QUARANTINE
+from shoplake.text import count
 
 _FILES_AT_ONCE = 500
 _ERASE_AGAIN = "Re-ingest its source files, which drops their lines: shoplake replay"
@@ -79,7 +80,7 @@ class Accounts:
             sums = entry.accepted + entry.duplicates + entry.quarantined + entry.erased
             if entry.lines != sums:
                 message = (
-                    f"{path}: the ledger has {entry.lines:,} lines, but {entry.accepted:,} accepted +"
+                    f"{path}: the ledger has {count(entry.lines, 'line')}, but {entry.accepted:,} accepted +"
                     f" {entry.duplicates:,} duplicates + {entry.quarantined:,} quarantined +"
                     f" {entry.erased:,} erased are {sums:,}"
                 )
@@ -126,7 +127,7 @@ class Accounts:
             found, entry = self._found[path], self.entries.get(path)
             if entry is None:
                 message = (
-                    f"{path}: {found.accepted:,} rows of events and {found.quarantined:,} of quarantine, but the ledger"
+                    f"{path}: {count(found.accepted, 'row')} of events and {found.quarantined:,} of quarantine, but the ledger"
                     " does not list the file"
                 )
                 more = {"events": found.accepted, "quarantine": found.quarantined}
@@ -139,7 +140,7 @@ class Accounts:
 
     def _compare(self, entry: Entry, found: _Account) -> None:
         wrong = [
-            f"{table} has {have:,} rows, the ledger counts {due:,}"
+            f"{table} has {count(have, 'row')}, the ledger counts {due:,}"
             for table, have, due in (
                 ("events", found.accepted, entry.accepted),
                 ("quarantine", found.quarantined, entry.quarantined),

@@ -30,10 +30,13 @@ from shoplake.settings import Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 from shoplake.tables import EVENTS, QUARANTINE
+from shoplake.text import count
 
 _FILES_AT_ONCE = 24
 _RESTORE = "Restore the object. The lake still has its events, but nothing can prove them any longer."
 _ALLOWED = " If a retention rule removes raw objects on purpose: shoplake verify --allow-gone"
+
+_PERMISSIONS = "Nothing is known about it until it can be read: check the source's permissions, then verify again."
 
 _PASSES_NOW = "meets the contract, but is in quarantine"
 _SHORT_ENOUGH_NOW = "is no longer than max_line_bytes allows, but is in quarantine as too long"
@@ -69,6 +72,7 @@ class _Read:
     picked: list[_Line] = field(default_factory=list)
     error: str = ""
     gone: bool = False
+    unavailable: bool = False
 
 
 class Raw:
@@ -100,7 +104,7 @@ class Raw:
     def _note(self, what: str, paths: Sequence[str], meaning: str) -> None:
         if paths:
             more = f" and {len(paths) - FIRST:,} more" if len(paths) > FIRST else ""
-            message = f"{len(paths):,} raw objects {meaning}: {', '.join(paths[:FIRST])}{more}"
+            message = f"{count(len(paths), 'raw object')} {meaning}: {', '.join(paths[:FIRST])}{more}"
             self.notes.append(Note(what, message, {"files": list(paths)}))
 
     def _gone(self, paths: Sequence[str]) -> None:
@@ -114,7 +118,7 @@ class Raw:
         for path in ingested:
             self.audit.checked += 1
             lines = self._entries[path].lines
-            message = f"{path} was ingested ({lines:,} lines) and is gone from the source"
+            message = f"{path} was ingested ({count(lines, 'line')}) and is gone from the source"
             self.audit.differs("raw_gone", path, message, _RESTORE + _ALLOWED)
 
     def size(self, chosen: set[str]) -> int:
@@ -152,7 +156,7 @@ class Raw:
         except GoneError:
             read.gone = True
         except OSError as error:
-            read.error = f"could not be read: {error.strerror or error}"
+            read.error, read.unavailable = f"cannot be read now: {error.strerror or error}", True
         return read
 
     def _blocks(self, file: SourceFile) -> Iterator[tuple[int, list[bytes]]]:
@@ -171,17 +175,17 @@ class Raw:
         self.audit.checked += 1
         if entry.status == ledger.UNREADABLE:
             if not read.error:
-                message = (
-                    f"{file.path} is recorded as unreadable ({entry.error}), but can be read: {read.lines:,} lines"
-                )
+                message = f"{file.path} is recorded as unreadable ({entry.error}), but can be read: {count(read.lines, 'line')}"
                 self.audit.differs("readable", file.path, message, replay([file.path]), raw_lines=read.lines)
             return False
         if read.error:
-            message = f"{file.path} was ingested ({entry.lines:,} lines), but can no longer be read: {read.error}"
-            self.audit.differs("raw_unreadable", file.path, message, _RESTORE)
+            message = (
+                f"{file.path} was ingested ({count(entry.lines, 'line')}), but can no longer be read: {read.error}"
+            )
+            self.audit.differs("raw_unreadable", file.path, message, _PERMISSIONS if read.unavailable else _RESTORE)
             return False
         if read.lines != entry.lines:
-            message = f"{file.path} has {read.lines:,} lines, the ledger counts {entry.lines:,}"
+            message = f"{file.path} has {count(read.lines, 'line')}, the ledger counts {entry.lines:,}"
             more = {"raw_lines": read.lines, "lines": entry.lines}
             self.audit.differs("raw_lines", file.path, message, replay([file.path]), **more)
         return True
@@ -208,7 +212,9 @@ class Raw:
             wrong[path] = sorted([*wrong[path], *self._not_of_the_first_line(path, some, reader)])
         for path, found in sorted((path, some) for path, some in wrong.items() if some):
             number, why = found[0]
-            message = f"{path}: {len(found):,} of {len(picked[path]):,} lines judged again are not where they belong"
+            message = (
+                f"{path}: {len(found):,} of {count(len(picked[path]), 'line')} judged again are not where they belong"
+            )
             self.lines.differs(
                 "lines",
                 path,

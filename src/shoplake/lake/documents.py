@@ -1,0 +1,113 @@
+"""Reads the JSON documents of a lake, and refuses those that are damaged before anything relies on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypedDict, TypeVar, cast, get_args, get_origin, get_type_hints, is_typeddict
+
+from shoplake.errors import FatalError
+from shoplake.lake.metadata import TableMetadata
+
+_T = TypeVar("_T")
+_REMEDY = "Go back to the newest whole state: shoplake recover --lake DIR"
+
+
+class CatalogDocument(TypedDict):
+    """``catalog.json``.
+
+    Attributes:
+        format: Of this document and of what it names.
+        version: Counts the changes of the lake.
+        id: Of this version.
+        previous: The ids of the versions before it, newest first.
+        tables: Where the metadata of each table is, below the lake.
+    """
+
+    format: int
+    version: int
+    id: str
+    previous: list[str]
+    tables: dict[str, str]
+
+
+def read_catalog(location: str, content: bytes, format_: int, tables: tuple[str, ...]) -> CatalogDocument:
+    """The catalog.
+
+    Args:
+        location: Where it is.
+        content: Its bytes.
+        format_: The format that is understood.
+        tables: The tables that it must name.
+
+    Raises:
+        FatalError: It is damaged, or of another format.
+    """
+    what = f"the catalog {location}"
+    document = _object(what, content)
+    if isinstance(document.get("format"), int) and document["format"] != format_:
+        raise FatalError(
+            f"{what} has format {document['format']}, this version reads {format_}",
+            remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
+        )
+    catalog = _checked(what, document, CatalogDocument)
+    for table in tables:
+        if table not in catalog["tables"]:
+            raise FatalError(f"{what} is damaged: it names no table {table}", remedy=_REMEDY)
+    return catalog
+
+
+def read_metadata(location: str, content: bytes) -> TableMetadata:
+    """The metadata document of a table.
+
+    Raises:
+        FatalError: It is damaged.
+    """
+    return _checked(location, _object(location, content), TableMetadata)
+
+
+def _object(what: str, content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FatalError(f"{what} is damaged: {error}", remedy=_REMEDY) from error
+    if not isinstance(document, dict):
+        raise FatalError(f"{what} is damaged: it is not a JSON object", remedy=_REMEDY)
+    return document
+
+
+def _checked(what: str, document: dict[str, Any], kind: type[_T]) -> _T:
+    if wrong := _wrong(document, kind, "it"):
+        raise FatalError(f"{what} is damaged: {wrong}", remedy=_REMEDY)
+    return cast("_T", document)
+
+
+def _wrong(value: Any, kind: Any, name: str) -> str:  # noqa: PLR0911 - one return a kind
+    """What is wrong with a value of a document; empty if nothing is."""
+    if kind is Any:
+        return ""
+    if is_typeddict(kind):
+        if not isinstance(value, Mapping):
+            return f"{name} is not an object"
+        if missing := kind.__required_keys__ - value.keys():
+            return f"{name} has no {min(missing)}"
+        return next(
+            filter(None, (_wrong(value[key], each, key) for key, each in _keys(kind).items() if key in value)), ""
+        )
+    if get_origin(kind) is list:
+        if not isinstance(value, list):
+            return f"{name} is not a list"
+        return next(filter(None, (_wrong(each, get_args(kind)[0], f"an entry of {name}") for each in value)), "")
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            return f"{name} is not an object"
+        return next(filter(None, (_wrong(each, get_args(kind)[1], f"{name}.{key}") for key, each in value.items())), "")
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        return f"{name} is not {'a number' if kind is int else 'a text'}"
+    return ""
+
+
+@cache
+def _keys(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
