@@ -13,12 +13,13 @@ MINUTES ?= 1
 # Relative paths throughout, so that the checkout may live under a folder with spaces.
 BIN := .venv/bin
 BENCH_BIN := .venv-bench/bin
+RELEASE_BIN := .venv-release/bin
 XDIST = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dashboard test proofs fuzz lint docs blog bench grade trino template lock clean
+.PHONY: help demo dashboard test proofs fuzz lint docs blog bench grade trino template release lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
@@ -66,22 +67,30 @@ template: .venv/.stamp ## make capstone-starter.cfn.yaml and infra/athena.sql ag
 	@PYTHONPATH=. $(BIN)/python infra/build_template.py
 	@PYTHONPATH=. $(BIN)/python infra/ddl.py
 
+release: .venv-release/.stamp ## build, check and try out the files of a release in dist (nothing is published)
+	@PYTHONPATH=. $(RELEASE_BIN)/python infra/release.py
+
 lock: ## resolve the lock files again from pyproject.toml
 	@$(need_python)
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	"$(PYTHON)" -m venv "$$tools/venv"; \
 	"$$tools/venv/bin/python" -m pip install $(PIP_FLAGS) uv; \
-	compile() { \
-	    "$$tools/venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-	        --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) --group checkout "$$@" pyproject.toml; \
+	uv() { \
+	    "$$tools/venv/bin/uv" pip compile --quiet --no-config --generate-hashes --no-annotate \
+	        --custom-compile-command "make lock" $(LOCK_FLAGS) "$$@"; \
 	}; \
+	compile() { uv --universal --python-version 3.11 --group checkout "$$@" pyproject.toml; }; \
+	aws() { uv --python-platform x86_64-manylinux_2_28 --constraint requirements.lock --extra s3 "$$@" pyproject.toml; }; \
 	compile --extra s3 --extra dev --output-file requirements.lock; \
 	compile --extra s3 --extra web --constraint requirements.lock --output-file requirements-runtime.lock; \
-	compile --extra bench --constraint requirements.lock --output-file requirements-bench.lock
-	@echo "wrote requirements.lock, requirements-runtime.lock and requirements-bench.lock"
+	compile --extra bench --constraint requirements.lock --output-file requirements-bench.lock; \
+	uv --universal --python-version 3.11 --constraint requirements.lock --group release --output-file requirements-release.lock; \
+	aws --python-version 3.11 --output-file requirements-glue.lock; \
+	aws --python-version 3.13 --output-file requirements-lambda.lock
+	@echo "wrote the lock files: requirements*.lock"
 
 clean: ## remove the environments, caches and build results
-	rm -rf .venv .venv-bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-bench .venv-release .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv grows: first what shoplake needs to run, then, for everything but the demo, what its development needs. A changed
@@ -105,6 +114,13 @@ clean: ## remove the environments, caches and build results
 
 .venv-bench/.stamp: .venv-bench/.locked pyproject.toml hatch_build.py $(wildcard src/shoplake/engines/native/*.[ch])
 	@$(BENCH_BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-release/.stamp: requirements-release.lock
+	@$(need_python)
+	@rm -rf .venv-release
+	@"$(PYTHON)" -m venv .venv-release || { $(venv_failed); }
+	@$(RELEASE_BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements-release.lock
 	@touch $@
 
 .venv-bench/.locked: requirements-bench.lock

@@ -24,6 +24,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path(__file__).parent / "src" / "shoplake" / "engines" / "native"
 FLAGS = ("-std=c11", "-O2", "-shared", "-fvisibility=hidden")
+# By what libraries are called on a system. Mach-O keeps the path that a library was written to unless it is given a name.
+_FLAGS_BY_SUFFIX = {".so": ("-fPIC",), ".dll": (), ".dylib": ("-fPIC", "-Wl,-install_name,plain.dylib")}
 PURE = "any"
 """The target of a wheel without the library, for any platform."""
 # By target: the platform tag of the wheel.
@@ -80,7 +82,7 @@ def build(target: str = "") -> Path:
         if stale.suffix in (".dll", ".dylib", ".so"):
             stale.unlink()
     with tempfile.TemporaryDirectory() as folder:
-        made = compile_to(Path(folder) / library.name, _compiler(target), () if suffix == ".dll" else ("-fPIC",))
+        made = compile_to(Path(folder) / library.name, _compiler(target), _FLAGS_BY_SUFFIX[suffix])
         shutil.copy(made, library.with_suffix(".new"))
         library.with_suffix(".new").replace(library)  # a process that has loaded the old one keeps it
     return library

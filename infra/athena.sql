@@ -17,10 +17,7 @@ CREATE EXTERNAL TABLE raw_events (
   `search_query` string
 )
 PARTITIONED BY (
-  `year` int,
-  `month` int,
-  `day` int,
-  `hour` int
+  `day` string
 )
 ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
 WITH SERDEPROPERTIES (
@@ -32,18 +29,10 @@ LOCATION 's3://capstone-events-X-ACCOUNT/events/'
 TBLPROPERTIES (
   'classification' = 'json',
   'projection.enabled' = 'true',
-  'projection.year.type' = 'integer',
-  'projection.year.range' = '2025,2035',
-  'projection.month.type' = 'integer',
-  'projection.month.range' = '1,12',
-  'projection.month.digits' = '2',
-  'projection.day.type' = 'integer',
-  'projection.day.range' = '1,31',
-  'projection.day.digits' = '2',
-  'projection.hour.type' = 'integer',
-  'projection.hour.range' = '0,23',
-  'projection.hour.digits' = '2',
-  'storage.location.template' = 's3://capstone-events-X-ACCOUNT/events/year=${year}/month=${month}/day=${day}/hour=${hour}/'
+  'projection.day.type' = 'date',
+  'projection.day.format' = "'year='yyyy'/month='MM'/day='dd",
+  'projection.day.range' = 'year=2025/month=01/day=01,NOW',
+  'storage.location.template' = 's3://capstone-events-X-ACCOUNT/events/${day}/'
 );
 
 -- one accepted event

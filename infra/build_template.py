@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from pathlib import Path
 
-from shoplake import __version__, contract, queries
+from shoplake import PUBLISHED, __version__, contract, queries
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "capstone-starter.cfn.yaml"
@@ -25,10 +24,11 @@ def build() -> str:
         ValueError: It is larger than create-stack takes, or names something unknown.
     """
     parts = {
-        "wheel": ",".join([f"shoplake-{__version__}-py3-none-any.whl", *_libraries()]),
+        "package": package(),
         "queries": "\n".join(_query(query) for query in queries.five()),
         "generator": _read("src/shoplake/generator/events.py") + "\n\n" + _handler(),
         "setup": _read("infra/setup.py"),
+        "arrival": _read("infra/arrival.py"),
         "job": _read("jobs/glue_build_pipeline.py"),
         "head": _read("queries.sql").partition("\n\n")[0],
         "columns": "\n".join(f"- {{Name: {field.name}, Type: string}}" for field in contract.FIELDS),
@@ -44,13 +44,14 @@ def build() -> str:
     return text
 
 
-def _libraries() -> list[str]:
-    """What the job needs beside the wheel's own requirements: its extra ``s3``, each without an upper bound.
+def package() -> str:
+    """What a stack installs if nothing else is said: this version by its name, once that is ours, with pinned libraries."""
+    return ",".join([f"shoplake=={__version__}", *pins()]) if PUBLISHED else "''"
 
-    Glue cuts its list of packages at commas, so ``obstore>=0.12,<0.13`` would be two broken ones.
-    """
-    extra = tomllib.loads(_read("pyproject.toml"))["project"]["optional-dependencies"]["s3"]
-    return [requirement.partition(",")[0] for requirement in extra]
+
+def pins() -> list[str]:
+    """The libraries in the versions of the lock, as requirements: without commas, which separate them for Glue."""
+    return re.findall(r"^[\w.-]+==[\w.+-]+", _read("requirements-glue.lock"), re.MULTILINE)
 
 
 def _query(query: queries.NamedQuery) -> str:

@@ -45,11 +45,10 @@ def trino_raw(table: dict[str, Any], name: str) -> str:
     columns = [f'"{column["Name"]}" varchar' for column in table["StorageDescriptor"]["Columns"]]
     for key in keys:
         low, high = given[f"projection.{key}.range"].split(",")
-        digits = given.get(f"projection.{key}.digits")
         about = [f"partition_projection_type = '{given[f'projection.{key}.type'].upper()}'"]
         about += [f"partition_projection_range = ARRAY['{low}', '{high}']"]
-        about += [f"partition_projection_digits = {digits}"] if digits else []
-        columns.append(f'"{key}" integer WITH ({", ".join(about)})')
+        about += ["partition_projection_format = '{}'".format(given[f"projection.{key}.format"].replace("'", "''"))]
+        columns.append(f'"{key}" varchar WITH ({", ".join(about)})')
     properties = {
         "format": "'OPENX_JSON'",
         "external_location": f"'{table['StorageDescriptor']['Location']}'",
@@ -100,7 +99,8 @@ def _transform(table: Table) -> str:
 
 
 def _properties(given: dict[str, str]) -> str:
-    return _listed(f"'{key}' = '{value}'" for key, value in given.items())
+    quote = {key: '"' if "'" in value else "'" for key, value in given.items()}  # Hive takes either around a text
+    return _listed(f"'{key}' = {quote[key]}{value}{quote[key]}" for key, value in given.items())
 
 
 def _listed(parts: Any) -> str:

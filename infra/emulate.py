@@ -28,13 +28,15 @@ BY_CLOUDFORMATION = (
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
 )
-_NAMES = ("BucketName", "FunctionName", "Name", "TopicName", "LogGroupName", "AlarmName", "DashboardName")
+_NAMES = ("BucketName", "FunctionName", "Name", "TopicName", "LogGroupName", "AlarmName", "DashboardName", "QueueName")
 _ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
     "AWS::Lambda::Function": "arn:aws:lambda:{region}:{account}:function:{name}",
     "AWS::Events::Rule": "arn:aws:events:{region}:{account}:rule/{name}",
     "AWS::SNS::Topic": "arn:aws:sns:{region}:{account}:{name}",
+    "AWS::SQS::Queue": "arn:aws:sqs:{region}:{account}:{name}",
     "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
 }
 
@@ -89,7 +91,9 @@ class Stack:
             if "Condition" not in one or self._holds(one["Condition"])
         }
         self.outputs: dict[str, str] = {
-            name: str(self._value(one["Value"])) for name, one in self._template.get("Outputs", {}).items()
+            name: str(self._value(one["Value"]))
+            for name, one in self._template.get("Outputs", {}).items()
+            if "Condition" not in one or self._holds(one["Condition"])
         }
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -123,7 +127,7 @@ class Stack:
         if name == "Ref":
             return self._reference(given)
         if name == "Fn::GetAtt":
-            return self._arn(given[0])
+            return self._name(given[0]) if given[1].endswith("Name") else self._arn(given[0])
         if name == "Fn::If":
             return self._value(given[1 if self._holds(given[0]) else 2])
         if name == "Fn::Sub":
@@ -173,8 +177,12 @@ class Stack:
     def _holds(self, condition: str) -> bool:
         def value(node: Any) -> Any:
             name, given = next(iter(node.items())) if isinstance(node, dict) else ("", node)
+            if name == "Condition":
+                return self._holds(given)
             if name == "Fn::Not":
                 return not value(given[0])
+            if name in ("Fn::And", "Fn::Or"):
+                return (all if name == "Fn::And" else any)(map(value, given))
             if name == "Fn::Equals":
                 return self._value(given[0]) == self._value(given[1])
             return self._value(node)
@@ -205,6 +213,9 @@ def complete(stack: Stack) -> None:
         "AWS::Glue::Table": lambda given: boto3.client("glue").create_table(**given),
         "AWS::Glue::Job": lambda given: boto3.client("glue").create_job(**given),
         "AWS::Glue::Trigger": lambda given: boto3.client("glue").create_trigger(**given),
+        "AWS::Lambda::EventInvokeConfig": lambda given: boto3.client("lambda").put_function_event_invoke_config(
+            **given
+        ),
         "AWS::Athena::WorkGroup": _work_group,
         "AWS::Athena::NamedQuery": lambda given: boto3.client("athena").create_named_query(**given),
         "Custom::BucketCleanup": lambda given: set_up(stack, given, "Create"),

@@ -257,7 +257,7 @@ def ask_raw(checks: grade.Checks, trino: Trino, lake: OpenLake, database: str, t
     """The raw table, by the files that its rows came from."""
     counted = trino.ask(
         "SELECT regexp_extract(\"$path\", '[^/]+$'), count(*), count(try_cast(price AS decimal(12, 2)))"
-        f" FROM {table} WHERE year = 2025 AND month = 11 AND day = 18 GROUP BY 1 ORDER BY 1",
+        f" FROM {table} WHERE day = 'year=2025/month=11/day=18' GROUP BY 1 ORDER BY 1",
         "raw",
         database,
     )

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+PUBLISHED = False
+"""Whether this version can be installed by its name: until then only a checkout has what AWS installs."""
 __all__ = [
     "Observer",
     "__version__",

@@ -51,7 +51,14 @@ class Invocation:
 
 
 @contextmanager
-def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: int) -> Iterator[Any]:
+def runtime(
+    code: str,
+    folder: Path,
+    environment: dict[str, str],
+    memory_mib: int,
+    handler: str = "lambda_handler",
+    python: Path | str = sys.executable,
+) -> Iterator[Any]:
     """The Lambda runtime interface client, running inline code; yields a function that invokes it.
 
     What stands in for the Lambda service is the runtime API that the client polls. The process gets ``memory_mib`` of
@@ -98,7 +105,7 @@ def runtime(code: str, folder: Path, environment: dict[str, str], memory_mib: in
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     process = subprocess.Popen(
-        [sys.executable, "-m", "awslambdaric", "index.lambda_handler"],
+        [str(python), "-m", "awslambdaric", f"index.{handler}"],
         cwd=folder,
         env={**environment, "PYTHONPATH": str(folder), "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}"},
         stdout=subprocess.DEVNULL,

@@ -43,7 +43,7 @@ def test_the_raw_table_is_the_one_of_the_stack(plans: dict[str, Any]):
     assert [(field.name(), field.dataType().simpleString()) for field in plan.tableSchema().fields()] == [
         (column["Name"], column["Type"]) for column in columns
     ]
-    assert plan.partitioning().mkString(",") == "identity(year),identity(month),identity(day),identity(hour)"
+    assert plan.partitioning().mkString(",") == "identity(day)"
     spec = plan.tableSpec()
     assert spec.external()
     assert spec.location().get() == "s3://capstone-events-X-ACCOUNT/events/"

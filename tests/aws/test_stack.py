@@ -25,24 +25,27 @@ def test_the_stack_comes_up_with_all_that_the_emulator_knows(stack: emulate.Stac
     assert {one["ResourceStatus"] for one in resources} == {"CREATE_COMPLETE"}
     job = boto3.client("glue").get_job(JobName=stack.outputs["GlueJobName"])["Job"]
     assert job["GlueVersion"] == "5.1"
-    assert boto3.client("glue").get_trigger(Name=stack.outputs["GlueTriggerName"])["Trigger"]["Type"] == "SCHEDULED"
+    rule = boto3.client("events").describe_rule(Name="shoplake-arrival-a-b")
+    assert (rule["State"], rule["ScheduleExpression"]) == ("DISABLED", "cron(7 * * * ? *)")
+    assert boto3.client("sqs").list_queues()["QueueUrls"][0].endswith("/shoplake-arrival-failures-a-b")
     athena = boto3.client("athena")
     assert len(athena.list_named_queries(WorkGroup=stack.outputs["AthenaWorkGroup"])["NamedQueryIds"]) == 5
-    assert len(boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]) == 3
+    assert len(boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]) == 4
 
 
 def test_the_raw_table_has_the_fields_of_the_contract_and_computed_partitions(stack: emulate.Stack):
     found = boto3.client("glue").get_table(DatabaseName=stack.outputs["GlueDatabaseName"], Name="raw_events")["Table"]
     assert [column["Name"] for column in found["StorageDescriptor"]["Columns"]] == [one.name for one in contract.FIELDS]
-    assert [key["Name"] for key in found["PartitionKeys"]] == ["year", "month", "day", "hour"]
+    assert [key["Name"] for key in found["PartitionKeys"]] == ["day"]
     template = found["Parameters"]["storage.location.template"]
     key = grade.generate(emulate.Stack({"StudentId": "a-b", "MinEvents": "5", "MaxEvents": "5"}, REGION), grade.FIRST)[
         "key"
     ]
-    folder = template
-    for name, value in (("year", "2025"), ("month", "11"), ("day", "18"), ("hour", "14")):
-        folder = folder.replace(f"${{{name}}}", value)
-    assert f"s3://{stack.outputs['SourceBucketName']}/{key}".startswith(folder)
+    literals = found["Parameters"]["projection.day.format"].split("'")  # as Java's DateTimeFormatter quotes them
+    day = "".join({"yyyy": "2025", "MM": "11", "dd": "18"}.get(part, part) for part in literals)
+    assert f"s3://{stack.outputs['SourceBucketName']}/{key}".startswith(template.replace("${day}", day))
+    low, high = found["Parameters"]["projection.day.range"].split(",")
+    assert (low, high) == ("year=2025/month=01/day=01", "NOW")  # a partition a day, empty ones included
 
 
 def test_deleting_the_stack_leaves_nothing(stack: emulate.Stack):

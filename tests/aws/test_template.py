@@ -10,7 +10,7 @@ import pytest
 
 from infra import build_template, emulate
 from infra.emulate import TEMPLATE
-from shoplake import __version__, queries
+from shoplake import queries
 from tests.aws.support import REGION, ROLES, ROOT
 
 ANSWERS = ROOT / "docs" / "aws.md"
@@ -155,29 +155,113 @@ def test_the_job_runs_once_at_a_time_with_a_limit_and_no_secret(stack: emulate.S
 def test_the_job_reads_every_argument_that_is_its_own(stack: emulate.Stack):
     text = (ROOT / "jobs" / "glue_build_pipeline.py").read_text("utf-8")
     given = stack.resources["Job"]["Properties"]["DefaultArguments"]
-    own = [name.removeprefix("--") for name in given if re.fullmatch(r"--[a-z]+", name)]
+    own = [name.removeprefix("--") for name in given if re.fullmatch(r"--[a-z]+", name) and name != "--conf"]
     assert own == ["source", "lake", "database"]
     assert all(f'"{name}"' in text for name in own)
 
 
-def test_what_glue_installs_has_no_comma_inside_a_requirement(stack: emulate.Stack):
-    """Glue cuts the list at commas: ``obstore>=0.12,<0.13`` would be two broken packages."""
-    package = stack.resources["Job"]["Properties"]["DefaultArguments"]["--additional-python-modules"]
-    wheel, *others = package.split(",")
-    assert wheel == f"s3://{stack.outputs['LakeBucketName']}/code/shoplake-{__version__}-py3-none-any.whl"
-    assert others
-    assert all(re.fullmatch(r"[a-z]+>=[\d.]+", one) for one in others)
+def arguments(stack: emulate.Stack) -> dict[str, str]:
+    return dict(stack.resources["Job"]["Properties"]["DefaultArguments"])
 
 
 def test_without_a_package_the_pipeline_waits_and_says_for_what(stack: emulate.Stack):
-    """No run can succeed before it is there; until the name is ours on PyPI, nobody else's package may run as it."""
-    assert stack.resources["Trigger"]["Properties"]["StartOnCreation"] is False
+    """No run can do anything before it is there; until the name is ours on PyPI, no other package may run as it."""
+    assert "--additional-python-modules" not in arguments(stack)
+    assert stack.resources["ArrivalRule"]["Properties"]["State"] == "DISABLED"
     assert "shoplake deploy --student-id a-b" in stack.outputs["NextStep"]
-    named = emulate.Stack({"StudentId": "a-b", "ShoplakePackage": "shoplake[s3]==9"}, REGION)
-    assert named.resources["Trigger"]["Properties"]["StartOnCreation"] is True
-    job = named.resources["Job"]["Properties"]["DefaultArguments"]
-    assert job["--additional-python-modules"] == "shoplake[s3]==9"
-    assert "every 15 minutes" in named.outputs["NextStep"]
+    waiting = emulate.Stack({"StudentId": "a-b", "Runner": "glue"}, REGION)
+    assert waiting.resources["Trigger"]["Properties"]["StartOnCreation"] is False
+
+
+@pytest.mark.parametrize("given", [{"ShoplakePackage": "shoplake==9,duckdb==2.0.0"}, {"Bundle": "code/shoplake-9-abc"}])
+def test_with_a_package_either_runner_runs_from_the_start(given: dict[str, str]):
+    arrives = emulate.Stack({"StudentId": "a-b", **given}, REGION)
+    assert arrives.resources["ArrivalRule"]["Properties"]["State"] == "ENABLED"
+    assert "Trigger" not in arrives.resources
+    assert arrives.outputs["NextStep"] == "None. The pipeline takes in each file as it arrives"
+    scheduled = emulate.Stack({"StudentId": "a-b", "Runner": "glue", **given}, REGION)
+    assert scheduled.resources["ArrivalRule"]["Properties"]["State"] == "DISABLED"
+    assert scheduled.resources["Trigger"]["Properties"]["StartOnCreation"] is True
+    assert scheduled.outputs["NextStep"] == "None. The pipeline runs every 15 minutes"
+
+
+def test_both_runners_install_what_was_uploaded_and_ask_no_index(stack: emulate.Stack):
+    built = emulate.Stack({"StudentId": "a-b", "Bundle": "code/shoplake-9-abc"}, REGION)
+    bucket = f"s3://{stack.outputs['LakeBucketName']}/code/shoplake-9-abc"
+    assert arguments(built)["--additional-python-modules"] == f"{bucket}.gluewheels.zip"
+    assert arguments(built)["--python-modules-installer-option"] == "--no-index"
+    function = built.resources["ArrivalFunction"]["Properties"]
+    assert function["Environment"]["Variables"]["PACKAGE"] == f"{bucket}.lambda.zip"
+
+
+def test_both_runners_install_a_release_by_its_name_and_its_libraries_pinned():
+    package = "shoplake==9,duckdb==2.0.0"
+    released = emulate.Stack({"StudentId": "a-b", "ShoplakePackage": package}, REGION)
+    assert arguments(released)["--additional-python-modules"] == package
+    assert "--python-modules-installer-option" not in arguments(released)
+    assert released.resources["ArrivalFunction"]["Properties"]["Environment"]["Variables"]["PACKAGE"] == package
+
+
+@pytest.mark.parametrize("runner", ["lambda", "glue"])
+def test_schedule_off_pauses_all_that_runs_by_itself(runner: str):
+    given = {"StudentId": "a-b", "Bundle": "code/shoplake-9-abc", "Runner": runner, "Schedule": "off"}
+    paused = emulate.Stack(given, REGION)
+    assert paused.resources["EventGeneratorSchedule"]["Properties"]["State"] == "DISABLED"
+    assert paused.resources["ArrivalRule"]["Properties"]["State"] == "DISABLED"
+    assert "Trigger" not in paused.resources
+    assert paused.outputs["NextStep"] == "None. The pipeline is paused by the parameter Schedule"
+
+
+def test_monitoring_off_leaves_out_what_a_role_may_not_be_allowed_to_make(stack: emulate.Stack):
+    bare = emulate.Stack({"StudentId": "a-b", "Monitoring": "off", "AlarmEmail": "x@example.com"}, REGION)
+    left = {"AWS::Logs", "AWS::SNS", "AWS::SQS", "AWS::CloudWatch"}
+    assert {one["Type"].rpartition("::")[0] for one in stack.resources.values()} >= left
+    assert not {one["Type"].rpartition("::")[0] for one in bare.resources.values()} & left
+    assert not bare.of("AWS::S3::BucketPolicy")
+    for function in bare.of("AWS::Lambda::Function"):
+        assert "LoggingConfig" not in function
+    assert "DestinationConfig" not in bare.of("AWS::Lambda::EventInvokeConfig")[0]
+    assert not {"AlarmTopicArn", "DashboardConsole"} & set(bare.outputs)
+
+
+def test_an_arrival_and_every_hour_invoke_the_function(stack: emulate.Stack):
+    (source,) = [one for one in stack.of("AWS::S3::Bucket") if "events" in one["BucketName"]]
+    assert source["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    rule = stack.resources["ArrivalRule"]["Properties"]
+    assert rule["EventPattern"]["detail"]["bucket"] == {"name": [source["BucketName"]]}
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "events/*.jsonl.gz"}]}
+    assert rule["ScheduleExpression"] == "cron(7 * * * ? *)"
+    function = stack.resources["ArrivalFunction"]["Properties"]
+    assert rule["Targets"] == [{"Id": "arrival", "Arn": emulate_arn(function["FunctionName"])}]
+    permission = stack.resources["ArrivalPermission"]["Properties"]
+    assert (permission["FunctionName"], permission["SourceArn"].rpartition("/")[2]) == (
+        function["FunctionName"],
+        rule["Name"],
+    )
+
+
+def emulate_arn(function: str) -> str:
+    return f"arn:aws:lambda:{REGION}:{emulate.ACCOUNT}:function:{function}"
+
+
+def test_a_failed_event_is_tried_again_then_kept_and_an_alarm_says_so(stack: emulate.Stack):
+    retries = stack.resources["ArrivalRetries"]["Properties"]
+    assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 3600)
+    queue = stack.resources["ArrivalFailures"]["Properties"]
+    assert retries["DestinationConfig"]["OnFailure"]["Destination"].endswith(f":{queue['QueueName']}")
+    assert stack.resources["ArrivalFailed"]["Properties"]["Dimensions"] == [
+        {"Name": "QueueName", "Value": queue["QueueName"]}
+    ]
+
+
+def test_no_concurrency_is_reserved():
+    """Course accounts have 10 in all, of which none can be reserved."""
+    assert "ReservedConcurrentExecutions" not in TEMPLATE.read_text("utf-8")
+
+
+def test_the_executors_know_the_region(stack: emulate.Stack):
+    assert f"spark.executorEnv.AWS_REGION={REGION} " in arguments(stack)["--conf"]
+    assert not {"--enable-metrics", "--enable-observability-metrics", "--datalake-formats"} & set(arguments(stack))
 
 
 def test_athena_cannot_scan_without_limit(stack: emulate.Stack):
@@ -190,7 +274,7 @@ def test_athena_cannot_scan_without_limit(stack: emulate.Stack):
 def test_every_alarm_tells_the_topic_and_somebody_listens_if_wanted(stack: emulate.Stack):
     topic = stack.outputs["AlarmTopicArn"]
     alarms = stack.of("AWS::CloudWatch::Alarm")
-    assert len(alarms) == 3
+    assert len(alarms) == 4
     assert all(alarm["AlarmActions"] == [topic] for alarm in alarms)
     assert not stack.of("AWS::SNS::Subscription")
     mailed = emulate.Stack({"StudentId": "x", "AlarmEmail": "x@example.com"}, REGION)
@@ -214,7 +298,8 @@ def test_what_uses_the_buckets_is_gone_before_the_setup_function_removes_them():
     """CloudFormation deletes in the reverse order: what depends on Setup goes first."""
     resources = emulate.read(TEMPLATE)["Resources"]
     first = {name for name, one in resources.items() if "BucketCleanup" in str(one.get("DependsOn", ""))}
-    assert {"EventGeneratorSchedule", "Job", "SourceEventsBucketPolicy", "LakeBucketPolicy"} <= first
+    assert {"EventGeneratorSchedule", "Job", "ArrivalFunction"} <= first
+    assert {"SourceEventsBucketPolicy", "LakeBucketPolicy"} <= first
     assert all(
         one["DeletionPolicy"] == "RetainExceptOnCreate"
         for one in resources.values()

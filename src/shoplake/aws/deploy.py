@@ -1,23 +1,23 @@
-"""Deploys a running pipeline to an AWS account from a checkout or an installed package, and destroys it."""
+"""Deploys a running pipeline to an AWS account, and destroys it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from importlib import util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shoplake.aws import clients, stack
-from shoplake.aws.stack import Cloud
-from shoplake.errors import FatalError, UsageError
+from shoplake.aws import bundles, clients, stack
+from shoplake.aws.bundles import Bundles
+from shoplake.aws.stack import Cloud, Event
+from shoplake.errors import UsageError
 
 _ROLES = ("GeneratorRole", "PipelineRole", "SetupRole")
 _DEFAULT_ROLE = "LabRole"
+_ACTIVE = ("STARTING", "RUNNING", "WAITING")
+STOP_POLLS = 60
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Wanted:
         student: Part of the name of everything in the stack.
         name: The stack's name.
         body: The template.
-        version: The release that Glue installs if there is no checkout.
+        version: The version of shoplake.
         parameters: Parameters of the template beside ``StudentId``.
-        checkout: The source tree whose wheel is built and uploaded; None to install the release of the same version.
+        checkout: The source tree that the package is built from; None where shoplake is installed.
+        published: Whether this version can be installed by its name.
     """
 
     student: str
@@ -39,6 +40,12 @@ class Wanted:
     version: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     checkout: Path | None = None
+    published: bool = False
+
+    @property
+    def builds(self) -> bool:
+        """Whether the package is built and uploaded, or installed by its name."""
+        return not self.parameters.get("ShoplakePackage") and self.checkout is not None
 
 
 def own_checkout() -> Path | None:
@@ -48,32 +55,82 @@ def own_checkout() -> Path | None:
 
 
 def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
-    """Create or update the stack, upload the wheel, and start the trigger. Idempotent.
+    """Create or update the stack, upload the package, and start what runs the pipeline. Idempotent.
+
+    What someone stopped on purpose stays stopped: a trigger that was deactivated, a rule that was disabled.
 
     Returns:
         The stack's outputs.
 
     Raises:
-        UsageError: Credentials, the region, a role or a name is wrong.
-        FatalError: A step of the stack failed.
+        UsageError: Credentials, the region, a role or a name is wrong, or there is nothing to install.
+        FatalError: A step of the stack failed, or the package cannot be built.
     """
     with clients.explained(f"deploying {wanted.name}"):
-        cloud.client("cloudformation")  # fails early if no region is configured
-        cloud.client("sts").get_caller_identity()  # and if there are no credentials
-        _check_roles(cloud, wanted.parameters)
-        release = "" if wanted.checkout else f"shoplake[s3]=={wanted.version}"  # empty: the template's own, the wheel
-        parameters = {"StudentId": wanted.student, "ShoplakePackage": release, **wanted.parameters}
-        with tempfile.TemporaryDirectory() as folder:
-            wheel = None
-            if wanted.checkout and not parameters["ShoplakePackage"]:
-                wheel = build_wheel(wanted.checkout, Path(folder))  # before anything is created, since it may fail
-            outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
-            if wheel:
-                with wheel.open("rb") as content:
-                    bucket = outputs["LakeBucketName"]
-                    cloud.client("s3").put_object(Bucket=bucket, Key=f"code/{wheel.name}", Body=content)
-        _start(cloud.client("glue"), outputs.get("GlueTriggerName"))
+        found = _look(wanted, cloud)
+        parameters = {"StudentId": wanted.student, **wanted.parameters}
+        if not wanted.builds:
+            outputs = stack.apply(cloud, wanted.name, wanted.body, {**parameters, "Bundle": ""})
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                made = bundles.build(_need(wanted.checkout), Path(folder), wanted.version)  # may fail: before all else
+                if found is None:
+                    outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
+                    upload(cloud, outputs["LakeBucketName"], made)
+                else:
+                    upload(cloud, _outputs(found)["LakeBucketName"], made)
+                outputs = stack.apply(cloud, wanted.name, wanted.body, {**parameters, "Bundle": made.key})
+                _remove_others(cloud, outputs["LakeBucketName"], {made.key, _parameter(found, "Bundle")})
+        _start(cloud, outputs.get("GlueTriggerName"))
     return outputs
+
+
+def upload(cloud: Cloud, bucket: str, made: Bundles) -> None:
+    """Upload bundles, unless the very same ones are there."""
+    s3 = cloud.client("s3")
+    there = {one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=made.key).get("Contents", ())}
+    for key, path in made.keys.items():
+        if key not in there:
+            s3.upload_file(str(path), bucket, key)
+
+
+def _look(wanted: Wanted, cloud: Cloud) -> dict[str, Any] | None:
+    """The stack as it is, after everything that can be wrong before it is touched was looked at."""
+    if not (wanted.builds or wanted.published or wanted.parameters.get("ShoplakePackage")):
+        raise UsageError(
+            f"shoplake {wanted.version} is not published, so AWS would have nothing to install",
+            remedy="Run this from a checkout, with the Python of its environment, or name what AWS is to install:"
+            " --parameter ShoplakePackage=...",
+        )
+    cloud.client("cloudformation")  # fails early if no region is configured
+    cloud.client("sts").get_caller_identity()  # and if there are no credentials
+    _check_roles(cloud, wanted.parameters)
+    return stack.describe(cloud, wanted.name)
+
+
+def _need(checkout: Path | None) -> Path:
+    if checkout is None:
+        raise AssertionError("only a checkout builds")
+    return checkout
+
+
+def _outputs(found: dict[str, Any]) -> dict[str, str]:
+    return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
+
+
+def _parameter(found: dict[str, Any] | None, name: str) -> str:
+    values: dict[str, str] = {one["ParameterKey"]: one["ParameterValue"] for one in (found or {}).get("Parameters", ())}
+    return values.get(name, "")
+
+
+def _remove_others(cloud: Cloud, bucket: str, kept: Collection[str]) -> None:
+    """Remove earlier uploads; the one before stays, since a run of it may just be starting."""
+    s3 = cloud.client("s3")
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="code/").get("Contents", ())
+    for key in (one["Key"] for one in listed):
+        suffix = next((suffix for suffix in bundles.SUFFIXES if key.endswith(suffix)), None)
+        if suffix and key.removesuffix(suffix) not in kept:
+            s3.delete_object(Bucket=bucket, Key=key)
 
 
 def destroy(name: str, cloud: Cloud) -> bool:
@@ -87,25 +144,9 @@ def destroy(name: str, cloud: Cloud) -> bool:
     """
     with clients.explained(f"removing {name}"):
         found = stack.describe(cloud, name)
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in (found or {}).get("Outputs", [])}
-        _stop(cloud.client("glue"), outputs.get("GlueTriggerName"), outputs.get("GlueJobName"))
+        outputs = _outputs(found or {})
+        _stop(cloud, outputs.get("GlueTriggerName"), outputs.get("GlueJobName"))
         return stack.remove(cloud, name)
-
-
-def build_wheel(checkout: Path, folder: Path) -> Path:
-    """Build the wheel of a source tree into a folder, for any platform.
-
-    Raises:
-        FatalError: It cannot be built.
-    """
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(checkout)]
-    if util.find_spec("hatchling"):
-        command.append("--no-build-isolation")
-    anywhere = {**os.environ, "SHOPLAKE_TARGET": "any"}  # Glue has another system than this machine
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=anywhere)  # noqa: S603 - our own words
-    if done.returncode:
-        raise FatalError(f"the wheel cannot be built: {done.stderr.strip()[-500:]}", remedy="pip install hatchling")
-    return next(folder.glob("shoplake-*.whl"))
 
 
 def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:
@@ -125,21 +166,34 @@ def _check_roles(cloud: Cloud, parameters: Mapping[str, str]) -> None:
                 raise
 
 
-def _start(glue: Any, trigger: str | None) -> None:
-    if trigger and glue.get_trigger(Name=trigger)["Trigger"]["State"] in ("CREATED", "DEACTIVATED"):
+def _start(cloud: Cloud, trigger: str | None) -> None:
+    """Start a trigger that was never started; one that someone stopped stays so."""
+    if not trigger:
+        return
+    glue = cloud.client("glue")
+    state = glue.get_trigger(Name=trigger)["Trigger"]["State"]
+    if state == "CREATED":
         glue.start_trigger(Name=trigger)
+    elif state == "DEACTIVATED":
+        hint = f"it was stopped, and stays so: aws glue start-trigger --name {trigger}"
+        cloud.tell(Event("Trigger", "AWS::Glue::Trigger", state, hint))
 
 
-def _stop(glue: Any, trigger: str | None, job: str | None) -> None:
-    """Make sure that no run writes into what is being deleted."""
-    missing = glue.exceptions.EntityNotFoundException
+def _stop(cloud: Cloud, trigger: str | None, job: str | None) -> None:
+    """Make sure that no run of the job writes into what is being deleted."""
+    glue = cloud.client("glue")
     try:
         if trigger and glue.get_trigger(Name=trigger)["Trigger"]["State"] == "ACTIVATED":
             glue.stop_trigger(Name=trigger)
-        if job:
-            runs = glue.get_job_runs(JobName=job, MaxResults=10)["JobRuns"]
-            active = [run["Id"] for run in runs if run["JobRunState"] in ("STARTING", "RUNNING", "WAITING")]
-            if active:
-                glue.batch_stop_job_run(JobName=job, JobRunIds=active)
-    except missing:
+        if not job:
+            return
+        glue_runs = partial(glue.get_job_runs, JobName=job, MaxResults=10)
+        active = [run["Id"] for run in glue_runs()["JobRuns"] if run["JobRunState"] in _ACTIVE]
+        if active:
+            glue.batch_stop_job_run(JobName=job, JobRunIds=active)
+        for _ in range(STOP_POLLS):
+            if not any(run["JobRunState"] in (*_ACTIVE, "STOPPING") for run in glue_runs()["JobRuns"]):
+                return
+            cloud.sleep(stack.POLL_SECONDS)
+    except glue.exceptions.EntityNotFoundException:
         return

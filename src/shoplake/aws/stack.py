@@ -86,7 +86,7 @@ def apply(cloud: Cloud, name: str, body: str, parameters: Mapping[str, str]) -> 
         watch(cloud, found["StackId"], _seen(service, found["StackId"]))
         found = describe(cloud, name)
     if found is None:
-        made = service.create_stack(StackName=name, TemplateBody=body, Parameters=given, OnFailure="DELETE")
+        made = service.create_stack(StackName=name, TemplateBody=body, Parameters=given)
         watch(cloud, made["StackId"], set())
     elif found["StackStatus"] in _UNUSABLE:
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shoplake import __version__
+from shoplake import PUBLISHED, __version__
 from shoplake.cli import cloud, options, output
 from shoplake.errors import UsageError
 
@@ -13,7 +13,7 @@ from shoplake.errors import UsageError
     epilog=options.examples(
         "shoplake deploy --student-id alice --region us-west-2",
         "shoplake deploy --student-id alice --parameter ScheduleMinutes=5 --parameter AlarmEmail=alice@example.com",
-        "shoplake deploy --student-id alice --parameter 'ShoplakePackage=shoplake[s3]==0.1.0'",
+        "shoplake deploy --student-id alice --parameter Schedule=off",
     )
 )
 @click.option("--student-id", required=True, metavar="ID", help="Part of the name of everything in the stack.")
@@ -26,22 +26,22 @@ from shoplake.errors import UsageError
 def deploy(student_id: str, stack_name: str | None, region: str | None, given: tuple[str, ...], style: str) -> None:
     """Create or update the stack on AWS, and show where everything is.
 
-    From a checkout, it builds and uploads the wheel; an installed shoplake lets Glue install the same release. Running it
-    again changes only what is different.
+    From a checkout, it builds the package and uploads it with its libraries, in the versions of the lock files. An installed
+    shoplake lets AWS install the same release, once that is published. Running it again changes only what is different, and
+    starts nothing that was stopped on purpose.
     """
     from shoplake.aws import deploy as aws
     from shoplake.aws import stack
 
     name = stack_name or f"capstone-{student_id}"
-    wanted = aws.Wanted(student_id, name, stack.template(), __version__, dict(map(_pair, given)), aws.own_checkout())
+    parameters = dict(map(_pair, given))
+    wanted = aws.Wanted(student_id, name, stack.template(), __version__, parameters, aws.own_checkout(), PUBLISHED)
     outputs = aws.deploy(wanted, cloud.connect(region))
     if style == "json":
         output.as_json(outputs)
     else:
         output.as_table(("output", "value"), list(outputs.items()), f"{wanted.name} is ready")
-        output.say(
-            f"The pipeline runs on its own; the first data appears after its first run. Logs: {outputs['GlueConsole']}"
-        )
+        output.say(f"{outputs['NextStep'].removeprefix('None. ')}.")
 
 
 def _pair(text: str) -> tuple[str, str]:

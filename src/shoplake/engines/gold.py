@@ -189,12 +189,8 @@ def _stored_products(stored: TableSnapshot, hours: Collection[datetime]) -> dict
 
 
 def _read(stored: TableSnapshot, file: DataFile, names: Sequence[str]) -> pa.Table:
-    try:
+    with parquet.reading(file.path):
         return parquet.read(stored.table, stored.storage.read(file.path), names)
-    except (pa.ArrowException, OSError) as error:
-        raise FatalError(
-            f"{file.path} cannot be read: {error}", remedy="Compute it from the events again: shoplake verify --repair"
-        ) from error
 
 
 def _plain(rows: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.engines.codes import Mapper, Numbers, text_words
-from shoplake.errors import FatalError, MissingFileError
+from shoplake.errors import MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.snapshots import DataFile, TableSnapshot, keys_location
 
@@ -145,12 +145,8 @@ class StoredKeys:
     def _texts(self) -> pa.StringArray:
         table, unit = self._snapshot.table, str(self._snapshot.table.unit)
         content = self._snapshot.storage.read(self._file.path)
-        try:
+        with parquet.reading(self._file.path):
             rows = parquet.read_together(table, [content], [unit, table.key] if self._without else [unit])
-        except (pa.ArrowException, OSError) as error:
-            raise FatalError(
-                f"{self._file.path} cannot be read: {error}", remedy="See what is damaged: shoplake verify"
-            ) from error
         if self._without:
             rows = rows.filter(pc.invert(parquet.among(rows.column(table.key), self._without)))
         texts = rows.column(unit).combine_chunks()
