@@ -13,6 +13,8 @@ from shoplake.cli.log import JSON, LOG, TEXT
 from shoplake.errors import UsageError
 from shoplake.settings import ENGINES, Range
 
+_MOST_EVENTS = 100_000_000
+
 lake = click.option(
     "--lake",
     metavar="DIR",
@@ -156,8 +158,9 @@ def span(text: str) -> tuple[int, int]:
         low, high = int(parts[0]), int(parts[-1])
     except ValueError:
         low, high = 0, 0
-    if len(parts) > 2 or not 1 <= low <= high:
+    if len(parts) > 2 or not 1 <= low <= high <= _MOST_EVENTS:
         raise UsageError(
-            f"--events-per-file must be N or MIN-MAX, not {text!r}", remedy="For example 1000, or 500000-750000."
+            f"--events-per-file must be N or MIN-MAX, from 1 to {_MOST_EVENTS:,}, not {text!r}",
+            remedy="For example 1000, or 500000-750000.",
         )
     return low, high

@@ -14,7 +14,7 @@ import click
 
 from shoplake import api, queries
 from shoplake.cli import options, output
-from shoplake.errors import FatalError, UsageError
+from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
 from shoplake.text import json_value, size
 
@@ -155,17 +155,6 @@ class _Reading:
             self.lake.interrupt()
             raise
         except duckdb.Error as error:
-            asked = (
-                duckdb.PermissionException,
-                duckdb.CatalogException,
-                duckdb.BinderException,
-                duckdb.ParserException,
-            )
-            if self.lake.place in str(error) and not isinstance(error, asked):
-                raise FatalError(
-                    f"a data file of the lake cannot be read: {error}",
-                    remedy="See which one, and what is left of it: shoplake verify",
-                ) from error
             remedy = f"Tables: {', '.join(self.lake.tables)}."
             raise UsageError(f"{question.name}: {error}", remedy=remedy) from error
 

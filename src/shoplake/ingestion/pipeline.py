@@ -6,6 +6,7 @@ it leaves the lake as it was, with the same files still to be ingested. A run th
 
 from __future__ import annotations
 
+import shlex
 import time
 import uuid
 from collections import Counter
@@ -153,8 +154,8 @@ def refuse_another(source: Source, settings: Settings, view: View) -> None:
     if known and known != name:
         raise UsageError(
             f"the lake was filled from {known}, not from {name}: files of one would replace those of equal names of the other",
-            remedy=f"If it is the same source in another place: --source-name {known}. For another source use another lake,"
-            " or put both below one folder or prefix.",
+            remedy=f"If it is the same source in another place: --source-name {shlex.quote(known)}, or the variable"
+            " SHOPLAKE_SOURCE_NAME. For another source use another lake, or put both below one folder or prefix.",
         )
 
 

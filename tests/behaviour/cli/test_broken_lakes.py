@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import shoplake
+from shoplake.errors import FatalError
 from shoplake.lake import Lake
 from tests.behaviour.cli.support import tells
 from tests.support import command, events, put
@@ -157,3 +159,14 @@ def test_a_damaged_data_file(whole, table, left):
     path = Path(Lake(str(whole / "lake")).view()[table].files[0].path)
     with damaged(path, None if left is None else path.read_bytes()[:left]):
         refuses(whole, *needing[table])
+
+
+@pytest.mark.parametrize("left", [None, 100])
+def test_a_damaged_data_file_in_python(whole, left):
+    """In a block that reads, the error is one of shoplake's own and names the file, also where the lake was open before."""
+    path = Path(Lake(str(whole / "lake")).view()["user_hourly"].files[-1].path)
+    with shoplake.open(str(whole / "lake")) as opened:
+        rows = opened.sql("SELECT * FROM user_hourly")
+        content = None if left is None else path.read_bytes()[:left]
+        with damaged(path, content), pytest.raises(FatalError, match=path.name), opened.reading():
+            rows.fetchall()

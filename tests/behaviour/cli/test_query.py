@@ -253,7 +253,7 @@ def test_damaged_data_file(call, tmp_path, left):
         content = path.read_bytes()
         path.unlink() if left is None else path.write_bytes(content[:left])
         result = call("query", "--sql", "SELECT * FROM events", "--lake", tmp_path / "lake")
-        tells(result, 1, *(("is missing",) if left is None else ("a data file of", "cannot be read")))
+        tells(result, 1, *(("is missing",) if left is None else ("the data file", "cannot be read")))
         path.write_bytes(content)
 
 

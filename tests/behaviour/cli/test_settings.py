@@ -178,6 +178,12 @@ def test_an_option_given_twice(call, words):
     assert f"{option} was given 2 times" in result.err
 
 
+@pytest.mark.parametrize("events", ["0", "-5", "1e3", "nan", "5-3", "99999999999999999999", "1-999999999999"])
+def test_events_out_of_range(call, events):
+    """A number of events is one that a file can have."""
+    tells(call("generate", "--out", "x", "--events-per-file", events), 2, "from 1 to 100,000,000", repr(events))
+
+
 def test_options_that_may_be_given_often(shop, call):
     """These count all: of a replay's files none is left out."""
     files = ("--files", key(0), "--files", key(1), "--dry-run", "--format", "json")
