@@ -15,11 +15,12 @@ BIN := .venv/bin
 BENCH_BIN := .venv-bench/bin
 RELEASE_BIN := .venv-release/bin
 XDIST = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SAMPLE := tests/behaviour/test_ingest.py tests/behaviour/test_status.py tests/behaviour/cli tests/unit/test_generate_files.py
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dashboard test proofs fuzz lint docs blog bench grade trino template release lock clean
+.PHONY: help demo dashboard test sample proofs fuzz lint docs blog bench grade trino template release lock clean
 
 help: ## show this list
 	@echo "make <target>    (Python: $(PYTHON), override with PYTHON=...)"
@@ -34,6 +35,20 @@ dashboard: .venv/.runtime ## show the demo's lake in a browser, at http://127.0.
 
 test: .venv/.stamp ## run the tests
 	@$(BIN)/python -m pytest $(XDIST) --durations 25 $(ARGS)
+
+sample: ## run a quick part of the tests with another PYTHON, beside .venv, in an environment without development tools
+	@$(need_python)
+	@set -e; env=build/sample/$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	if [ ! -e $$env/.stamp ] || [ requirements.lock -nt $$env/.stamp ]; then \
+	    rm -rf $$env; \
+	    "$(PYTHON)" -m venv $$env; \
+	    $$env/bin/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements-runtime.lock; \
+	    awk '/^[a-z]/ { keep = /^(pytest|iniconfig|packaging|pluggy|pygments)==/ } keep' requirements.lock > $$env/pytest.lock; \
+	    $$env/bin/python -m pip install $(PIP_FLAGS) --require-hashes --requirement $$env/pytest.lock; \
+	    $$env/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .; \
+	    touch $$env/.stamp; \
+	fi; \
+	$$env/bin/python -m pytest -q -p no:cacheprovider -m "not s3 and not spark" $(SAMPLE) $(ARGS)
 
 proofs: .venv/.stamp ## run the proofs of the guarantees that take long: an hour (docs/reference/guarantees.md)
 	@SHOPLAKE_PROOFS=full $(BIN)/python -m pytest $(XDIST) -m proof $(ARGS)
