@@ -44,7 +44,7 @@ class Counting:
 
     name = "spark"
 
-    def check(self, source, files, latest, erased, progress):
+    def check(self, source, files, latest, erased, progress, *, whole=True):
         return [CheckedFile(file, lines=600_000, rows=()) for file in files]
 
     def dedupe(self, checked, stored):
@@ -63,7 +63,7 @@ class Counting:
 class Writing(Counting):
     """An engine that leaves data files as Spark's does, one of events for each source file and of gold for each hour."""
 
-    def check(self, source, files, latest, erased, progress):
+    def check(self, source, files, latest, erased, progress, *, whole=True):
         return [CheckedFile(file, lines=1, rows=(self.moment(file),)) for file in files]
 
     def moment(self, file):

@@ -137,7 +137,14 @@ class Engine(Protocol):
         ...
 
     def check(
-        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+        self,
+        source: Source,
+        files: Sequence[SourceFile],
+        latest: datetime,
+        erased: Erased,
+        progress: Progress,
+        *,
+        whole: bool = True,
     ) -> list[CheckedFile]:
         """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people.
 
@@ -147,9 +154,10 @@ class Engine(Protocol):
             latest: The latest time that an event may have.
             erased: Whose lines are kept nowhere.
             progress: Is told of finished work.
+            whole: Whether all of them have to be read. If not, the engine may stop after some when it holds a great deal.
 
         Returns:
-            What became of each, in the order of ``files``.
+            What became of each that was read, in the order of ``files``; of the first at least.
         """
         ...
 

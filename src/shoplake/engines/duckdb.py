@@ -47,6 +47,30 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
+# Of a batch: a full hour, so that its memory and what a kill costs are bounded whatever the files hold.
+_MOST_LINES = 8_000_000
+_MOST_BYTES = 1 << 30
+_MOST_HOURS = 200
+
+
+class _Held:
+    """What was read of a batch so far; files in other threads that were begun come on top of it."""
+
+    def __init__(self) -> None:
+        self._lines = self._bytes = 0
+        self._hours: set[int] = set()
+
+    def add(self, checked: CheckedFile) -> None:
+        """Count a file."""
+        self._lines += checked.lines
+        if checked.rows is not None and checked.rows.num_rows:
+            self._bytes += checked.rows.nbytes
+            self._hours.update(np.unique(microseconds(checked.rows, "event_time") // _HOUR_US).tolist())
+
+    @property
+    def much(self) -> bool:
+        """Whether it is enough for a batch."""
+        return self._lines >= _MOST_LINES or self._bytes >= _MOST_BYTES or len(self._hours) >= _MOST_HOURS
 
 
 class DuckDBEngine:
@@ -65,11 +89,21 @@ class DuckDBEngine:
         self._bounds = bounds
 
     def check(
-        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+        self,
+        source: Source,
+        files: Sequence[SourceFile],
+        latest: datetime,
+        erased: Erased,
+        progress: Progress,
+        *,
+        whole: bool = True,
     ) -> list[CheckedFile]:
         """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people."""
+        held = _Held()
 
-        def one(file: SourceFile) -> CheckedFile:
+        def one(file: SourceFile) -> CheckedFile | None:
+            if held.much and not whole:
+                return None
             started = time.perf_counter()
             spool = spools.get()
             try:
@@ -77,6 +111,7 @@ class DuckDBEngine:
                 checked = _encoded(reading.check(spool))
             finally:
                 spools.put(spool)
+            held.add(checked)
             progress(file.bytes, checked.lines)
             return replace(checked, seconds=time.perf_counter() - started)
 
@@ -86,7 +121,8 @@ class DuckDBEngine:
             for _ in range(at_once):
                 spools.put(stack.enter_context(closing(Spool())))
             stack.enter_context(self._cores(self._threads // max(1, at_once)))
-            checked = self._map(one, files)
+            # They are begun in their order, so those that were read are the first ones.
+            checked = [result for result in self._map(one, files) if result]
         return _without_lines_of(erased, _without_rows_of(erased, checked)) if erased else checked
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, QuarantinedLines]:

@@ -97,7 +97,14 @@ class SparkEngine:
         self._bounds = bounds
 
     def check(
-        self, source: Source, files: Sequence[SourceFile], latest: datetime, erased: Erased, progress: Progress
+        self,
+        source: Source,
+        files: Sequence[SourceFile],
+        latest: datetime,
+        erased: Erased,
+        progress: Progress,
+        *,
+        whole: bool = True,  # noqa: ARG002 - what was read is in files of the executors, so there is no need to stop
     ) -> list[CheckedFile]:
         """Read files, judge every line, write the accepted rows as data files, but for those of erased people.
 

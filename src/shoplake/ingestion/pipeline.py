@@ -27,7 +27,7 @@ from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
 from shoplake.settings import Settings
-from shoplake.sources.base import Source
+from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.listing import LeftOut
 from shoplake.sources.open import known_as
 
@@ -188,7 +188,9 @@ class _Queue:
 
     def remove(self, done: Done) -> None:
         """Drop the batch that is done; the others stay planned, from the view that it left behind."""
-        batch = self._batches.pop(0)
+        batch = self._batches.pop(0).without(done.unread)
+        if done.unread:
+            self._batches.insert(0, Batch(done.unread, frozenset(), frozenset(), frozenset()))
         self._planned_from = done.view
         self._reopened |= done.reopened
         if self._only:
@@ -216,11 +218,13 @@ class Done(NamedTuple):
         view: The lake after it.
         report: Its figures.
         reopened: Whether files of other batches have to be ingested again because of it.
+        unread: Files of it that are left for a batch of their own, because the others held enough.
     """
 
     view: View
     report: BatchReport
     reopened: bool
+    unread: tuple[SourceFile, ...] = ()
 
 
 def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
@@ -237,9 +241,9 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         ContractError: The breaker stopped the batch; it changed nothing.
     """
     began, now, batch_id = time.perf_counter(), run.now().replace(tzinfo=None), run.new_id()
-    checked, failures = _check(run, engine, base, batch, now)
+    checked, failures, unread = _check(run, engine, base, batch, now)
     if not checked:
-        return Done(base, BatchReport(failures=failures), reopened=False)
+        return Done(base, BatchReport(failures=failures), reopened=False, unread=unread)
     batch = batch.only(result.file for result in checked)
     (files, conflicts), earlier = _dedupe(run, engine, base, batch, checked)
     del checked  # its rows include the duplicates
@@ -252,20 +256,28 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
     source = known_as(run.source, run.settings.source_name)
     outcome = Outcome(batch_id, now, files, batch.known, entries | reopened, began, source)
     view, hours = publish(run.lake, engine, base, outcome)
-    return Done(view, _report(files, batch, hours, failures), bool(reopened))
+    return Done(view, _report(files, batch, hours, failures), bool(reopened), unread)
 
 
 def _check(
     run: Run, engine: Engine, base: View, batch: Batch, now: datetime
-) -> tuple[list[CheckedFile], dict[str, str]]:
+) -> tuple[list[CheckedFile], dict[str, str], tuple[SourceFile, ...]]:
     """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure.
+
+    Of new files the engine may leave some unread, which come last. Files that the lake knows are done together: they may
+    hold the same events.
 
     What cannot be read now is not recorded, so that the next run tries it again.
     """
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
     to_read = [file for file in batch.files if file.path not in run.set_aside]
-    results = engine.check(run.source, to_read, latest, erased, run.watchers.progress) if to_read else []
+    results = (
+        engine.check(run.source, to_read, latest, erased, run.watchers.progress, whole=bool(batch.known))
+        if to_read
+        else []
+    )
+    unread = tuple(to_read[len(results) :])
     results += [CheckedFile(file, error=SET_ASIDE) for file in batch.files if file.path in run.set_aside]
     for result in sorted(results, key=lambda result: result.file.path):
         path = result.file.path
@@ -282,7 +294,7 @@ def _check(
         run.watchers.note(f"{path} {why}; left as it is")
         if before or result.unavailable:
             failures[path] = why
-    return checked, failures
+    return checked, failures, unread
 
 
 def _dedupe(

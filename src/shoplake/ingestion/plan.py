@@ -38,6 +38,10 @@ class Batch:
         paths = frozenset(file.path for file in kept)
         return Batch(kept, self.known & paths, self.replaced & paths, self.reingested & paths)
 
+    def without(self, files: Collection[SourceFile]) -> Batch:
+        """The batch without some of its files."""
+        return self.only(file for file in self.files if file not in files) if files else self
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -69,6 +73,10 @@ class Plan:
     def replaced(self) -> tuple[str, ...]:
         """Paths whose object was replaced since it was ingested."""
         return tuple(sorted(path for batch in self.batches for path in batch.replaced))
+
+
+MOST_FILES = 1000
+"""Source files of one batch, at most: so that ten thousand tiny ones are not lost together."""
 
 
 def make(
@@ -132,7 +140,8 @@ def _groups(files: Sequence[SourceFile], batch_bytes: int) -> Iterator[tuple[Sou
     size = 0
     for file in files:
         half_full_at_an_hours_end = size >= batch_bytes / 2 and _hour(file) != _hour(group[-1])
-        if group and (size + file.bytes > batch_bytes or half_full_at_an_hours_end):
+        full = size + file.bytes > batch_bytes or len(group) == MOST_FILES
+        if group and (full or half_full_at_an_hours_end):
             yield tuple(group)
             group, size = [], 0
         group.append(file)

@@ -1,0 +1,50 @@
+"""A batch is bounded in every dimension, so that memory is, and what a kill costs; the tables are the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoplake.engines import duckdb
+from shoplake.ingestion import plan
+from tests.support import ENGINE, START, dump, event, ingest, put
+
+pytestmark = pytest.mark.skipif(ENGINE == "spark", reason="Spark's rows are in files of its executors")
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """Eight files of five events, of which one is late by three hours in each; and the tables of one batch over them."""
+    for slot in range(8):
+        lines = [event(100 * slot + number) for number in range(4)]
+        late = START.replace(hour=START.hour - slot % 4)
+        put(tmp_path / "raw", slot, [*lines, event(slot, timestamp=late.isoformat())])
+    assert ingest(tmp_path / "raw", tmp_path / "one", threads=1).batches == 1
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value", "batches"),
+    [
+        (duckdb, "_MOST_LINES", 15, 3),
+        (duckdb, "_MOST_LINES", 1, 8),
+        (duckdb, "_MOST_BYTES", 1, 8),
+        (duckdb, "_MOST_HOURS", 2, 6),
+        (plan, "MOST_FILES", 3, 3),
+    ],
+)
+def test_bounds(shop, monkeypatch, module, name, value, batches):
+    """Lines, bytes in memory, hours that are touched, files: whichever is reached first ends a batch."""
+    monkeypatch.setattr(module, name, value)
+    done = ingest(shop / "raw", shop / "lake", threads=1)
+    assert (done.batches, done.files, done.lines) == (batches, 8, 40)
+    assert dump(shop / "lake") == dump(shop / "one")
+
+
+def test_files_that_the_lake_knows_are_done_together(shop, monkeypatch):
+    """They may hold the same events, whose first one has to be found among all of them."""
+    ingest(shop / "raw", shop / "lake", threads=1)
+    for slot in range(8):
+        put(shop / "raw", slot, [event(number) for number in range(5)])
+    monkeypatch.setattr(duckdb, "_MOST_LINES", 1)
+    done = ingest(shop / "raw", shop / "lake", threads=1)
+    assert (done.batches, done.accepted, done.duplicates) == (1, 5, 35)
