@@ -56,11 +56,12 @@ proofs: .venv/.stamp ## run the proofs of the guarantees that take long: an hour
 fuzz: .venv/.stamp ## fuzz the native reader for MINUTES=1, guided by coverage (needs clang)
 	@$(BIN)/python tests/native/fuzz.py $(MINUTES)
 
-lint: .venv/.stamp ## check style, format, types and the direction of imports
+lint: .venv/.stamp ## check style, format, types, the direction of imports and the templates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/cfn-lint capstone-starter.cfn.yaml infra/roles.cfn.yaml
 
 docs: .venv/.stamp ## build the documentation site in build/site
 	@$(BIN)/python docs/build_reference.py
