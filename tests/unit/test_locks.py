@@ -74,5 +74,6 @@ def test_demo_needs_the_runtime_alone(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     lake = tmp_path / "shoplake-demo" / "lake"
     assert alone(tmp_path, "dashboard", "--lake", lake, "--export", tmp_path / "page.html").returncode == 0
-    missing = alone(tmp_path, "ingest", "--engine", "spark", "--source", tmp_path, "--lake", lake)
+    same = ("--source-name", tmp_path / "shoplake-demo" / "raw")
+    missing = alone(tmp_path, "ingest", "--engine", "spark", "--source", tmp_path, *same, "--lake", lake)
     assert "No module named 'pyspark'" in missing.stderr
