@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shoplake.lake import parquet
 from shoplake.lake.commits import Commit
@@ -132,6 +131,8 @@ def write(commit: Commit, replaced: Collection[str], entries: Mapping[str, Entry
         entries: The new entries, by path.
         now: The time, UTC without a zone.
     """
+    import pyarrow.compute as pc
+
     stored = commit.base[LEDGER.name]
     rows = as_rows(entries.values())
     month = [file for file in stored.files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
