@@ -188,8 +188,8 @@ DETAILS = (
         " duplicate."
     ),
     (
-        "A file is one gzip stream, or several in a row. One that is gzipped twice, or goes on with other bytes, is set"
-        " aside as a whole: what it says cannot be trusted to be what was meant."
+        "A file is one gzip stream, or several in a row. One that is gzipped twice, or goes on with other bytes, is set aside"
+        " as a whole: what it says cannot be trusted to be what was meant."
     ),
 )
 """What the rules leave open to a reader, decided; each is pinned by tests/behaviour/test_details.py."""

@@ -25,6 +25,7 @@ from tests.native.test_sanitized import BLOCKS, CORPUS  # noqa: E402
 FOLDER = ROOT / "build" / "fuzz"
 FLAGS = ("-DFUZZER", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 LONGEST = 2048
+CORPUS_BYTES = 200_000  # of the committed inputs, the shortest first
 TOKENS = (
     *FIELD_NAMES,
     *EVENT_TYPES,
@@ -64,9 +65,13 @@ def main(minutes: float) -> int:
     fewest.mkdir()
     subprocess.run([program, "-merge=1", f"-max_len={LONGEST}", fewest, CORPUS, found, seeds], check=True)
     shutil.rmtree(CORPUS)
-    shutil.copytree(fewest, CORPUS)
-    size = sum(file.stat().st_size for file in CORPUS.iterdir())
-    print(f"{len(list(CORPUS.iterdir()))} inputs kept, {size:,} bytes")
+    CORPUS.mkdir()
+    size = 0
+    for file in sorted(fewest.iterdir(), key=lambda file: (file.stat().st_size, file.name)):
+        size += file.stat().st_size
+        if size <= CORPUS_BYTES:
+            shutil.copy(file, CORPUS)
+    print(f"{len(list(CORPUS.iterdir()))} inputs kept")
     return run.returncode
 
 

@@ -12,7 +12,6 @@ from typing import overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 _SCHEMA = pa.schema(
     [("line_number", pa.int64()), ("raw", pa.binary()), ("reasons", pa.dictionary(pa.int32(), pa.string()))]
@@ -36,15 +35,18 @@ class Quarantined:
 
 
 class QuarantinedLines(Sequence[Quarantined]):
-    """The quarantined lines of one source file, in the order of their numbers; each is unpacked when it is asked for.
-
-    Attributes:
-        rows: All of them packed: ``line_number``, ``raw`` and ``reasons``, which are codes joined by commas.
-    """
+    """The quarantined lines of one source file, in the order of their numbers; each is unpacked when it is asked for."""
 
     def __init__(self, rows: pa.Table | None = None) -> None:
         """No lines; or packed ones, from the methods below."""
-        self.rows = _SCHEMA.empty_table() if rows is None else rows
+        self._rows = rows
+
+    @property
+    def rows(self) -> pa.Table:
+        """All of them packed: ``line_number``, ``raw`` and ``reasons``, which are codes joined by commas."""
+        if self._rows is None:
+            self._rows = _SCHEMA.empty_table()
+        return self._rows
 
     @classmethod
     def of(cls, lines: Iterable[Quarantined]) -> QuarantinedLines:
@@ -105,6 +107,8 @@ class QuarantinedLines(Sequence[Quarantined]):
 
     def batches(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
         """The packed lines, in pieces of at most so many bytes of ``raw``, or of a single line that is longer."""
+        import pyarrow.compute as pc
+
         for batch in self.rows.to_batches():
             ends = np.cumsum(pc.binary_length(batch.column("raw")).to_numpy().astype(np.int64))
             start = 0

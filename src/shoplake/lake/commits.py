@@ -12,10 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import TracebackType
-from typing import Any, Self
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Any, Self
 
 from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError
 from shoplake.lake import metadata, parquet
@@ -26,6 +23,9 @@ from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View, keys_location
 from shoplake.lake.staging import SnapshotWriter, Staged
 from shoplake.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SAME_ROWS = {"operation": metadata.REPLACE}
 """Properties of a commit that stores the same rows otherwise, as compaction does."""
@@ -230,6 +230,8 @@ class Commit:
 
     def _without_keys(self, table: Table, keys: Collection[Any], files: Sequence[DataFile]) -> list[NewFile]:
         """Rewrite data files without the rows of the given keys, those that also have others."""
+        import pyarrow.compute as pc
+
         column, rewritten = table.key, []
         for file in files:
             if file.lower[column] == file.upper[column]:

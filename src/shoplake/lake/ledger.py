@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shoplake.lake import parquet
 from shoplake.lake.commits import Commit
@@ -182,6 +181,8 @@ def write(
         now: The time, UTC without a zone.
         properties: Recorded in the summary of the ledger's snapshot.
     """
+    import pyarrow.compute as pc
+
     stored = commit.base[LEDGER.name]
     rows = as_rows(entries.values())
     month = [file for file in stored.files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import pyarrow.compute as pc
-
 from shoplake.lake import parquet
 from shoplake.lake.snapshots import DataFile, TableSnapshot
 
@@ -39,6 +37,8 @@ class KeyLookup:
         ]
 
     def _has(self, base: TableSnapshot, file: DataFile, keys: Sequence[Any]) -> bool:
+        import pyarrow.compute as pc
+
         column = base.table.key
         if file.lower[column] == file.upper[column]:
             return True

@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoplake.errors import FatalError
@@ -145,7 +144,12 @@ def read(table: Table, file: bytes | BinaryIO, columns: Sequence[str] | None = N
     """The rows of a data file, or some columns of them."""
     schema = arrow_schema(table)
     names = list(schema.names if columns is None else columns)
-    return _rows(file, names).cast(pa.schema([schema.field(name) for name in names]))
+    rows, schema = _rows(file, names), pa.schema([schema.field(name) for name in names])
+    if rows.schema.equals(
+        schema
+    ):  # a cast would load all of Arrow's functions: a sixth of a run that finds nothing new
+        return pa.Table.from_arrays(rows.columns, schema=schema)
+    return rows.cast(schema)
 
 
 def read_together(table: Table, files: Iterable[bytes | BinaryIO], columns: Sequence[str] | None = None) -> pa.Table:
@@ -160,6 +164,8 @@ def read_together(table: Table, files: Iterable[bytes | BinaryIO], columns: Sequ
 
 def among(column: pa.ChunkedArray, values: Collection[Any]) -> pa.ChunkedArray:
     """Which rows of a column, with or without a dictionary, have one of the given values."""
+    import pyarrow.compute as pc
+
     if not pa.types.is_dictionary(column.type):
         return pc.is_in(column, pa.array(list(values), column.type))
     wanted = pa.array(list(values), column.type.value_type)
@@ -189,6 +195,8 @@ def _rows(file: bytes | BinaryIO, names: list[str], dictionaries: Sequence[str] 
 
 
 def _sorted(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    import pyarrow.compute as pc
+
     if not names:
         return rows
     keys = pa.table({name: _sortable(rows.column(name)) for name in names})
@@ -199,6 +207,8 @@ def _sorted(rows: pa.Table, names: Sequence[str]) -> pa.Table:
 
 def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column that sorts like the given one; of texts in a dictionary their places in its order."""
+    import pyarrow.compute as pc
+
     if not pa.types.is_dictionary(column.type):
         return column
     codes = column.unify_dictionaries().chunks
@@ -258,6 +268,8 @@ def _compact(rows: pa.Table) -> pa.Table:
 
 def _packed(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """A column as one array whose dictionary holds no text but those of its rows."""
+    import pyarrow.compute as pc
+
     column = column.unify_dictionaries()
     texts = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     indices, entries = texts.indices.cast(pa.int32()), len(texts.dictionary)

@@ -45,6 +45,18 @@ def test_ingest_again_json(shop, call):
     assert {result.json[name] for name in ("files", "replaced", "failed_files", "lines", "accepted")} == {0}
 
 
+def test_a_run_that_finds_nothing_loads_little(shop):
+    """It is asked for every few minutes: no engine, nothing of Arrow but its files, and pandas even less."""
+    code = (
+        "import sys; from shoplake.cli.main import main; main();"
+        "print(sorted({'duckdb', 'pyarrow.compute', 'pyarrow.dataset', 'pandas', 'pyspark'} & set(sys.modules)))"
+    )
+    words = ("ingest", "--source", shop / "raw", "--lake", shop / "lake", "--format", "json")
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.partition("\n[")[0])["files"] == 0
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_ingest_for_a_person(call, tmp_path):
     """The summary has the sum of the lines, the reasons and what was set aside; the second run says nothing is new."""
     put(tmp_path / "raw", 0, [*events(20), b"broken", *events(1, first=1)])
