@@ -1,8 +1,8 @@
 """``make grade``: the grader's path on an emulator of AWS, from the template to the answers and back to nothing.
 
-``--events-per-file 2000`` makes small files. What runs here is the code of the template (generator, set-up function) and
-the package; what is only emulated is AWS itself. The pipeline runs in this process with DuckDB, or with ``--engine spark`` as
-the very script of the Glue job, with the arguments that the template gives it.
+``--events-per-file 2000`` makes small files. What runs here is the code of the template and the package: the generator and the
+set-up function in this process, the function for arrivals in the Lambda runtime, the script of the Glue job with Spark, each
+with what the template gives it. What is only emulated is AWS itself.
 """
 
 from __future__ import annotations
@@ -14,22 +14,28 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from infra import emulate
+from infra.runtime import runtime
 from shoplake import api, queries
-from shoplake.aws import figures, glue_catalog
+from shoplake.aws import bundles, deploy, figures, glue_catalog
+from shoplake.aws.stack import Cloud
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
@@ -42,8 +48,18 @@ REGION = "us-west-2"
 STACK = "capstone-grader"
 FIRST = datetime(2025, 11, 18, 14, tzinfo=UTC)
 FILES = 12
-SLOT = timedelta(minutes=5)
-JOBS = Path(__file__).parents[1] / "jobs"
+SLOT, DAY = timedelta(minutes=5), timedelta(days=1)
+BACKFILL_FILES = 3
+BAR_SECONDS = 60
+WRITER_SECONDS = 3
+MEMORY_MIB = 16_384  # of address space, in which libraries reserve more than they use
+ROOT = Path(__file__).parents[1]
+JOBS = ROOT / "jobs"
+PROOF = """
+SELECT count(*) AS files, count(DISTINCT source_file) AS different_files, sum(lines) AS lines,
+       sum(lines - accepted - duplicates - quarantined - erased) AS lines_without_fate
+FROM ledger
+"""
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -67,6 +83,10 @@ class Requests(logging.Handler):
         if not method or " / HTTP" in record.getMessage():
             return
         self.counts["LIST" if "list-type" in record.getMessage() else method] += 1
+
+    def told(self) -> str:
+        """The counts as a text."""
+        return ", ".join(f"{number:,} {method}" for method, number in sorted(self.counts.items()))
 
 
 @contextmanager
@@ -162,91 +182,199 @@ class Checks:
         )
 
 
-def grade(low: int, high: int, take_in: Callable[[emulate.Stack], RunReport] = ingest) -> bool:
-    """Walk the path; returns whether every check held."""
+def event_of(key: str) -> dict[str, Any]:
+    """EventBridge's event of a new object, as the rule of the template hands it on."""
+    return {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": key}}}
+
+
+def deploy_package(stack: emulate.Stack, folder: Path) -> emulate.Stack:
+    """What ``shoplake deploy`` does once the stack is there: build, upload, and name the upload in the stack.
+
+    The bundles hold the wheel alone: its libraries are those of this environment.
+    """
+    wheel = bundles.build_wheel(ROOT, folder)
+    made = bundles.Bundles("code/shoplake-grader", {suffix: folder / f"x{suffix}" for suffix in bundles.SUFFIXES})
+    bundles.zip_of_wheels([wheel], made.files[bundles.GLUE_SUFFIX])
+    bundles.unpacked([wheel], made.files[bundles.LAMBDA_SUFFIX])
+    deploy.upload(Cloud(), stack.outputs["LakeBucketName"], made)
+    deployed = emulate.Stack({**stack.parameters, "Bundle": made.key}, REGION)
+    boto3.client("cloudformation").update_stack(StackName=STACK, TemplateBody=deployed.for_cloudformation())
+    return deployed
+
+
+@contextmanager
+def function(stack: emulate.Stack, folder: Path) -> Iterator[Any]:
+    """The function for arrivals in the Lambda runtime, with its environment; yields what invokes it with an event."""
+    given = stack.resources["ArrivalFunction"]["Properties"]
+    (folder / "tmp").mkdir()
+    environment = {
+        **os.environ,
+        **given["Environment"]["Variables"],
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(given["MemorySize"]),
+        "TMPDIR": str(folder / "tmp"),
+    }
+    with runtime(given["Code"]["ZipFile"], folder, environment, MEMORY_MIB, "handler") as invoke:
+        yield invoke
+
+
+@contextmanager
+def writer(bucket: str) -> Iterator[None]:
+    """A run that does not know that the stack goes: it writes for some seconds on."""
+    ends, s3 = time.monotonic() + WRITER_SECONDS, boto3.client("s3")
+
+    def write() -> None:
+        number = 0
+        while time.monotonic() < ends:
+            number += 1
+            with suppress(ClientError):
+                s3.put_object(Bucket=bucket, Key=f"lake/late-{number}", Body=b"x")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    thread.join()
+
+
+def grade(low: int, high: int, backfill: Callable[[emulate.Stack], RunReport] = ingest) -> bool:
+    """Walk the path; returns whether every check held.
+
+    Args:
+        low: Events of a file at least.
+        high: Events of a file at most.
+        backfill: What the Glue job does.
+    """
     checks = Checks()
-    with emulator() as requests:
+    with emulator() as requests, tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         stack = emulate.Stack({"StudentId": "grader", "MinEvents": str(low), "MaxEvents": str(high)}, REGION)
-        s3 = boto3.client("s3")
-
-        print("1. create-stack")
-        emulate.create(stack, STACK)
-        print(f"   {len(stack.resources)} resources; {len(stack.outputs)} outputs, such as")
-        for name in ("SourceBucketName", "AnalyticalDatasetS3Uri", "QueriesFileS3Uri", "AthenaWorkGroup"):
-            print(f"     {name} = {stack.outputs[name]}")
-        key = stack.outputs["QueriesFileS3Uri"].rpartition("/")[2]
-        stored = s3.get_object(Bucket=stack.outputs["LakeBucketName"], Key=key)["Body"].read().decode()
-        checks.ask("queries.sql in the lake bucket holds the five questions", queries.parse(stored), queries.five())
-
-        print(f"2. the generator, for an hour of scheduled times ({FILES} files) and once without a payload")
-        started = time.perf_counter()
-        made = [generate(stack, FIRST + number * SLOT) for number in range(FILES)]
-        made.append(generate(stack, None))  # as graders invoke it: without a payload, for now
-        events = sum(one["events"] for one in made)
-        print(
-            f"   {events:,} events, {size(sum(one['bytes'] for one in made))}, {seconds(time.perf_counter() - started)}"
-        )
-        again = generate(stack, FIRST)
-        checks.ask("the first time asked again gives the same file", {**again, "written": True} == made[0], right=True)
-        checks.ask("and writes nothing", again["written"], right=False)
-
-        print("3. the pipeline")
-        first = _run(stack, requests, take_in)
-        checks.ask(f"lines read = events made ({events:,})", first.lines, events)
+        create(stack, checks)
+        print("2. the generator, invoked without a payload")
+        now = generate(stack, None)
+        print(f"   {now['events']:,} events, {size(now['bytes'])}: {now['key']}")
+        again = generate(stack, FIRST), generate(stack, FIRST)
         checks.ask(
-            "lines = accepted + duplicates + quarantined",
-            first.lines,
-            first.accepted + first.duplicates + first.quarantined,
+            "a scheduled time makes one file however often it is asked for",
+            [one["written"] for one in again],
+            [True, False],
         )
 
-        print("4. the pipeline again")
-        second = _run(stack, requests, take_in)
-        checks.ask("lines reprocessed = 0", second.lines, 0)
+        print("3. deploy")
+        stack = deploy_package(stack, folder)
+        rule = boto3.client("events").describe_rule(Name=stack.resources["ArrivalRule"]["Properties"]["Name"])
+        checks.ask("arrivals invoke the function", rule["State"], "ENABLED")
+        with function(stack, folder) as invoke:
+            made = [*arrivals(stack, invoke, requests, checks), now]
+            print("5. nothing is read twice")
+            before = lines_of(stack)
+            requests.counts.clear()
+            swept = invoke({"detail-type": "Scheduled Event", "time": "2025-11-18T15:07:00Z"}).answer
+            print(f"   a sweep: {count(swept['lines'], 'line')}; S3: {requests.told()}")
+            checks.ask("lines reprocessed = 0", (swept["lines"], lines_of(stack)), (0, before))
+            invoke(event_of(made[0]["key"]))
+            checks.ask("nor by an event that comes twice", lines_of(stack), before)
+        proof(stack, made, checks)
+        answers("6. queries.sql against grading/queries.sql", stack, checks)
 
-        print("5. one more file, and the pipeline")
-        more = generate(stack, FIRST + FILES * SLOT)
-        third = _run(stack, requests, take_in)
-        checks.ask("only its lines are read", third.lines, more["events"])
+        print(f"7. the Glue job takes in another day ({BACKFILL_FILES} files), on the same lake")
+        made += [generate(stack, FIRST + DAY + number * SLOT) for number in range(BACKFILL_FILES)]
+        requests.counts.clear()
+        report = backfill(stack)
+        print(f"   {count(report.files, 'file')}, {count(report.lines, 'line')}; S3: {requests.told()}")
+        checks.ask("only its lines are read", report.lines, sum(one["events"] for one in made[-BACKFILL_FILES:]))
+        proof(stack, made, checks)
+        answers("8. the five answers again", stack, checks)
 
-        print("6. queries.sql against grading/queries.sql")
-        with api.open(stack.outputs["AnalyticalDatasetS3Uri"].rstrip("/")) as lake:
-            for query, oracle in zip(queries.five(), queries.oracle(), strict=True):
-                rows = lake.sql(query.sql).fetchall()
-                checks.ask(f"{query.name}: {count(len(rows), 'row')}", rows, lake.sql(oracle.sql).fetchall())
-            stored_bytes = sum(table.bytes for table in lake.view.tables.values())
-        pointers = {
-            table["Name"]: table["Parameters"]["metadata_location"]
-            for table in boto3.client("glue").get_tables(DatabaseName=stack.outputs["GlueDatabaseName"])["TableList"]
-            if table["Parameters"].get("table_type") == "ICEBERG"
-        }
-        view = Lake(stack.outputs["AnalyticalDatasetS3Uri"].rstrip("/")).view()
-        checks.ask(
-            "the Glue tables point at the lake's newest state",
-            sorted(pointers.items()),
-            sorted((name, str(table.location)) for name, table in view.tables.items()),
-        )
-        print(f"   the tables take {size(stored_bytes // (FILES + 1))} a file")
-
-        print("7. delete-stack")
-        emulate.delete(stack, STACK)
-        checks.ask("buckets left = 0", len(s3.list_buckets()["Buckets"]), 0)
+        print("9. delete-stack, beside a run that still writes")
+        with writer(stack.outputs["LakeBucketName"]):
+            emulate.delete(stack, STACK)
+        checks.ask("buckets left = 0", len(boto3.client("s3").list_buckets()["Buckets"]), 0)
     print("All as it should be." if checks.good else "Something is not as it should be.")
     return checks.good
 
 
-def _run(stack: emulate.Stack, requests: Requests, take_in: Callable[[emulate.Stack], RunReport]) -> RunReport:
-    requests.counts.clear()
-    report = take_in(stack)
-    asked = ", ".join(f"{number:,} {method}" for method, number in sorted(requests.counts.items()))
-    print(f"   {count(report.files, 'file')}, {count(report.lines, 'line')}, {seconds(report.seconds)}; S3: {asked}")
-    return report
+def create(stack: emulate.Stack, checks: Checks) -> None:
+    """The brief's command."""
+    print("1. create-stack")
+    emulate.create(stack, STACK)
+    print(f"   {len(stack.resources)} resources; {len(stack.outputs)} outputs, such as")
+    for name in ("SourceBucketName", "AnalyticalDatasetS3Uri", "QueriesFileS3Uri", "AthenaWorkGroup"):
+        print(f"     {name} = {stack.outputs[name]}")
+    key = stack.outputs["QueriesFileS3Uri"].rpartition("/")[2]
+    stored = boto3.client("s3").get_object(Bucket=stack.outputs["LakeBucketName"], Key=key)["Body"].read().decode()
+    checks.ask("queries.sql in the lake bucket holds the five questions", queries.parse(stored), queries.five())
+    checks.ask("NextStep names deploy", "shoplake deploy --student-id grader" in stack.outputs["NextStep"], right=True)
+
+
+def arrivals(stack: emulate.Stack, invoke: Any, requests: Requests, checks: Checks) -> list[dict[str, Any]]:
+    """An hour of files, each announced by its event; returns what was generated."""
+    print(f"4. an hour of files ({FILES}), one by one, each with its event")
+    made, took, taken = [], [], 0
+    for number in range(FILES):
+        made.append(generate(stack, FIRST + number * SLOT))
+        requests.counts.clear()
+        done = invoke(event_of(made[-1]["key"]))
+        took.append(done.seconds)
+        taken += done.answer["files"]
+        if number == 1:
+            print(f"   the second: {seconds(done.seconds)}, {done.peak_mib:,.0f} MiB at peak; S3: {requests.told()}")
+    middle, most = sorted(took)[FILES // 2], max(took)
+    print(
+        f"   {sum(one['events'] for one in made):,} events; arrival to queryable: p50 {seconds(middle)}, p95 {seconds(most)}"
+    )
+    checks.ask(f"each within {BAR_SECONDS} s", most <= BAR_SECONDS, right=True)
+    checks.ask("each file is taken in once, and so is the one from before", taken, FILES + 1)
+    return made
+
+
+def place_of(stack: emulate.Stack) -> str:
+    """The lake."""
+    return stack.outputs["AnalyticalDatasetS3Uri"].rstrip("/")
+
+
+def lines_of(stack: emulate.Stack) -> Any:
+    """Every file of the ledger with its version and its batch: what a second reading would change."""
+    with api.open(place_of(stack)) as lake:
+        return lake.sql("SELECT source_file, version, batch, lines FROM ledger ORDER BY 1").fetchall()
+
+
+def proof(stack: emulate.Stack, made: Sequence[dict[str, Any]], checks: Checks) -> None:
+    """The ledger is the bookmark: the query that the job's head gives, and its output."""
+    with api.open(place_of(stack)) as lake:
+        found = lake.sql(PROOF)
+        columns, (row,) = found.columns, found.fetchall()
+    print("   " + ", ".join(f"{name} {value:,}" for name, value in zip(columns, row, strict=True)))
+    events = sum(one["events"] for one in made)
+    checks.ask("the ledger has each file once, whole", list(row), [len(made), len(made), events, 0])
+
+
+def answers(title: str, stack: emulate.Stack, checks: Checks) -> None:
+    """The five answers against the oracle's, and Athena's tables against the lake's."""
+    print(title)
+    with api.open(place_of(stack)) as lake:
+        for query, oracle in zip(queries.five(), queries.oracle(), strict=True):
+            rows = lake.sql(query.sql).fetchall()
+            checks.ask(f"{query.name}: {count(len(rows), 'row')}", rows, lake.sql(oracle.sql).fetchall())
+    pointers = {
+        table["Name"]: table["Parameters"]["metadata_location"]
+        for table in boto3.client("glue").get_tables(DatabaseName=stack.outputs["GlueDatabaseName"])["TableList"]
+        if table["Parameters"].get("table_type") == "ICEBERG"
+    }
+    view = Lake(place_of(stack)).view()
+    checks.ask(
+        "the Glue tables point at the lake's newest state",
+        sorted(pointers.items()),
+        sorted((name, str(table.location)) for name, table in view.tables.items()),
+    )
 
 
 def main() -> None:
     """Read the arguments and grade."""
     parser = argparse.ArgumentParser(description="The grader's path on an emulator of AWS.")
     parser.add_argument("--events-per-file", type=int, help="smaller files than 500,000-750,000 events")
-    parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="spark: the Glue job's script")
+    usual = "spark" if find_spec("awsglue") else "duckdb"  # Glue's library is for Python 3.11 alone
+    parser.add_argument(
+        "--engine", choices=("duckdb", "spark"), default=usual, help="of the backfill; spark: Glue's script"
+    )
     given = parser.parse_args()
     low, high = (given.events_per_file,) * 2 if given.events_per_file else (500_000, 750_000)
     sys.exit(0 if grade(low, high, run_job if given.engine == "spark" else ingest) else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -107,14 +108,26 @@ def test_the_key_changes_with_the_contents(wheels: list[Path], tmp_path: Path, m
     assert re.fullmatch(r"code/shoplake-1\.0-[0-9a-f]{12}", keys[0])
 
 
-def test_a_library_that_is_not_the_one_of_the_lock_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    a_wheel(tmp_path, "one", {"one/__init__.py": "", "one-1.0.dist-info/METADATA": "Name: one\nVersion: 1.0\n"})
+@pytest.mark.parametrize("digest", [None, "0" * 64, ""], ids=["its hash", "another hash", "no hash"])
+def test_a_library_that_is_not_the_one_of_the_lock_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digest: str | None
+):
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: one\nVersion: 1.0\n",
+        "RECORD": "",
+        "WHEEL": "Wheel-Version: 1.0\n",
+    }
+    wheel = a_wheel(tmp_path, "one", {f"one-1.0.dist-info/{name}": text for name, text in about.items()})
+    own = hashlib.sha256(wheel.read_bytes()).hexdigest()
     lock = tmp_path / "a.lock"
-    lock.write_text(f"one==1.0 --hash=sha256:{'0' * 64}\n")
+    lock.write_text("one==1.0" + (f" --hash=sha256:{own if digest is None else digest}" if digest != "" else "") + "\n")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(FatalError, match=r"the libraries of a\.lock cannot be downloaded"):
-        bundles.download(lock, "3.13", tmp_path / "got")
+    if digest is None:
+        assert [path.name for path in bundles.download(lock, "3.13", tmp_path / "got")] == [wheel.name]
+    else:
+        with pytest.raises(FatalError, match=r"the libraries of a\.lock cannot be downloaded"):
+            bundles.download(lock, "3.13", tmp_path / "got")
 
 
 @pytest.mark.parametrize(("needs", "runs"), [(b"GLIBC_2.34", True), (b"GLIBC_2.35", False), (b"", True)])

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from infra import emulate
-from shoplake.aws import bundles, deploy, stack
+from shoplake.aws import bundles, deploy, preview, stack
 from shoplake.aws.clients import client
 from shoplake.errors import FatalError, TransientError, UsageError
 from tests.aws.support import REGION, ROOT
@@ -250,6 +250,27 @@ def test_destroy_waits_for_a_run_to_stop(account: Any, monkeypatch: pytest.Monke
     assert len(slept) == 2
 
 
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(account: Any, built: list[str]):
+    planned = preview.preview(wanted(Runner="glue"), cloud())
+    assert ("stack", "create capstone-x") in planned
+    assert ("parameter", "Runner: glue") in planned
+    assert [details.partition(" ")[0] for what, details in planned if what == "upload"] == [
+        built[0] + suffix for suffix in bundles.SUFFIXES
+    ]
+    assert planned[-1][1].startswith("USD 2.94, of which Glue, every 15 minutes 2.46")
+    assert boto3.client("cloudformation").list_stacks()["StackSummaries"] == []
+
+
+def test_a_dry_run_over_a_stack_shows_what_is_different(account: Any, built: list[str]):
+    deploy.deploy(wanted(), cloud())
+    before = parameters()
+    planned = dict(preview.preview(wanted(Schedule="off"), cloud()))
+    assert (planned["stack"], planned["parameter"]) == ("update capstone-x", "Schedule: on -> off")
+    assert planned["a day"].startswith("paused; USD 0.53 when it runs")
+    assert parameters() == before
+    assert {key.partition(".")[0] for key in uploaded()} == {built[0].partition(".")[0]}
+
+
 class Fails:
     """A service every call of which fails in the same way."""
 
@@ -345,6 +366,9 @@ def test_the_commands_say_what_they_do(account: Any, monkeypatch: pytest.MonkeyP
     made = command("deploy", "--student-id", "x", "--format", "json")
     assert json.loads(made.out)["GlueDatabaseName"] == "shoplake_x"
     assert "CREATE_COMPLETE" in made.err
+    assert {"what": "stack", "details": "update capstone-x"} in command(
+        "deploy", "--student-id", "x", "--dry-run", "--format", "json"
+    ).json
     assert command("destroy").code == 2
     assert command("destroy", "--student-id", "nobody", "--yes").out == "there is no stack capstone-nobody\n"
     assert command("deploy", "--student-id", "x", "--parameter", "KeepData").code == 2

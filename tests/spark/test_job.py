@@ -1,5 +1,6 @@
 """The Glue job and the command line with Spark: arguments in, the same lake out, harmless to repeat."""
 
+import importlib.util
 import itertools
 import json
 import os
@@ -104,6 +105,18 @@ def test_graders_path(glue, session):
         return grade.job_report(glue(*grade.job_arguments(stack)))
 
     assert grade.grade(200, 200, run)
+
+
+def test_job_before_its_package_is_there(glue, tmp_path, monkeypatch):
+    """Right after create-stack, by hand: it says what to do next, and the run does not fail."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "shoplake" else real(name))
+    (said,) = glue("--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    assert (
+        said
+        == "Nothing to do yet: shoplake is not installed here. The stack's output NextStep says how: shoplake deploy"
+    )
+    assert not (tmp_path / "lake").exists()
 
 
 def test_job_that_fails(glue, tmp_path):

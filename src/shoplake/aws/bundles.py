@@ -32,8 +32,9 @@ _SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "queries
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the time of every member, so that equal contents make equal bundles
 # Only building against a library, testing it, or a server that shoplake does not talk to needs these.
 _LEFT_OUT = re.compile(
-    r"/(tests?|include|examples)/|\.(pyi|pxd|pyx|pxi|h|hpp|c|cc|lib|a)$|^pyarrow/(lib)?(arrow_)?(flight|substrait|_orc|gandiva)"
-    r"|^pyarrow/_(flight|substrait|orc|gcsfs|azurefs|s3fs|hdfs)|^pyarrow/src/|^numpy/f2py/|^numpy/_pyinstaller/|^bin/"
+    r"/(tests?|include|examples)/|\.(pyi|pxd|pyx|pxi|h|hpp|c|cc|lib|a)$|^bin/|^numpy/f2py/"
+    r"|^pyarrow/(src/|libarrow_(flight|s3|python_flight)|libarrow_python\w*\.so(\.\d+\.\d+\.\d+)?$"
+    r"|_(flight|substrait|orc|dataset_orc|gcsfs|azurefs|s3fs|hdfs|pyarrow_cpp_tests)\b)"
 )
 
 

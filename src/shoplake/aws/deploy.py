@@ -47,6 +47,12 @@ class Wanted:
         """Whether the package is built and uploaded, or installed by its name."""
         return not self.parameters.get("ShoplakePackage") and self.checkout is not None
 
+    def need_checkout(self) -> Path:
+        """The source tree of a deployment that builds."""
+        if self.checkout is None:
+            raise ValueError("only a checkout builds")
+        return self.checkout
+
 
 def own_checkout() -> Path | None:
     """The source tree that this package runs from, None if it is installed."""
@@ -67,20 +73,20 @@ def deploy(wanted: Wanted, cloud: Cloud) -> dict[str, str]:
         FatalError: A step of the stack failed, or the package cannot be built.
     """
     with clients.explained(f"deploying {wanted.name}"):
-        found = _look(wanted, cloud)
+        found = look(wanted, cloud)
         parameters = {"StudentId": wanted.student, **wanted.parameters}
         if not wanted.builds:
             outputs = stack.apply(cloud, wanted.name, wanted.body, {**parameters, "Bundle": ""})
         else:
             with tempfile.TemporaryDirectory() as folder:
-                made = bundles.build(_need(wanted.checkout), Path(folder), wanted.version)  # may fail: before all else
+                made = bundles.build(wanted.need_checkout(), Path(folder), wanted.version)  # may fail: before all else
                 if found is None:
                     outputs = stack.apply(cloud, wanted.name, wanted.body, parameters)
                     upload(cloud, outputs["LakeBucketName"], made)
                 else:
                     upload(cloud, _outputs(found)["LakeBucketName"], made)
                 outputs = stack.apply(cloud, wanted.name, wanted.body, {**parameters, "Bundle": made.key})
-                _remove_others(cloud, outputs["LakeBucketName"], {made.key, _parameter(found, "Bundle")})
+                _remove_others(cloud, outputs["LakeBucketName"], {made.key, parameters_of(found).get("Bundle", "")})
         _start(cloud, outputs.get("GlueTriggerName"))
     return outputs
 
@@ -94,7 +100,7 @@ def upload(cloud: Cloud, bucket: str, made: Bundles) -> None:
             s3.upload_file(str(path), bucket, key)
 
 
-def _look(wanted: Wanted, cloud: Cloud) -> dict[str, Any] | None:
+def look(wanted: Wanted, cloud: Cloud) -> dict[str, Any] | None:
     """The stack as it is, after everything that can be wrong before it is touched was looked at."""
     if not (wanted.builds or wanted.published or wanted.parameters.get("ShoplakePackage")):
         raise UsageError(
@@ -108,19 +114,13 @@ def _look(wanted: Wanted, cloud: Cloud) -> dict[str, Any] | None:
     return stack.describe(cloud, wanted.name)
 
 
-def _need(checkout: Path | None) -> Path:
-    if checkout is None:
-        raise AssertionError("only a checkout builds")
-    return checkout
-
-
 def _outputs(found: dict[str, Any]) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
 
-def _parameter(found: dict[str, Any] | None, name: str) -> str:
-    values: dict[str, str] = {one["ParameterKey"]: one["ParameterValue"] for one in (found or {}).get("Parameters", ())}
-    return values.get(name, "")
+def parameters_of(found: dict[str, Any] | None) -> dict[str, str]:
+    """The values of a stack's parameters; none if there is no stack."""
+    return {one["ParameterKey"]: one["ParameterValue"] for one in (found or {}).get("Parameters", ())}
 
 
 def _remove_others(cloud: Cloud, bucket: str, kept: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from shoplake.settings import Range
     "--every",
     type=options.whole(1, 1440),
     multiple=True,
-    help="Minutes between runs; repeatable.  [default: 5, 15, 60]",
+    help="Minutes between runs of the Glue job; repeatable.  [default: on arrival, and 5, 15, 60]",
 )
 @click.option(
     "--run-seconds",
@@ -44,7 +44,7 @@ def cost(
     queries: int,
     style: str,
 ) -> None:
-    """Estimate what a day of the stack costs, from measured sizes and list prices.
+    """Estimate what a day of the stack costs, on arrival or with the Glue job, from measured sizes and list prices.
 
     How long Glue bills for a run is an assumption: look up a run in the AWS console and give its figures.
     """
@@ -67,6 +67,7 @@ def cost(
                 "prices_checked": listed["checked"],
                 "days": [
                     {
+                        "runner": "lambda" if minutes is None else "glue",
                         "every_minutes": minutes,
                         "usd_a_day": round(sum(line.dollars for line in bill), 4),
                         "lines": [vars(line) for line in bill],
@@ -84,7 +85,7 @@ def cost(
             output.as_table(
                 ("", "per day", "unit", "USD per day"),
                 [*shown, ("total", "", "", total)],
-                f"Glue every {minutes} minutes",
+                "On arrival" if minutes is None else f"Glue every {minutes} minutes",
             )
         output.say(
             f"Prices for {listed['region']}, looked up on {listed['checked']}, without free tiers. Not every source names"

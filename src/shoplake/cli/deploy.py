@@ -14,16 +14,20 @@ from shoplake.errors import UsageError
         "shoplake deploy --student-id alice --region us-west-2",
         "shoplake deploy --student-id alice --parameter ScheduleMinutes=5 --parameter AlarmEmail=alice@example.com",
         "shoplake deploy --student-id alice --parameter Schedule=off",
+        "shoplake deploy --student-id alice --dry-run",
     )
 )
 @click.option("--student-id", required=True, metavar="ID", help="Part of the name of everything in the stack.")
 @click.option("--stack-name", metavar="NAME", help="[default: capstone-ID]")
 @options.region
 @click.option("--parameter", "given", multiple=True, metavar="NAME=VALUE", help="A template parameter; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Show what would be uploaded and changed, and what a day costs then.")
 @click.option(
     "--format", "style", type=click.Choice(("table", "json")), default="table", show_default=True, help="Output format."
 )
-def deploy(student_id: str, stack_name: str | None, region: str | None, given: tuple[str, ...], style: str) -> None:
+def deploy(
+    student_id: str, stack_name: str | None, region: str | None, given: tuple[str, ...], dry_run: bool, style: str
+) -> None:
     """Create or update the stack on AWS, and show where everything is.
 
     From a checkout, it builds the package and uploads it with its libraries, in the versions of the lock files. An installed
@@ -36,6 +40,15 @@ def deploy(student_id: str, stack_name: str | None, region: str | None, given: t
     name = stack_name or f"capstone-{student_id}"
     parameters = dict(map(_pair, given))
     wanted = aws.Wanted(student_id, name, stack.template(), __version__, parameters, aws.own_checkout(), PUBLISHED)
+    if dry_run:
+        from shoplake.aws import preview
+
+        planned = preview.preview(wanted, cloud.connect(region))
+        if style == "json":
+            output.as_json([{"what": what, "details": details} for what, details in planned])
+        else:
+            output.as_table(("what", "details"), planned, f"{wanted.name}: nothing was changed")
+        return
     outputs = aws.deploy(wanted, cloud.connect(region))
     if style == "json":
         output.as_json(outputs)
