@@ -1,7 +1,7 @@
 """What the stack's function does when a file arrives, and once an hour for the files that no event announced.
 
 Every run takes in all that is new, whichever event it answers: an event that comes twice, late or never changes nothing but
-the time. Of two runs at once, the swap lets one win, and the other plans again. docs/adr/0021 has the reasons.
+the time. Of two runs at once, the swap lets one win, and the other plans again. docs/adr/0020 has the reasons.
 """
 
 from __future__ import annotations
