@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     sizes.add_argument("--ledger-events", type=_positive, default=40, metavar="N", help="of each of them: default 40")
     sizes.add_argument("--month-hours", type=_positive, default=720, metavar="N", help="month: default 720")
     sizes.add_argument("--month-events", type=_positive, default=6000, metavar="N", help="an hour: default 6000")
+    sizes.add_argument("--day-files", type=_positive, default=288, metavar="N", help="day: default 288")
+    sizes.add_argument("--small-files", type=_positive, default=10_000, metavar="N", help="small: default 10000")
     sizes.add_argument("--repeats", type=_positive, default=20, metavar="N", help="of a warm query: default 20")
     made.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="default: bench/data")
     made.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR", help="default: bench/results")
@@ -67,12 +69,16 @@ def main() -> int:
         options.ledger_events,
         options.month_hours,
         options.month_events,
+        options.day_files,
+        options.small_files,
         contenders,
         options.reuse,
         options.timeout,
     )
     if options.tiny:
-        bench = replace(bench, events=5000, ledger_files=288, month_hours=24, month_events=2000)
+        bench = replace(
+            bench, events=5000, ledger_files=288, month_hours=24, month_events=2000, day_files=30, small_files=300
+        )
     full = (bench.events, bench.ledger_files, bench.month_hours) == (FULL_SIZE, 8640, 720)
     every = [name for name in WORKLOADS if options.spark or name != "crossover"]
     chosen = every if options.workload == "all" else [options.workload]

@@ -54,6 +54,8 @@ class Bench:
         ledger_events: Events of each of them.
         month_hours: Hours of the simulated month.
         month_events: Events of each of them.
+        day_files: Files of the realistic day.
+        small_files: Files of ten events.
         contenders: Who takes part in the hour.
         reuse: Take lakes that an earlier run built.
         timeout: Seconds that one command may take.
@@ -67,6 +69,8 @@ class Bench:
     ledger_events: int
     month_hours: int
     month_events: int
+    day_files: int
+    small_files: int
     contenders: Sequence[str]
     reuse: bool
     timeout: float
@@ -256,6 +260,79 @@ def increment(bench: Bench) -> Findings:
     return found
 
 
+def day(bench: Bench) -> Findings:
+    """A realistic day: its thirteenth file and its last one, cold, and the backlog of all that lie between."""
+    raw = rawdata.ensure(
+        bench.data / "raw" / f"day-{bench.day_files}-{bench.events}",
+        Spec(f"{HOUR[:10]}T00:00:00+00:00", bench.day_files, bench.events, "realistic"),
+    )
+    place = bench.data / "lakes" / "day"
+    lake, source = place / "lake", place / "source"
+    shutil.rmtree(place, ignore_errors=True)
+    costs: dict[str, list[Cost]] = {}
+    files: dict[str, int] = {}
+
+    def ingest(first: int, name: str = "") -> None:
+        """Ingest up to a file; under a name it is measured, in several rounds."""
+        before = sum(1 for _ in source.rglob("*.gz"))
+        rawdata.link(source, raw, first=first)
+        for number in range(bench.rounds if name else 1):
+            if name:
+                shutil.rmtree(saved_copy(lake), ignore_errors=True)
+                shutil.copytree(lake, saved_copy(lake), copy_function=os.link)
+                os.sync()
+            cost = _ingest(bench, source, lake, files=first - before, lines=(first - before) * bench.events)
+            label = name or f"files {before + 1} to {first} at once"
+            costs.setdefault(label, []).append(cost)
+            files[label] = first - before
+            if name and number < bench.rounds - 1:
+                shutil.rmtree(lake)
+                saved_copy(lake).rename(lake)
+
+    early, last = min(13, bench.day_files // 2), bench.day_files
+    ingest(early - 1)
+    ingest(early, f"file {early}")
+    ingest(last - 1)
+    ingest(last, f"file {last}")
+    medians = {name: measure.median(runs) for name, runs in costs.items()}
+    one, other = medians[f"file {early}"], medians[f"file {last}"]
+    found = Findings("day", ("cold command", "wall s", "CPU s", "CPU s a file", "peak MiB"))
+    for name, cost in medians.items():
+        files = (
+            last - 1 - early if "at once" in name and str(last - 1) in name else early - 1 if "at once" in name else 1
+        )
+        found.rows.append(
+            (name, f"{cost.wall:.2f}", f"{cost.cpu:.2f}", f"{cost.cpu / files:.2f}", f"{cost.peak_mib:,.0f}")
+        )
+    found.figures = {"medians": _plain(medians), "runs": _plain(costs)}
+    found.notes.append(f"{last} files of {bench.events:,} events; medians of {bench.rounds} rounds for single files")
+    found.bars = [
+        Bar("the last file's CPU time over the thirteenth's", 1.3, other.cpu / one.cpu),
+        Bar("the last file's wall time over the thirteenth's", 1.3, other.wall / one.wall),
+        Bar("the last file's peak memory, MiB", 1024, other.peak_mib),
+    ]
+    return found
+
+
+def small(bench: Bench) -> Findings:
+    """Ten thousand files of ten events, as one backlog."""
+    raw = rawdata.ensure(
+        bench.data / "raw" / f"small-{bench.small_files}", Spec(MONTH, bench.small_files, 10, "uniform")
+    )
+    lake = bench.data / "lakes" / "small"
+    runs = []
+    for _ in range(bench.rounds):
+        shutil.rmtree(lake, ignore_errors=True)
+        runs.append(_ingest(bench, raw, lake, files=bench.small_files, lines=10 * bench.small_files))
+    cost = measure.median(runs)
+    found = Findings("small", ("cold command", "wall s", "CPU s", "CPU ms a file", "peak MiB"))
+    row = (f"{cost.wall:.2f}", f"{cost.cpu:.2f}", f"{1000 * cost.cpu / bench.small_files:.1f}", f"{cost.peak_mib:,.0f}")
+    found.rows.append((f"{bench.small_files:,} files of 10 events", *row))
+    found.figures = {"median": _plain(cost), "runs": _plain(runs)}
+    found.bars = [Bar("wall s", 25, cost.wall), Bar("peak memory, MiB", 500, cost.peak_mib)]
+    return found
+
+
 def queries(bench: Bench) -> Findings:
     """The five queries on the hour."""
     lake = bench.lake("hour", (bench.raw_hour(), 0))
@@ -427,6 +504,8 @@ WORKLOADS: dict[str, Callable[[Bench], Findings]] = {
     "hour": hour,
     "realistic": realistic,
     "increment": increment,
+    "day": day,
+    "small": small,
     "queries": queries,
     "month": month,
     "crossover": crossover,
