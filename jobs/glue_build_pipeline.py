@@ -35,7 +35,7 @@ def main() -> None:
     from shoplake.ingestion import pipeline
     from shoplake.ingestion.report import RunReport
     from shoplake.lake.snapshots import View
-    from shoplake.operations.maintain import upkeep
+    from shoplake.operations import upkeep
 
     given = [name for name in OPTIONAL if f"--{name}" in sys.argv]
     arguments = getResolvedOptions(sys.argv, ["JOB_NAME", "source", "lake", *given])

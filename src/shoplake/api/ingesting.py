@@ -63,7 +63,7 @@ def ingest(
         >>> shoplake.ingest("raw", "lake").files
         12
     """
-    from shoplake.operations.maintain import upkeep
+    from shoplake.operations import upkeep
 
     return upkeep.ingest(prepare(settled(lake, source, settings), watchers(observer), set_aside=set_aside))
 

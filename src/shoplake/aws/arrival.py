@@ -24,7 +24,7 @@ from shoplake.ingestion.report import BatchReport, RunReport
 from shoplake.lake.catalog import Lake
 from shoplake.lake.snapshots import View
 from shoplake.operations import maintain as maintenance
-from shoplake.operations.maintain import upkeep
+from shoplake.operations import upkeep
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.listing import Listing
 from shoplake.sources.open import open_source

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-import numpy as np
 import pyarrow as pa
 
 _SCHEMA = pa.schema(
@@ -98,6 +97,8 @@ class QuarantinedLines(Sequence[Quarantined]):
 
     def by_reason(self) -> Counter[str]:
         """How many lines have each reason; a line may have several."""
+        import numpy as np
+
         counted: Counter[str] = Counter()
         for chunk in self.rows.column("reasons").chunks:
             times = np.bincount(chunk.indices.to_numpy(), minlength=len(chunk.dictionary))
@@ -107,6 +108,7 @@ class QuarantinedLines(Sequence[Quarantined]):
 
     def batches(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
         """The packed lines, in pieces of at most so many bytes of ``raw``, or of a single line that is longer."""
+        import numpy as np
         import pyarrow.compute as pc
 
         for batch in self.rows.to_batches():

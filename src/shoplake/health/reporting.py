@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shoplake.errors import ShoplakeError
 from shoplake.ingestion.report import RunReport
-from shoplake.operations.maintain import upkeep
+from shoplake.operations import upkeep
 
 if TYPE_CHECKING:  # imported only by a run that reports to them
     from shoplake.health.lineage import RunEvents

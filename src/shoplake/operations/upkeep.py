@@ -5,13 +5,16 @@ Every run adds up the parts of hours that are over. Every few batches one also m
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shoplake.errors import ShoplakeError
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.pipeline import Run
 from shoplake.ingestion.report import RunReport
-from shoplake.operations.maintain import compact, vacuum
-from shoplake.operations.maintain.run import MaintenanceReport, MaintenanceRequest, merge_groups
 from shoplake.tables import UNIT_TABLES
+
+if TYPE_CHECKING:  # what a run that finds nothing new does not need, it does not wait for
+    from shoplake.operations.maintain import MaintenanceReport, MaintenanceRequest
 
 MOST_HOURS = 2  # of parts, added up after one run
 EVERY = 24  # batches from one look at small files and orphans to the next: two hours of them
@@ -33,6 +36,9 @@ def ingest(run: Run) -> RunReport:
 
 
 def _keep(run: Run, batches: int) -> None:
+    from shoplake.operations.maintain import MaintenanceReport, MaintenanceRequest, compact, vacuum
+    from shoplake.operations.maintain.run import merge_groups
+
     request = MaintenanceRequest(run.lake, now=run.now, note=run.watchers.note)
     view = run.lake.view()
     done = MaintenanceReport()
@@ -44,6 +50,9 @@ def _keep(run: Run, batches: int) -> None:
 
 
 def _merge_small(request: MaintenanceRequest, done: MaintenanceReport) -> None:
+    from shoplake.operations.maintain import compact
+    from shoplake.operations.maintain.run import merge_groups
+
     left = MOST_BYTES
     for groups in compact.plan(request.lake.view(), request.now().replace(tzinfo=None), request.closed_after).values():
         chosen = []
