@@ -10,8 +10,7 @@ in the same atomic swap as the file's events and all that is computed from them.
            sum(lines - accepted - duplicates - quarantined - erased) AS lines_without_fate
     FROM ledger
 
-Glue's own bookmarks are off: docs/aws.md says why. Every retry is harmless: it plans from the ledger, and
-replaces by source file and by hour instead of appending.
+Glue's own bookmarks are off: docs/aws.md says why. Every retry is harmless: it plans from the ledger.
 """
 
 from __future__ import annotations

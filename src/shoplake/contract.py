@@ -177,7 +177,7 @@ FIELDS = (
 DETAILS = (
     (
         "An identifier may be any text that is not empty, a single space included; a number or `true` is the text that it is"
-        " written as. An object or an array is no identifier."
+        " written as. An object or an array is not an identifier."
     ),
     (
         "A time has the extended form of ISO 8601, with `T`, and `Z` or an offset in capitals and digits: no basic form"

@@ -16,6 +16,7 @@ import shoplake
 from shoplake.errors import TransientError, UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
+from shoplake.lake.parts import add_up
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from shoplake.tables import BY_NAME
 from tests.support import (
@@ -229,8 +230,10 @@ def test_other_engines_can_read_a_long_history(tmp_path):
     rows = dump(tmp_path / "lake")
     for name in TABLES:
         table = through_pyiceberg(tmp_path / "lake", name)
-        found = table.scan().to_arrow().to_pylist()
-        assert len(found) == len(rows[name])
+        found = table.scan().to_arrow()
+        if BY_NAME[name].unit:  # the parts of an hour, which any reader can add up
+            found = add_up(BY_NAME[name], found)
+        assert found.num_rows == len(rows[name])
         assert len(table.inspect.manifests()) <= 20
     table = through_pyiceberg(tmp_path / "lake", "events")
     assert [table.scan(snapshot_id=one.snapshot_id).count() for one in table.snapshots()] == counts

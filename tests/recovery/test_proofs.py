@@ -139,7 +139,7 @@ def named(lake):
                 found.add(Path(manifest["manifest_path"]))
                 entries = _avro(manifest["manifest_path"])
                 found |= {Path(entry["data_file"]["file_path"]) for entry in entries if entry["status"] != 2}
-    return found
+    return found | {path for path in lake.rglob("*.keys") if path.with_suffix("") in found}
 
 
 def _avro(location):

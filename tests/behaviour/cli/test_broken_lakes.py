@@ -48,6 +48,12 @@ def test_missing_data_file(call, tmp_path):
     tells(call("query", "--sql", "SELECT * FROM events", *words), 1)
 
 
+def files_in(lake):
+    """The files of a lake but for its lock and the note of the last failure."""
+    aside = (".lock", "last-failure.json")
+    return {path: path.read_bytes() for path in lake.rglob("*") if path.is_file() and path.name not in aside}
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A source and its lake of two runs; the tests damage one file of it and put it back."""
@@ -77,7 +83,7 @@ WRITING = (("ingest",), ("erase", "--user", "u_1", "--yes"), ("quarantine", "rep
 def refuses(folder, *commands):
     """Every command ends with one message and leaves every file of the lake as it is."""
     lake = folder / "lake"
-    before = {path: path.read_bytes() for path in lake.rglob("*") if path.is_file() and path.name != ".lock"}
+    before = files_in(lake)
     for words in commands:
         source = ("--source", folder / "raw") if words[0] in {"ingest", "status"} else ()
         result = command(*words, "--lake", lake, *source)
@@ -86,7 +92,7 @@ def refuses(folder, *commands):
             1,
             "damaged" if "damaged" in result.err else "cannot be read" if "cannot" in result.err else "missing",
         )
-    assert {path: path.read_bytes() for path in lake.rglob("*") if path.is_file() and path.name != ".lock"} == before
+    assert files_in(lake) == before
 
 
 CATALOGS = {
