@@ -10,11 +10,11 @@ LIMIT = 1000
 
 
 def file(hour: int, minute: int, size: int = 60, version: str = "1") -> SourceFile:
-    return SourceFile(f"events/hour={hour:02}/minute={minute:02}/e.jsonl.gz", version, size)
+    return SourceFile(f"events/year=2025/month=11/day=18/hour={hour:02}/minute={minute:02}/e.jsonl.gz", version, size)
 
 
 def shapes(made: plan.Plan) -> list[list[str]]:
-    return [[f.path[12:14] + ":" + f.path[22:24] for f in batch.files] for batch in made.batches]
+    return [[f.path[38:40] + ":" + f.path[48:50] for f in batch.files] for batch in made.batches]
 
 
 def test_known_files_are_left_out() -> None:
@@ -62,6 +62,16 @@ def test_batches_end_with_an_hour_where_they_can() -> None:
     listing = [file(hour, minute) for hour in (14, 15) for minute in range(0, 60, 5)]
     made = plan.make(listing, {}, LIMIT)
     assert [len(batch.files) for batch in made.batches] == [12, 12]
+
+
+def test_flat_files_are_cut_between_hours_too() -> None:
+    """Their names tell the hour."""
+    listing = [
+        SourceFile(f"events-20251118-{hour}{minute:02}00.jsonl.gz", "1", 60)
+        for hour in (14, 15)
+        for minute in range(0, 60, 5)
+    ]
+    assert [len(batch.files) for batch in plan.make(listing, {}, LIMIT).batches] == [12, 12]
 
 
 def test_small_hours_share_a_batch() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from shoplake.lake import ledger
+from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import PlanEntry
+from shoplake.sources import slots
 from shoplake.sources.base import SourceFile
 from shoplake.sources.listing import LeftOut, Listing
 
@@ -150,6 +153,7 @@ def _groups(files: Sequence[SourceFile], batch_bytes: int) -> Iterator[tuple[Sou
         yield tuple(group)
 
 
-def _hour(file: SourceFile) -> str:
-    """The folder of the hour in the Hive layout; empty elsewhere."""
-    return file.path.rpartition("/minute=")[0]
+def _hour(file: SourceFile) -> datetime | None:
+    """The hour of the file's slot; None where its path names no time."""
+    slot = slots.slot(file.path)
+    return slot and start_of_hour(slot)
