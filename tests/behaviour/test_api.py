@@ -17,6 +17,7 @@ from shoplake.errors import TransientError, UsageError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.parts import add_up
+from shoplake.lake.reader import OpenLake
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from shoplake.tables import BY_NAME
 from tests.support import (
@@ -295,6 +296,23 @@ def test_names_of_tables_are_parsed(shop):
         with shoplake.open(shop / "lake") as opened:
             opened.sql(text).fetchall()
             assert opened._viewed == used, text
+
+
+def test_a_statement_opens_its_own_tables_alone(shop, monkeypatch):
+    """Also the second one that reads a table, which is a view by then: no other table's files are touched."""
+    opened: list[str] = []
+    real = OpenLake._make_view
+
+    def noting(self, table):
+        opened.append(table.name)
+        real(self, table)
+
+    monkeypatch.setattr(OpenLake, "_make_view", noting)
+    with shoplake.open(shop / "lake") as lake:
+        for text in ("SELECT * FROM activity_daily", "SELECT events FROM activity_daily"):
+            lake.sql(text).fetchall()
+            list(lake.stream(text)[1])
+    assert opened == ["activity_daily"]
 
 
 def test_catalog_in_sql(lake):
