@@ -176,8 +176,8 @@ def report(done: RunReport, output: str, verb: str = "Ingested", stamp: str = ""
         as_csv(list(figures), [list(figures.values())])
         return
     for failure in done.failures:
-        verb = "not read" if failure["file"] in done.unavailable else "set aside"
-        note(f"{verb}: {failure['file']}: {failure['error']}")
+        became = "not read" if failure["file"] in done.unavailable else "set aside"
+        note(f"{became}: {failure['file']}: {failure['error']}")
     left_out(done.left_out)
     if not done.files and not done.failures:
         say(f"{stamp}Nothing new ({seconds(done.seconds)}).")

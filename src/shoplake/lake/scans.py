@@ -113,7 +113,7 @@ class Scans:
                 named = next((path for path in self._paths if path in str(error)), None)
                 if named:
                     failure = FatalError(
-                        f"the data file {named} cannot be read: {error}",
+                        f"the data file {named} cannot be read: {str(error).splitlines()[0]}",
                         remedy="See what is damaged, and what is left of it: shoplake verify",
                     )
             if failure is None:

@@ -64,6 +64,7 @@ def test_ingest_for_a_person(call, tmp_path):
     words = ("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
     first = call(*words)
     assert first.code == 0
+    assert " Ingested 1 file: 22 lines in " in f" {first.out}"
     assert "22 lines = 20 accepted + 1 duplicate + 1 quarantined" in first.out
     assert "malformed_json 1" in first.out
     assert "bad.jsonl.gz" in first.err
