@@ -246,7 +246,7 @@ def increment(bench: Bench) -> Findings:
     found.figures = {"medians": _plain(medians), "runs": _plain(costs)}
     found.notes += [
         f"medians of {bench.rounds} rounds; the file has {bench.events:,} events, the hour 12 x {bench.events:,}",
-        "the next file opens an hour of its own on the hour's day; the twelfth has a whole hour of gold recomputed",
+        "the next file opens an hour of its own on the hour's day; the twelfth adds a part to an hour of eleven files",
     ]
     found.notes.append(
         f"long ledger: {bench.ledger_files:,} files of {bench.ledger_events} events before the hour's day, ingested by"

@@ -1,4 +1,4 @@
-"""Hours, which gold is recomputed by. Times are UTC without a zone."""
+"""Hours, the grain of gold. Times are UTC without a zone."""
 
 from __future__ import annotations
 
