@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import shoplake
+from shoplake.engines.base import CheckRequest
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.erasures import Erased
 from shoplake.parsing import FIRST_BYTES
@@ -140,11 +141,11 @@ def test_memory_of_bad_lines(tmp_path):
     put(tmp_path / "raw", 0, lines)
     source = LocalSource(tmp_path / "raw")
     engine = DuckDBEngine(1)
-    engine.check(source, source.list(), LATEST, Erased(""), lambda *_: None)  # what is imported is not counted
+    engine.check(CheckRequest(source, source.list(), LATEST, Erased("")))  # what is imported is not counted
     gc.collect()
     before = pa.total_allocated_bytes()
     tracemalloc.start()
-    (checked,) = engine.check(source, source.list(), LATEST, Erased(""), lambda *_: None)
+    (checked,) = engine.check(CheckRequest(source, source.list(), LATEST, Erased("")))
     gc.collect()
     held = tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - before
     tracemalloc.stop()

@@ -41,6 +41,18 @@ def days(lake: Path) -> list[tuple]:
     return shoplake.open(lake).sql("SELECT * FROM activity_daily ORDER BY event_date").fetchall()
 
 
+def arrive(shop: tuple[Path, Path], minute: int, *events: tuple[str, str, int], **settings: str) -> None:
+    """A file arrives, or is replaced, and is ingested."""
+    put(shop[0], minute, list(events))
+    shoplake.ingest(*shop, **settings)
+
+
+def right(shop: tuple[Path, Path], users: int, sessions: int, events: int) -> None:
+    """The day has these distinct users, sessions and events, and verify agrees with every table."""
+    assert days(shop[1]) == [(DAY, users, sessions, events)]
+    assert shoplake.verify(shop[1], shop[0]).ok
+
+
 @pytest.fixture
 def grown(tmp_path: Path) -> tuple[Path, Path]:
     """An hour of three files, ingested one by one: u1 and s1 are in all of them."""
@@ -68,8 +80,7 @@ def test_one_row_for_each_unit(grown):
         "SELECT user_id, first_event_time, last_event_time, events FROM session_hourly ORDER BY events DESC"
     )
     assert found.fetchall()[0] == ("u1", first, last, 6)
-    assert days(lake) == [(DAY, 4, 4, 9)]
-    assert shoplake.verify(lake, grown[0]).ok
+    right(grown, 4, 4, 9)
 
 
 def test_a_batch_reads_no_events_of_its_hour(grown, monkeypatch):
@@ -98,7 +109,7 @@ def test_a_batch_reads_no_events_of_its_hour(grown, monkeypatch):
 @pytest.mark.parametrize("damage", ["missing", "cut", "of another table"])
 def test_keys_are_made_from_the_texts_where_there_are_none(grown, damage):
     """The same counts without the files of keys, as after a run of Spark."""
-    raw, lake = grown
+    lake = grown[1]
     for path in lake.rglob("*.keys"):
         if damage == "missing":
             path.unlink()
@@ -106,66 +117,54 @@ def test_keys_are_made_from_the_texts_where_there_are_none(grown, damage):
             path.write_bytes(path.read_bytes()[:-1])
         else:
             path.write_bytes(unit_keys.of(pa.array(["u1"]), "another").encoded("another"))
-    put(raw, 15, [("u1", "s1", 1), ("v1", "s9", 2), ("w", "s9", 3)])
-    shoplake.ingest(raw, lake)
-    assert days(lake) == [(DAY, 5, 5, 12)]
-    assert shoplake.verify(lake, raw).ok
+    arrive(grown, 15, ("u1", "s1", 1), ("v1", "s9", 2), ("w", "s9", 3))
+    right(grown, 5, 5, 12)
 
 
 def test_the_next_hour_adds_up_the_parts(grown):
     """A run that sees the next hour begin leaves one file of the hour before; the rows stay the same."""
-    raw, lake = grown
+    lake = grown[1]
     query = "SELECT * FROM session_hourly WHERE event_hour = TIMESTAMP '2025-11-18 14:00' ORDER BY session_id"
     before = shoplake.open(lake).sql(query).fetchall()
-    put(raw, 60, [("u1", "s1", 0)])
-    shoplake.ingest(raw, lake)
+    arrive(grown, 60, ("u1", "s1", 0))
     assert [files_of(lake, table.name) for table in UNIT_TABLES] == [2, 2]
     assert shoplake.open(lake).sql(query).fetchall() == before
     assert not compact.plan_parts(Lake(lake).view())
-    put(raw, 65, [("u1", "s1", 0), ("x", "y", 0)])
-    shoplake.ingest(raw, lake)
-    assert days(lake) == [(DAY, 5, 5, 12)]
-    assert shoplake.verify(lake, raw).ok
+    arrive(grown, 65, ("u1", "s1", 0), ("x", "y", 0))
+    right(grown, 5, 5, 12)
 
 
 def test_without_maintenance(grown):
     """With the setting off the parts stay, and maintenance adds them up when it is asked to."""
-    raw, lake = grown
-    put(raw, 60, [("u1", "s1", 0)])
-    shoplake.ingest(raw, lake, maintain="off")
+    lake = grown[1]
+    arrive(grown, 60, ("u1", "s1", 0), maintain="off")
     assert [files_of(lake, table.name) for table in UNIT_TABLES] == [4, 4]
     before = [shoplake.open(lake).sql(f"FROM {table.name} ORDER BY ALL").fetchall() for table in UNIT_TABLES]
     shoplake.maintain(lake)
     assert [files_of(lake, table.name) for table in UNIT_TABLES] == [1, 1]
     assert [shoplake.open(lake).sql(f"FROM {table.name} ORDER BY ALL").fetchall() for table in UNIT_TABLES] == before
-    put(raw, 20, [("u1", "s1", 1), ("z", "s1", 2)])  # into the merged day
-    shoplake.ingest(raw, lake)
-    assert days(lake) == [(DAY, 5, 4, 12)]
-    assert shoplake.verify(lake, raw).ok
+    arrive(grown, 20, ("u1", "s1", 1), ("z", "s1", 2))  # into the merged day
+    right(grown, 5, 4, 12)
 
 
 def test_a_replaced_file_recounts_the_day(grown):
     """Where rows go, the hour is computed from its events again: what only they had is gone from the day."""
-    raw, lake = grown
-    put(raw, 60, [("v0", "t9", 0)])
-    shoplake.ingest(raw, lake, maintain="off")
-    put(raw, 0, [("v1", "t1", 1)])  # u1 and s1 stay by the other files, v0 by the other hour; t0 goes
-    shoplake.ingest(raw, lake, maintain="off")
-    assert days(lake) == [(DAY, 4, 4, 8)]
+    lake = grown[1]
+    arrive(grown, 60, ("v0", "t9", 0), maintain="off")
+    arrive(
+        grown, 0, ("v1", "t1", 1), maintain="off"
+    )  # u1 and s1 stay by the other files, v0 by the other hour; t0 goes
     assert files_of(lake, "user_hourly") == 2
-    assert shoplake.verify(lake, raw).ok
+    right(grown, 4, 4, 8)
 
 
 def test_a_replaced_file_beside_a_new_one(grown):
     """A batch that takes rows from one hour and adds to another of the day, which keeps what it held."""
-    raw, lake = grown
-    put(raw, 60, [("v0", "t9", 0), ("w", "t8", 1)])
-    shoplake.ingest(raw, lake, maintain="off")
+    raw = grown[0]
+    arrive(grown, 60, ("v0", "t9", 0), ("w", "t8", 1), maintain="off")
     put(raw, 0, [("v1", "t1", 1)])
-    put(raw, 65, [("w", "t7", 0)])
-    shoplake.ingest(raw, lake, maintain="off")
-    assert days(lake) == [(DAY, 5, 6, 10)]
-    assert shoplake.verify(lake, raw).ok
+    arrive(grown, 65, ("w", "t7", 0), maintain="off")
+    right(grown, 5, 6, 10)
 
 
 def _in_days(days: int) -> datetime:
@@ -174,9 +173,8 @@ def _in_days(days: int) -> datetime:
 
 def test_keys_go_with_their_data_files(grown):
     """Maintenance leaves the keys of files that are there, and removes those of files that are not."""
-    raw, lake = grown
-    put(raw, 60, [("u1", "s1", 0)])
-    shoplake.ingest(raw, lake)
+    lake = grown[1]
+    arrive(grown, 60, ("u1", "s1", 0))
     for later in (3, 6):
         maintain(MaintenanceRequest(Lake(lake), now=partial(_in_days, later)))
     data = {str(path) for table in UNIT_TABLES for path in (lake / table.name).rglob("*.parquet")}

@@ -44,8 +44,8 @@ class Counting:
 
     name = "spark"
 
-    def check(self, source, files, latest, erased, progress, *, whole=True):
-        return [CheckedFile(file, lines=600_000, rows=()) for file in files]
+    def check(self, request):
+        return [CheckedFile(file, lines=600_000, rows=()) for file in request.files]
 
     def dedupe(self, checked, stored):
         return Deduped([DedupedFile(**vars(result)) for result in checked], frozenset())
@@ -53,7 +53,7 @@ class Counting:
     def write_events(self, checked, output):
         return []
 
-    def gold(self, checked, hours, base, output, grown=()):
+    def gold(self, request, output):
         return Gold({}, frozenset(), frozenset(), [])
 
     def discard(self, checked):
@@ -63,8 +63,8 @@ class Counting:
 class Writing(Counting):
     """An engine that leaves data files as Spark's does, one of events for each source file and of gold for each hour."""
 
-    def check(self, source, files, latest, erased, progress, *, whole=True):
-        return [CheckedFile(file, lines=1, rows=(self.moment(file),)) for file in files]
+    def check(self, request):
+        return [CheckedFile(file, lines=1, rows=(self.moment(file),)) for file in request.files]
 
     def moment(self, file):
         year, month, day, hour, minute = re.findall(r"=(\d+)", file.path)
@@ -82,7 +82,8 @@ class Writing(Counting):
     def write_events(self, checked, output):
         return [output.write(EVENTS, at, row(EVENTS, at, result.file.path)) for result in checked for at in result.rows]
 
-    def gold(self, checked, hours, base, output, grown=()):
+    def gold(self, request, output):
+        hours = request.hours
         hourly = {
             table.name: [output.write(table, hour, row(table, hour)) for hour in sorted(hours)] for table in GOLD_HOURLY
         }

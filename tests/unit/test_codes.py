@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from shoplake.contract import EVENT_COLUMNS, EVENT_TYPES
 from shoplake.engines import codes, duplicates, unit_keys
 from shoplake.engines.aggregates import HourlyGold
+from shoplake.engines.part_sums import add_up_hour
 from shoplake.lake.parquet import arrow_schema
+from shoplake.lake.parts import add_up, combined
 from shoplake.queries import sql
 from shoplake.tables import EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
@@ -275,3 +277,43 @@ def test_members(keys, wanted):
     ordered = np.sort(np.array(wanted, np.uint64))
     found = codes.members(np.array(keys, np.uint64), ordered)
     assert found.tolist() == [place for place, key in enumerate(keys) if key in set(wanted)]
+
+
+figures = st.integers(0, 1 << 40)
+unit_rows = st.lists(
+    st.tuples(
+        st.sampled_from("abcdef"),
+        st.sampled_from("uvw"),
+        st.integers(0, 3_599),
+        figures,
+        st.sampled_from([0, 7, 1 << 70]),
+    ),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda row: row[0],
+)
+
+
+def part_of(of: Table, rows: list[tuple]) -> pa.Table:
+    """A part of an hour; each row is a session, a user, a second, a count and cents of revenue."""
+    made = []
+    for session, user, second, number, paid in rows:
+        at = HOUR + timedelta(seconds=second)
+        row = {"event_hour": HOUR, "session_id": session, "user_id": user if of is SESSION_HOURLY else session}
+        row |= {"first_event_time": at, "last_event_time": at, "revenue": Decimal(paid).scaleb(-2)}
+        made.append({name: row.get(name, number) for name in of.column_names})
+    return pa.Table.from_pylist(made, arrow_schema(of).remove_metadata())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(unit_rows, min_size=1, max_size=4), st.sampled_from([USER_HOURLY, SESSION_HOURLY]))
+def test_parts_add_up_alike(rows, of):
+    """Maintenance adds up parts on codes, readers in SQL and everybody else by :func:`add_up`: the same rows."""
+    parts_of_hour = [part_of(of, some) for some in rows]
+    every = pa.concat_tables(parts_of_hour)
+    on_codes = add_up_hour(of, parts_of_hour)
+    with duckdb.connect() as connection:
+        connection.register("every", every)
+        in_sql = connection.sql(f"SELECT {combined(of)} FROM every GROUP BY event_hour, {of.unit}").to_arrow_table()
+    assert counted(on_codes) == counted(add_up(of, every)) == counted(plain(in_sql, of))
+    assert on_codes.column(of.unit).to_pylist() == sorted(on_codes.column(of.unit).to_pylist())

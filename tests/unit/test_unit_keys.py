@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -42,10 +41,6 @@ def stored(keys: Keys) -> StoredKeys:
     return StoredKeys(beside, beside)  # type: ignore[arg-type]
 
 
-def _itself(keys: Keys) -> Keys:
-    return keys
-
-
 def as_set(keys: Keys) -> set[tuple[int, int]]:
     return set(zip(keys.high.tolist(), keys.low.tolist(), strict=True))
 
@@ -57,7 +52,7 @@ def test_sets_of_keys_count_like_sets_of_texts(others, new):
     sets = [unit_keys.of(pa.array(sorted(one), pa.string()), "salt").in_order() for one in others]
     wanted = unit_keys.of(pa.array(sorted(new), pa.string()), "salt").in_order()
     assert unit_keys.count_new(wanted, [stored(one) for one in sets], mapper) == len(new - set().union(*others))
-    assert unit_keys.count([partial(_itself, one) for one in [*sets, wanted]]) == len(new.union(*others))
+    assert unit_keys.count([*map(stored, sets), wanted]) == len(new.union(*others))
     assert len(unit_keys.union([*sets, wanted]).high) == len(new.union(*others))
 
 
@@ -77,7 +72,7 @@ def test_keys_that_share_half_of_their_bits(some, others):
     found = stored(second).has(first)
     assert as_set(first.among(found)) == as_set(first) & as_set(second)
     assert as_set(unit_keys.union([first, second])) == as_set(first) | as_set(second)
-    assert unit_keys.count([lambda: first, lambda: second]) == len(set(some) | set(others))
+    assert unit_keys.count([first, stored(second)]) == len(set(some) | set(others))
 
 
 @pytest.mark.parametrize("length", [1, 8, 36, 63, 64, 65, 200])
