@@ -48,6 +48,27 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True)
+class CheckRequest:
+    """What an engine is to read and judge.
+
+    Attributes:
+        source: Where the files are.
+        files: Which; at least one.
+        latest: The latest time that an event may have.
+        erased: Whose lines are kept nowhere.
+        progress: Is told of finished work.
+        whole: Whether all files have to be read. If not, the engine may stop after some when it holds a great deal.
+    """
+
+    source: Source
+    files: Sequence[SourceFile]
+    latest: datetime
+    erased: Erased
+    progress: Progress = ignore
+    whole: bool = True
+
+
+@dataclass(frozen=True)
 class CheckedFile:
     """One source file, read and judged; lines about erased people are gone.
 
@@ -112,6 +133,24 @@ class Deduped(NamedTuple):
 
 
 @dataclass(frozen=True)
+class GoldRequest:
+    """What gold an engine is to compute.
+
+    Attributes:
+        files: The batch, whose rows replace all stored ones of the same paths; may be empty.
+        hours: The hours to compute; at least one.
+        base: What the lake holds.
+        grown: Those of the hours that lose no stored row, on days all of whose hours in the batch are such: their gold may
+            be that of the batch's rows added to what is stored. All others are recomputed whole.
+    """
+
+    files: Sequence[DedupedFile]
+    hours: Collection[datetime]
+    base: View
+    grown: frozenset[datetime] = frozenset()
+
+
+@dataclass(frozen=True)
 class Gold:
     """New gold: for every hourly table its files, for the daily table its rows.
 
@@ -136,28 +175,11 @@ class Engine(Protocol):
         """Its name in the ledger."""
         ...
 
-    def check(
-        self,
-        source: Source,
-        files: Sequence[SourceFile],
-        latest: datetime,
-        erased: Erased,
-        progress: Progress,
-        *,
-        whole: bool = True,
-    ) -> list[CheckedFile]:
+    def check(self, request: CheckRequest) -> list[CheckedFile]:
         """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people.
 
-        Args:
-            source: Where they are.
-            files: Which.
-            latest: The latest time that an event may have.
-            erased: Whose lines are kept nowhere.
-            progress: Is told of finished work.
-            whole: Whether all of them have to be read. If not, the engine may stop after some when it holds a great deal.
-
         Returns:
-            What became of each that was read, in the order of ``files``; of the first at least.
+            What became of each that was read, in their order; of the first at least.
         """
         ...
 
@@ -179,26 +201,11 @@ class Engine(Protocol):
         """Write the accepted rows, or hand over what is written: one data file for each source file and hour."""
         ...
 
-    def gold(
-        self,
-        files: Sequence[DedupedFile],
-        hours: Collection[datetime],
-        base: View,
-        output: Output,
-        grown: Collection[datetime] = (),
-    ) -> Gold:
-        """Compute every gold table for the given hours and their days, and write it.
+    def gold(self, request: GoldRequest, output: Output) -> Gold:
+        """Compute every gold table for some hours and their days, and write it.
 
         Does not read what is replaced whole: data files of the batch's paths alone, and gold files of the given hours alone,
         unless they have only grown. So what cannot be read can be written again.
-
-        Args:
-            files: The batch, whose rows replace all stored ones of the same paths; may be empty.
-            hours: The hours to compute; at least one.
-            base: What the lake holds.
-            output: Where to write.
-            grown: Those of the hours that lose no stored row, on days all of whose hours in the batch are such: their gold
-                may be that of the batch's rows added to what is stored. All others are recomputed whole.
         """
         ...
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.engines import aggregates, duplicates
-from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress
+from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output
 from shoplake.engines.codes import dictionary, encoded, microseconds
 from shoplake.engines.duplicates import Duplicates, StoredEvents
 from shoplake.engines.gold import write_gold
@@ -33,10 +33,10 @@ from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased, without_keys
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.parquet import NewFile
-from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.parsing import parse_line, without_bom
 from shoplake.settings import DEFAULT_BOUNDS, Bounds
-from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.base import SourceFile
 from shoplake.sources.lines import Spool
 from shoplake.tables import EVENTS
 
@@ -88,41 +88,33 @@ class DuckDBEngine:
         self._threads = threads
         self._bounds = bounds
 
-    def check(
-        self,
-        source: Source,
-        files: Sequence[SourceFile],
-        latest: datetime,
-        erased: Erased,
-        progress: Progress,
-        *,
-        whole: bool = True,
-    ) -> list[CheckedFile]:
+    def check(self, request: CheckRequest) -> list[CheckedFile]:
         """Read files, judge every line, keep the accepted rows at hand; drop and count the lines about erased people."""
         held = _Held()
 
         def one(file: SourceFile) -> CheckedFile | None:
-            if held.much and not whole:
+            if held.much and not request.whole:
                 return None
             started = time.perf_counter()
             spool = spools.get()
             try:
-                reading = Reading(self._database.cursor(), source, file, latest, self._bounds)
+                reading = Reading(self._database.cursor(), request.source, file, request.latest, self._bounds)
                 checked = _encoded(reading.check(spool))
             finally:
                 spools.put(spool)
             held.add(checked)
-            progress(file.bytes, checked.lines)
+            request.progress(file.bytes, checked.lines)
             return replace(checked, seconds=time.perf_counter() - started)
 
         spools: SimpleQueue[Spool] = SimpleQueue()
-        at_once = min(self._threads, len(files))
+        at_once = min(self._threads, len(request.files))
         with ExitStack() as stack:
             for _ in range(at_once):
                 spools.put(stack.enter_context(closing(Spool())))
             stack.enter_context(self._cores(self._threads // max(1, at_once)))
             # They are begun in their order, so those that were read are the first ones.
-            checked = [result for result in self._map(one, files) if result]
+            checked = [result for result in self._map(one, request.files) if result]
+        erased = request.erased
         return _without_lines_of(erased, _without_rows_of(erased, checked)) if erased else checked
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, QuarantinedLines]:
@@ -172,26 +164,18 @@ class DuckDBEngine:
         )
         return self._map(one, parts)
 
-    def gold(
-        self,
-        files: Sequence[DedupedFile],
-        hours: Collection[datetime],
-        base: View,
-        output: Output,
-        grown: Collection[datetime] = (),
-    ) -> Gold:
-        """Compute every gold table for the given hours and their days; of grown hours from the batch's rows alone."""
-        paths = {result.file.path for result in files}
+    def gold(self, request: GoldRequest, output: Output) -> Gold:
+        """Compute every gold table for some hours and their days; of grown hours from the batch's rows alone."""
+        paths = {result.file.path for result in request.files}
+        stored = request.base[EVENTS.name]
         parts: list[Callable[[], pa.Table]] = [
-            *(partial(_rows_of, result) for result in files if result.accepted),
+            *(partial(_rows_of, result) for result in request.files if result.accepted),
             *(
-                partial(_stored, base[EVENTS.name], file, names=aggregates.COLUMNS, paths=paths)
-                for file in events_of_hours(base, set(hours) - set(grown), paths)
+                partial(_stored, stored, file, names=aggregates.COLUMNS, paths=paths)
+                for file in events_of_hours(request.base, set(request.hours) - request.grown, paths)
             ),
         ]
-        return write_gold(
-            aggregates.HourlyGold(parts, hours, self._map), hours, frozenset(grown), base, output, self._map
-        )
+        return write_gold(aggregates.HourlyGold(parts, request.hours, self._map), request, output, self._map)
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:

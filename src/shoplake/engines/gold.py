@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -13,41 +12,33 @@ import pyarrow.compute as pc
 
 from shoplake.engines import unit_keys
 from shoplake.engines.aggregates import HourlyGold
-from shoplake.engines.base import Gold, Output
+from shoplake.engines.base import Gold, GoldRequest, Output
 from shoplake.engines.codes import Mapper
 from shoplake.engines.unit_keys import Keys, StoredKeys
 from shoplake.errors import FatalError
 from shoplake.lake import parquet
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.parts import add_up, hours_of
-from shoplake.lake.snapshots import DataFile, TableSnapshot, View
+from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import ACTIVITY_DAILY, PRODUCT_HOURLY, SESSION_HOURLY, UNIT_TABLES, USER_HOURLY, Table
 
 _COUNTED = {USER_HOURLY: "unique_users", SESSION_HOURLY: "unique_sessions"}
 _ONE_DAY = timedelta(days=1, microseconds=-1)
 
 
-def write_gold(
-    computed: HourlyGold,
-    hours: Collection[datetime],
-    grown: frozenset[datetime],
-    base: View,
-    output: Output,
-    mapper: Mapper,
-) -> Gold:
+def write_gold(computed: HourlyGold, request: GoldRequest, output: Output, mapper: Mapper) -> Gold:
     """Write the gold tables of some hours and their days.
 
     Args:
         computed: The gold of the rows that count: of grown hours the batch's, of the others all.
-        hours: The hours.
-        grown: Those that are added to what is stored; on their days there are no others.
-        base: What the lake holds.
+        request: Which hours, and what the lake holds.
         output: Where to write.
         mapper: Spreads the work over threads.
     """
+    base = request.base
     products = dict(computed.rows(PRODUCT_HOURLY))
     added = dict(products)
-    for hour, stored in _stored_products(base[PRODUCT_HOURLY.name], grown & products.keys()).items():
+    for hour, stored in _stored_products(base[PRODUCT_HOURLY.name], request.grown & products.keys()).items():
         added[hour] = add_up(PRODUCT_HOURLY, pa.concat_tables([_plain(stored), _plain(products[hour])]))
     hourly = {PRODUCT_HOURLY.name: [output.write(PRODUCT_HOURLY, *part) for part in added.items()]}
     sets: dict[Table, dict[datetime, Keys]] = {}
@@ -55,12 +46,13 @@ def write_gold(
     for table, (files, keys) in zip(UNIT_TABLES, units, strict=True):
         hourly[table.name], sets[table] = files, keys
     daily = []
-    for day in sorted({hour.date() for hour in hours}):
-        row = _Day(day, hours, grown, base, mapper).row(added, products, sets)
+    days = frozenset(hour.date() for hour in request.hours)
+    for day in sorted(days):
+        row = _Day(day, request, mapper).row(added, products, sets)
         if row:
             rows = pa.Table.from_pylist([row], arrow_schema(ACTIVITY_DAILY).remove_metadata())
             daily.append(output.write(ACTIVITY_DAILY, day, rows))
-    return Gold(hourly, grown, frozenset(hour.date() for hour in hours), daily)
+    return Gold(hourly, request.grown, days, daily)
 
 
 def _write_units(
@@ -83,16 +75,12 @@ class _Day:
 
     Attributes:
         day: The day.
-        hours: All hours of the batch.
-        grown: Those that are added to what is stored.
-        base: What the lake holds.
+        request: The hours of the batch, and what the lake holds.
         mapper: Spreads the work over threads.
     """
 
     day: date
-    hours: Collection[datetime]
-    grown: Collection[datetime]
-    base: View
+    request: GoldRequest
     mapper: Mapper
 
     def row(
@@ -108,9 +96,9 @@ class _Day:
             fresh: Of grown hours those of the batch alone.
             sets: The keys of the batch's users and of its sessions, by hour.
         """
-        own = [hour for hour in self.hours if hour.date() == self.day]
+        own = [hour for hour in self.request.hours if hour.date() == self.day]
         new = {table: [sets[table][hour] for hour in own if hour in sets[table]] for table in UNIT_TABLES}
-        known = self._known() if set(own) <= set(self.grown) else None
+        known = self._known() if set(own) <= self.request.grown else None
         if known:
             counts = {name: known[name] + self._coming(table, new[table]) for table, name in _COUNTED.items()}
             events = known["events"] + _events(fresh[hour] for hour in own if hour in fresh)
@@ -121,7 +109,7 @@ class _Day:
 
     def _known(self) -> dict[str, Any] | None:
         """The stored row, None without one that can be read."""
-        stored = self.base[ACTIVITY_DAILY.name]
+        stored = self.request.base[ACTIVITY_DAILY.name]
         try:
             rows = [
                 row
@@ -135,7 +123,7 @@ class _Day:
 
     def _coming(self, table: Table, new: Sequence[Keys]) -> int:
         """How many units the day gains."""
-        stored = self.base[table.name]
+        stored = self.request.base[table.name]
         newest_first = sorted(self._files(table), key=lambda file: (file.upper["event_hour"], file.rows), reverse=True)
         return unit_keys.count_new(
             unit_keys.union(new), [StoredKeys(stored, file) for file in newest_first], self.mapper
@@ -143,17 +131,17 @@ class _Day:
 
     def _all(self, table: Table, own: Collection[datetime], new: Sequence[Keys]) -> int:
         """How many units the day has: those of the batch's hours, and the stored ones of all others."""
-        stored = self.base[table.name]
+        stored = self.request.base[table.name]
         others = [
             StoredKeys(stored, file, [hour for hour in hours_of(file) if hour in own or hour.date() != self.day])
             for file in self._files(table)
             if not set(own).issuperset(hours_of(file))
         ]
-        return unit_keys.count([*(partial(_itself, keys) for keys in new), *(one.all for one in others)])
+        return unit_keys.count([*new, *others])
 
     def _other_events(self, own: Collection[datetime]) -> int:
         """The events of the day's stored hours but for the batch's."""
-        stored = self.base[PRODUCT_HOURLY.name]
+        stored = self.request.base[PRODUCT_HOURLY.name]
         found = []
         for file in self._files(PRODUCT_HOURLY):
             if not set(own).issuperset(hours_of(file)):
@@ -164,11 +152,7 @@ class _Day:
 
     def _files(self, table: Table) -> tuple[DataFile, ...]:
         start = datetime(self.day.year, self.day.month, self.day.day)  # noqa: DTZ001 - times of the lake are UTC
-        return self.base[table.name].within(start, start + _ONE_DAY)
-
-
-def _itself(keys: Keys) -> Keys:
-    return keys
+        return self.request.base[table.name].within(start, start + _ONE_DAY)
 
 
 def _events(parts: Any) -> int:

@@ -25,20 +25,18 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
-from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Gold, Output, Progress
+from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output
 from shoplake.engines.spark_session import cause
 from shoplake.engines.sql import events_of_hours, gold_of_days, only_of
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
-from shoplake.lake.erasures import Erased
 from shoplake.lake.hours import literals, start_of_hour
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.queries import sql
 from shoplake.settings import DEFAULT_BOUNDS, Bounds
-from shoplake.sources.base import Source, SourceFile
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
 
 _SETTINGS = {
@@ -96,28 +94,24 @@ class SparkEngine:
         self._writer = tasks.Writer(lake.storage)
         self._bounds = bounds
 
-    def check(
-        self,
-        source: Source,
-        files: Sequence[SourceFile],
-        latest: datetime,
-        erased: Erased,
-        progress: Progress,
-        *,
-        whole: bool = True,  # noqa: ARG002 - what was read is in files of the executors, so there is no need to stop
-    ) -> list[CheckedFile]:
+    def check(self, request: CheckRequest) -> list[CheckedFile]:
         """Read files, judge every line, write the accepted rows as data files, but for those of erased people.
 
-        In the order of ``files``.
+        All of them: what was read lies in data files of the executors, so there is no need to stop.
         """
         one = partial(
-            tasks.check, source=source, latest=latest, erased=erased, writer=self._writer, bounds=self._bounds
+            tasks.check,
+            source=request.source,
+            latest=request.latest,
+            erased=request.erased,
+            writer=self._writer,
+            bounds=self._bounds,
         )
         with self._telling("read the source files"):
-            packed = self._context.parallelize(files, len(files)).map(one).collect()
+            packed = self._context.parallelize(request.files, len(request.files)).map(one).collect()
         checked: list[CheckedFile] = [tasks.unpacked(octets) for octets in packed]
         for result in checked:
-            progress(result.file.bytes, result.lines)
+            request.progress(result.file.bytes, result.lines)
         return checked
 
     def dedupe(self, checked: Sequence[CheckedFile], stored: TableSnapshot | None) -> Deduped:
@@ -150,15 +144,9 @@ class SparkEngine:
         output.adopt(written)
         return written
 
-    def gold(
-        self,
-        files: Sequence[DedupedFile],
-        hours: Collection[datetime],
-        base: View,
-        output: Output,
-        grown: Collection[datetime] = (),  # noqa: ARG002 - recomputed like all others
-    ) -> Gold:
-        """Recompute every gold table for the given hours and their days, also where they have only grown."""
+    def gold(self, request: GoldRequest, output: Output) -> Gold:
+        """Recompute every gold table for some hours and their days, also where they have only grown."""
+        files, hours, base = request.files, request.hours, request.base
         paths = {result.file.path for result in files}
         # In this order: the pool waits for its threads, so their jobs have to be cancelled before.
         with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool, self._telling("compute the gold tables"):

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
+from shoplake.engines.base import CheckRequest
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased
@@ -68,7 +69,7 @@ def check(
         The :class:`~shoplake.engines.base.DedupedFile`, packed; ``rows`` are its data files, one for each hour.
     """
     engine = DuckDBEngine(1, bounds)
-    checked = engine.check(source, [file], latest, erased, lambda *_: None)
+    checked = engine.check(CheckRequest(source, [file], latest, erased))
     (deduped,), _ = engine.dedupe(checked, None)
     return _packed(replace(deduped, rows=tuple(engine.write_events([deduped], writer))))
 

@@ -46,6 +46,10 @@ class Keys(NamedTuple):
         """As it lies beside a data file."""
         return b"".join((_head(salt), self.high.tobytes(), self.low.tobytes()))
 
+    def all(self) -> Keys:
+        """The set itself, as of stored ones."""
+        return self
+
     def in_order(self) -> Keys:
         """Keys of different units, sorted."""
         order = np.argsort(self.high)
@@ -204,15 +208,15 @@ def count_new(wanted: Keys, stored: Sequence[StoredKeys], mapper: Mapper) -> int
     return int(np.count_nonzero(nowhere))
 
 
-def count(sets: Sequence[Callable[[], Keys]]) -> int:
-    """How many different keys several sorted sets have together; each is asked for several times, one after the other."""
+def count(sets: Sequence[Keys | StoredKeys]) -> int:
+    """How many different keys several sorted sets have together; stored ones are read several times, one after the other."""
     return sum(_count_within(sets, *ends) for ends in _ranges())
 
 
-def _count_within(sets: Sequence[Callable[[], Keys]], first: int, last: int) -> int:
+def _count_within(sets: Sequence[Keys | StoredKeys], first: int, last: int) -> int:
     parts = []
     for keys in sets:
-        one = keys()
+        one = keys.all()
         begin = int(np.searchsorted(one.high, np.uint64(first)))
         end = int(np.searchsorted(one.high, np.uint64(last), side="right"))
         part = one.among(slice(begin, end))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from shoplake.engines.base import CheckedFile, Deduped, DedupedFile, Engine, Progress, ignore
+from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Engine, Progress, ignore
 from shoplake.errors import TransientError, UsageError
 from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
@@ -272,11 +272,8 @@ def _check(
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
     to_read = [file for file in batch.files if file.path not in run.set_aside]
-    results = (
-        engine.check(run.source, to_read, latest, erased, run.watchers.progress, whole=bool(batch.known))
-        if to_read
-        else []
-    )
+    request = CheckRequest(run.source, to_read, latest, erased, run.watchers.progress, whole=bool(batch.known))
+    results = engine.check(request) if to_read else []
     unread = tuple(to_read[len(results) :])
     results += [CheckedFile(file, error=SET_ASIDE) for file in batch.files if file.path in run.set_aside]
     for result in sorted(results, key=lambda result: result.file.path):

@@ -12,7 +12,7 @@ from datetime import date, datetime
 import numpy as np
 import pyarrow as pa
 
-from shoplake.engines.base import DedupedFile, Engine, Gold
+from shoplake.engines.base import DedupedFile, Engine, Gold, GoldRequest
 from shoplake.lake import ledger, raw_lines
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
@@ -70,7 +70,7 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
         hours = losing.union(*(result.hours for result in files))
         with ThreadPoolExecutor(1) as pool:  # both have steps that one core does alone
             events = pool.submit(engine.write_events, files, commit)
-            gold = engine.gold(files, hours, base, commit, _grown(hours, losing)) if hours else None
+            gold = engine.gold(GoldRequest(files, hours, base, _grown(hours, losing)), commit) if hours else None
         commit.replace(EVENTS, known, events.result())
         _quarantine(commit, outcome)
         if gold:

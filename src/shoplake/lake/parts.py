@@ -54,7 +54,7 @@ def select(table: Table, files: Sequence[DataFile], scan: Callable[[Iterable[Dat
     others = [file for file in files if split.isdisjoint(hours_of(file))]
     among = f"{table.key} IN ({literals(split)})"
     keys = ", ".join(_grain(table))
-    selects = [f"SELECT {_combined(table)} FROM {scan(shared)} WHERE {among} GROUP BY {keys}"]
+    selects = [f"SELECT {combined(table)} FROM {scan(shared)} WHERE {among} GROUP BY {keys}"]
     if partly:
         selects.append(f"SELECT {columns} FROM {scan(partly)} WHERE NOT {among}")
     if others:
@@ -83,8 +83,8 @@ def _grain(table: Table) -> tuple[str, ...]:
     return (table.key, *((table.unit,) if table.unit else table.sort))
 
 
-def _combined(table: Table) -> str:
-    """The columns of a table's added up rows."""
+def combined(table: Table) -> str:
+    """The columns of a table in SQL where its rows are added up, grouped by its grain."""
     return ", ".join(
         column.name
         if column.name in _grain(table)

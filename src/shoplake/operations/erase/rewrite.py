@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 import pyarrow.compute as pc
 
-from shoplake.engines.base import Engine, Gold
+from shoplake.engines.base import Engine, Gold, GoldRequest
 from shoplake.lake import erasures, ledger, parquet
 from shoplake.lake.commits import Commit
 from shoplake.lake.ledger import Entry
@@ -34,7 +34,7 @@ def gold(engine: Engine, hours: Collection[datetime], after: View, commit: Commi
     days: dict[date, list[datetime]] = defaultdict(list)
     for hour in hours:
         days[hour.date()].append(hour)
-    parts = [engine.gold([], some, after, commit) for some in days.values()]
+    parts = [engine.gold(GoldRequest([], some, after), commit) for some in days.values()]
     return Gold(
         {table.name: [file for part in parts for file in part.hourly[table.name]] for table in GOLD_HOURLY},
         frozenset(),

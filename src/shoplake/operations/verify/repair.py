@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
-from shoplake.engines.base import Engine
+from shoplake.engines.base import Engine, GoldRequest
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
@@ -138,7 +138,7 @@ def _publish(
     def rebuild_from(base: View) -> None:
         computed_from = {"shoplake.events-snapshot": str(base["events"].snapshot_id)}
         with Commit(lake, base, now().replace(tzinfo=None), properties) as commit:
-            gold = engine.gold([], hours, base, commit)
+            gold = engine.gold(GoldRequest([], hours, base), commit)
             for table in GOLD:
                 keys = gold.days if table is ACTIVITY_DAILY else hours
                 new = gold.daily if table is ACTIVITY_DAILY else gold.hourly[table.name]
