@@ -17,7 +17,7 @@ from shoplake.lake.erasures import Erased
 from shoplake.parsing import FIRST_BYTES
 from shoplake.settings import DEFAULT_BOUNDS
 from shoplake.sources.local import LocalSource
-from tests.support import as_line, both, dump, event, events, ingest, key, ledger, put, put_bytes
+from tests.support import as_line, both, both_in_proofs, dump, event, events, ingest, key, ledger, put, put_bytes
 
 LATEST = datetime(2030, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 LONGEST_LINE = DEFAULT_BOUNDS.line_bytes
@@ -36,7 +36,7 @@ def long_event(size):
     return start + b"y" * (size - len(start) - len(raw)) + raw
 
 
-@both
+@both_in_proofs
 @pytest.mark.parametrize("bound", [1024, 5000, 300_000])
 def test_another_bound_of_lines(tmp_path, bound):
     """It is a setting: a line of this length is read, wherever blocks of the file end, a longer one is quarantined."""

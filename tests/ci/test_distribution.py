@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import proof
+
 ROOT = Path(__file__).parents[2]
 PROOFS = "tests/recovery/test_replaying.py"
 # On which worker each test runs.
 SOME = """
 import os
 from pathlib import Path
+
+from tests.support import proof
 import pytest
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])
@@ -42,6 +46,7 @@ def test_proofs_that_no_time_is_left_for_are_named():
     assert "passed" not in done.stdout
 
 
+@proof
 def test_spark_stays_on_one_worker(tmp_path):
     """Those of all files do, by their names alone; the other tests of the same files need not."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_xdist_make_scheduler\n")
