@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -41,7 +42,7 @@ def days(lake: Path) -> list[tuple]:
     return shoplake.open(lake).sql("SELECT * FROM activity_daily ORDER BY event_date").fetchall()
 
 
-def arrive(shop: tuple[Path, Path], minute: int, *events: tuple[str, str, int], **settings: str) -> None:
+def arrive(shop: tuple[Path, Path], minute: int, *events: tuple[str, str, int], **settings: Any) -> None:
     """A file arrives, or is replaced, and is ingested."""
     put(shop[0], minute, list(events))
     shoplake.ingest(*shop, **settings)
@@ -132,6 +133,20 @@ def test_the_next_hour_adds_up_the_parts(grown):
     assert not compact.plan_parts(Lake(lake).view())
     arrive(grown, 65, ("u1", "s1", 0), ("x", "y", 0))
     right(grown, 5, 5, 12)
+
+
+def test_what_a_run_looks_at_does_not_grow(grown):
+    """Of a lake with another day the manifests of its old days are not read to find parts."""
+    lake = grown[1]
+    shoplake.maintain(lake)
+    arrive(grown, 2 * 24 * 60, ("u1", "s1", 0), maintain="off")
+    arrive(grown, 2 * 24 * 60 + 5, ("u1", "s1", 0), maintain="off")
+    view = Lake(lake).view()
+    compact.plan_parts(view)
+    for table in UNIT_TABLES:
+        read, every = len(view[table.name].files_by_manifest), len(view[table.name].manifests)
+        assert (read, every) == (2, 3)
+        assert {file.lower["event_hour"].date() for file in view[table.name].newest(2)} == {DAY + timedelta(days=2)}
 
 
 def test_without_maintenance(grown):

@@ -161,6 +161,19 @@ class TableSnapshot:
         """Every live data file."""
         return tuple(file for manifest in self.manifests for file in self.files_of(manifest))
 
+    def newest(self, partitions: int) -> tuple[DataFile, ...]:
+        """The data files of the newest partitions, empty ones counted; reads the manifests of these alone."""
+        spreads = {manifest["manifest_path"]: manifests.partition_range(manifest) for manifest in self.manifests}
+        first = max((spread[1] for spread in spreads.values() if spread), default=0) - partitions + 1
+        column = self.table.partition[0]
+        return tuple(
+            file
+            for manifest in self.manifests
+            if (spread := spreads[manifest["manifest_path"]]) and spread[1] >= first
+            for file in self.files_of(manifest)
+            if partition_value(self.table, file.upper[column]) >= first
+        )
+
     def within(self, low: date, high: date) -> tuple[DataFile, ...]:
         """The data files whose range of the partitioned column meets the given one, both ends included.
 
