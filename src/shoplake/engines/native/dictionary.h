@@ -63,5 +63,47 @@ static inline int32_t intern(Dictionary *dictionary, Text text, uint64_t key, ui
 }
 
 static inline int fits(const Dictionary *dictionary, int64_t size) {
-    return dictionary->data.length + size <= INT32_MAX && dictionary->count < INT32_MAX - 1;
+    return dictionary->data.length + size <= INT32_MAX && dictionary->count < INT32_MAX - 1 - AHEAD;
+}
+
+/* Users and sessions are so many that each lookup waits for memory: once for the slot, once for the text. So they are looked
+ * up some rows later, and what they need is asked for in the meantime. Each text must stay where it is until then. */
+static inline void expect(Reader *reader, int64_t row, int which, Text text) {
+    Waiting *waiting = reader->waiting[row % AHEAD] + which;
+    *waiting = (Waiting){text, 0};
+    if (!text.at) return;
+    const Dictionary *dictionary = reader->dictionaries + USER + which;
+    waiting->key = key_of(text.at, text.size, reader->seed);
+    reader->waiting_bytes += text.size;
+    __builtin_prefetch(dictionary->slots + place_of(dictionary, waiting->key, reader->seed));
+}
+
+/* The slot has come: asks for the text that it names. */
+static inline void expect_texts(const Reader *reader, int64_t row) {
+    for (int which = 0; which < 2; which++) {
+        const Waiting *waiting = reader->waiting[row % AHEAD] + which;
+        const Dictionary *dictionary = reader->dictionaries + USER + which;
+        const Slot *slot = dictionary->slots + place_of(dictionary, waiting->key, reader->seed);
+        if (waiting->text.size <= 8 || slot->code < 0 || slot->key != waiting->key) continue;
+        const char *text = dictionary->data.data + ((const int32_t *)dictionary->offsets.data)[slot->code];
+        __builtin_prefetch(text);
+        __builtin_prefetch(text + waiting->text.size - 1);
+    }
+}
+
+/* Gives the ids of the rows before `end` their codes. */
+static inline int look_up(Reader *reader, int64_t end) {
+    for (; reader->known < end; reader->known++) {
+        for (int which = 0; which < 2; which++) {
+            const Waiting *waiting = reader->waiting[reader->known % AHEAD] + which;
+            int32_t code = -1;
+            if (waiting->text.at) {
+                code = intern(reader->dictionaries + USER + which, waiting->text, waiting->key, reader->seed);
+                if (code < 0) return NO_MEMORY;
+                reader->waiting_bytes -= waiting->text.size;
+            }
+            ((int32_t *)reader->columns[USER + which].data)[reader->known] = code;
+        }
+    }
+    return 0;
 }

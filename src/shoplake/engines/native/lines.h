@@ -110,7 +110,7 @@ static inline int field_value(Cursor *cursor, int field, Line *line) {
 }
 
 static int commit(Reader *reader, Line *line, int64_t line_size) {
-    static const int TEXTS[] = {USER, SESSION, PRODUCT, CATEGORY, SEARCH};
+    static const int TEXTS[] = {PRODUCT, CATEGORY, SEARCH, USER, SESSION};
     if (reader->rows == reader->capacity) {
         static const int WIDTHS[FIELDS] = {8, 4, 4, 1, 4, 4, 4, 8, 4};
         int64_t capacity = reader->capacity ? 2 * reader->capacity : 4096;
@@ -121,7 +121,7 @@ static int commit(Reader *reader, Line *line, int64_t line_size) {
         reader->capacity = capacity;
     }
     for (int i = 0; i < 5; i++)
-        if (!fits(reader->dictionaries + TEXTS[i], line->texts[TEXTS[i]].size)) return LEFT;
+        if (!fits(reader->dictionaries + TEXTS[i], reader->waiting_bytes + line->texts[TEXTS[i]].size)) return LEFT;
     if (reader->unknowns) {
         if (reader->extra.length + 2 * line_size + PADDING > INT32_MAX || !fits(&reader->keys, line_size)) return LEFT;
         if (commit_unknown(reader, line_size) < 0) return NO_MEMORY;
@@ -131,7 +131,7 @@ static int commit(Reader *reader, Line *line, int64_t line_size) {
     ((int8_t *)reader->columns[TYPE].data)[row] = (int8_t)line->type;
     ((int32_t *)reader->columns[QUANTITY].data)[row] = line->quantity;
     ((int64_t *)reader->columns[PRICE].data)[row] = line->cents;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 3; i++) {
         int field = TEXTS[i];
         int32_t code = -1;
         if (line->present >> field & 1) {
@@ -141,8 +141,12 @@ static int commit(Reader *reader, Line *line, int64_t line_size) {
         }
         ((int32_t *)reader->columns[field].data)[row] = code;
     }
+    for (int which = 0; which < 2; which++) expect(reader, row, which, line->texts[USER + which]);
     reader->rows++;
-    return TAKEN;
+    if (reader->scratch.length) return look_up(reader, reader->rows) ? NO_MEMORY : TAKEN; /* the next line overwrites it */
+    if (reader->rows - reader->known < AHEAD) return TAKEN;
+    expect_texts(reader, reader->rows - AHEAD / 2);
+    return look_up(reader, reader->rows - AHEAD + 1) ? NO_MEMORY : TAKEN;
 }
 
 static int take(Reader *reader, Bytes start, Bytes end) {
@@ -225,6 +229,7 @@ static int carried_line(Reader *reader) {
     } else if (append(&reader->carry, NEWLINE, PADDING)) {
         Bytes start = (Bytes)reader->carry.data;
         fate = one_line(reader, start, start + length);
+        if (look_up(reader, reader->rows)) fate = NO_MEMORY;
     } else fate = NO_MEMORY;
     reader->carry.length = reader->carry_size = 0;
     return fate;

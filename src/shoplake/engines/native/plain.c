@@ -89,7 +89,7 @@ EXPORT int shoplake_feed(Reader *reader, Bytes at, int64_t size) {
         if (fate == NO_MEMORY) return NO_MEMORY;
         at = newline ? newline + 1 : end;
     }
-    return 0;
+    return look_up(reader, reader->rows); /* the block is free for others afterwards */
 }
 
 /* The file has ended. */

@@ -16,6 +16,7 @@ typedef const uint8_t *Bytes;
 enum { TIMESTAMP, USER, SESSION, TYPE, PRODUCT, CATEGORY, QUANTITY, PRICE, SEARCH, FIELDS, START = FIELDS, UNKNOWN, END };
 enum { TYPES = 5, PADDING = 64, KEEP = 4096, MOST_UNKNOWN = 256, MOST_NESTED_KEYS = 64, MOST_DEPTH = 16, LONGEST_GAP = 24 };
 enum { LEFT = 0, TAKEN = 1, NO_MEMORY = -1 };
+enum { AHEAD = 32 }; /* rows whose ids are not looked up yet, a power of two */
 
 static const char FIELD_NAMES[] = "timestamp user_id session_id event_type product_id category quantity price search_query";
 static const char EVENT_TYPES[] = "page_view add_to_cart remove_from_cart purchase search";
@@ -58,6 +59,12 @@ typedef struct {
     int64_t number, rank, end, size; /* rank: lines taken before it; end: of its bytes in `left`; size: in the file */
 } LeftLine;
 
+/* A user or session of a row that is not looked up yet; `at` is NULL where there is none. */
+typedef struct {
+    Text text;
+    uint64_t key;
+} Waiting;
+
 typedef struct {
     int64_t latest, longest;
     uint64_t seed;
@@ -65,6 +72,8 @@ typedef struct {
     int64_t number, rows, capacity;
     Buffer columns[FIELDS];
     Dictionary dictionaries[FIELDS], keys;
+    Waiting waiting[AHEAD][2]; /* of the rows from `known` on, by row modulo AHEAD: user and session */
+    int64_t known, waiting_bytes;
     Gap gaps[END]; /* what came between the value of a field and the next value, last time */
     uint64_t minute_text[2];
     int64_t minute;
