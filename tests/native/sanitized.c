@@ -40,6 +40,38 @@ static Reader *read_all(Bytes bytes, int64_t size, int64_t step, int64_t longest
     return reader;
 }
 
+/* The input as the texts of an Arrow array, nothing of which may be read beyond its end. */
+static void rank_texts(Bytes data, int64_t size) {
+    int32_t *offsets = malloc((size_t)(size + 2) * sizeof *offsets), count = 0;
+    int32_t *ranks = malloc((size_t)(size + 1) * sizeof *ranks), *firsts = malloc((size_t)(size + 1) * sizeof *firsts);
+    uint64_t *hashes = malloc((size_t)(size + 1) * sizeof *hashes);
+    assert(offsets && ranks && firsts && hashes);
+    offsets[0] = 0;
+    for (int64_t at = 0; at < size; count++) {
+        at += data[at] % 21 < size - at ? data[at] % 21 + !(data[at] % 21) : size - at;
+        offsets[count + 1] = (int32_t)at;
+    }
+    uint8_t *texts = guarded(data, size);
+    shoplake_hashes(texts, offsets, count, 64, 7, hashes);
+    int64_t different = shoplake_rank(texts, offsets, count, 0, ranks, firsts);
+    assert(different >= (count > 0) && different <= count);
+    for (int32_t i = 0; i < count; i++) {
+        for (int32_t j = 0; j < i && j < 50; j++) {
+            int32_t mine = offsets[i + 1] - offsets[i], other = offsets[j + 1] - offsets[j];
+            int order = memcmp(texts + offsets[i], texts + offsets[j], (size_t)(mine < other ? mine : other));
+            if (!order) order = (mine > other) - (mine < other);
+            assert(order < 0 ? ranks[i] < ranks[j] : order > 0 ? ranks[i] > ranks[j] : ranks[i] == ranks[j]);
+            assert(order || hashes[i] == hashes[j]);
+        }
+        assert(ranks[firsts[ranks[i]]] == ranks[i]);
+    }
+    release(texts, size);
+    free(offsets);
+    free(ranks);
+    free(firsts);
+    free(hashes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     if (length < 2) return 0;
     int64_t size = (int64_t)length - 1, step = data[0] < 64 ? 1 + data[0] : data[0] < 128 ? 64 * data[0] : 262144;
@@ -52,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
         assert(count == shoplake_view(whole, what, &same));
         assert(!count || !memcmp(found, same, (size_t)count)); /* wherever blocks end */
     }
+    rank_texts(data + 1, size);
     int32_t offsets[3] = {0, 3, 3}, codes[2];
     assert(!shoplake_intern(reader, USER, (Bytes)"abc", offsets, 2, codes));
     shoplake_trim(reader);

@@ -15,16 +15,18 @@ from shoplake.contract import EVENT_TYPES
 from shoplake.engines import unit_keys
 from shoplake.engines.codes import (
     Mapper,
-    Numbers,
     Vocabulary,
     array,
     cents,
     codes,
     dictionary,
+    gathered,
     microseconds,
     quantities,
     vocabulary,
 )
+from shoplake.engines.native import library
+from shoplake.engines.texts import Numbers
 from shoplake.engines.unit_keys import Keys
 from shoplake.lake.parquet import arrow_schema
 from shoplake.tables import PRODUCT_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
@@ -47,6 +49,7 @@ _FITS = 1 << 62
 _ONE = np.int32(1)  # of the type of the counts: adding another one takes ten times as long
 _LATE = np.iinfo(np.int64).max
 _DENSE = 8  # groups for each event: fewer are kept in an array with a place for each, more are sorted
+_MOST_DENSE = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -94,24 +97,31 @@ class _Figures:
     def none(cls, groups: int, money: type, *, spans: bool) -> _Figures:
         """Figures of groups without events; with or without times and users."""
         late = np.full(groups if spans else 0, _LATE)
-        pieces = np.zeros(groups, np.int64)
+        user = np.full(len(late), np.iinfo(np.int32).max, np.int32)
         counts = np.zeros((groups, _KINDS), np.int32)
-        return cls(counts, pieces, np.zeros(groups, money), late, np.zeros_like(late), late.copy())
+        return cls(counts, np.zeros(groups, np.int64), np.zeros(groups, money), late, np.zeros_like(late), user)
 
     def add(self, events: _Events, groups: Numbers, users: Numbers | None) -> None:
         """Count events.
 
         Args:
             events: Which.
-            groups: The group of each.
+            groups: The group of each, as integers of 32 bits, as those of ``users``.
             users: The place of each one's user; None for figures without times and users.
         """
-        np.add.at(self.counts.reshape(-1), groups * _KINDS + events.kinds, _ONE)
-        sold = groups[events.purchases]
+        sold = groups[events.purchases].astype(np.int64)
         np.add.at(self.pieces, sold, events.pieces)
         np.add.at(self.paid, sold, events.paid.astype(self.paid.dtype, copy=False))
-        if users is not None:
-            moments = microseconds(events.rows, "event_time")
+        moments = None if users is None else microseconds(events.rows, "event_time")
+        native = library.load()
+        if native is not None:
+            inputs = (groups, events.kinds, moments, users)
+            outputs = (self.counts, self.first, self.last, self.user)
+            native.shoplake_add_up(len(groups), *(_address(values) for values in (*inputs, *outputs)))
+            return
+        groups = groups.astype(np.int64)
+        np.add.at(self.counts.reshape(-1), groups * _KINDS + events.kinds, _ONE)
+        if moments is not None and users is not None:
             np.minimum.at(self.first, groups, moments)
             np.maximum.at(self.last, groups, moments)
             np.minimum.at(self.user, groups, users)
@@ -146,13 +156,13 @@ class HourlyGold:
     def rows(self, table: Table) -> list[tuple[datetime, pa.Table]]:
         """The rows of an hourly table, in its order, for each hour that has any."""
         keys, figures = self._groups[table]
-        hours, *places = np.unravel_index(keys, self._shape(table))
+        hours, *places = self._parts(table, keys)
         columns: dict[str, Any] = {"event_hour": _times(self._starts[hours])}
         if table is SESSION_HOURLY:
             columns["user_id"] = self._as_texts("user_id", figures.user)
             columns["first_event_time"], columns["last_event_time"] = _times(figures.first), _times(figures.last)
         for name, place in zip(_UNITS[table], places, strict=True):
-            columns[name] = self._as_texts(name, place)
+            columns[name] = self._as_texts(name, place, each_once=len(self._hours) == len(places) == 1)
         columns |= {name: figures.counts[:, kind].astype(np.int64) for name, kind in _COUNTS.items()}
         columns["events"] = figures.counts.sum(axis=1, dtype=np.int64)
         columns |= {"units_sold": figures.pieces, "revenue": money(figures.paid)}
@@ -168,7 +178,7 @@ class HourlyGold:
         """The units of a table of users or sessions for each hour of :meth:`rows`, as sorted keys."""
         (unit,) = _UNITS[table]
         every = unit_keys.of(self._texts[unit].texts, salt)
-        hours, places = np.divmod(self._groups[table][0], self._texts[unit].size)
+        hours, places = self._parts(table, self._groups[table][0])
         hour_of_each = np.split(places, np.flatnonzero(np.diff(hours)) + 1) if len(places) else []
         return self._mapper(lambda of_hour: every.among(of_hour).in_order(), hour_of_each)
 
@@ -195,14 +205,14 @@ class HourlyGold:
         size = math.prod(self._shape(table))
         exact = any(one.paid.dtype == object for one in events)
         exact = exact or sum(int(one.paid.max(initial=0)) * len(one.paid) for one in events) >= _FITS
-        few = size <= _DENSE * sum(one.rows.num_rows for one in events) + 100_000
+        few = size <= min(_DENSE * sum(one.rows.num_rows for one in events) + 100_000, _MOST_DENSE)
         groups: Iterable[Numbers]
         if few:
             keys, groups = np.arange(size), (self._keys(table, part) for part in range(len(events)))
         else:
             every = [self._keys(table, part) for part in range(len(events))]
             keys, places = np.unique(np.concatenate([np.empty(0, np.int64), *every]), return_inverse=True)
-            groups = np.split(places, np.cumsum([len(of_part) for of_part in every]))
+            groups = np.split(places.astype(np.int32), np.cumsum([len(of_part) for of_part in every]))
         figures = _Figures.none(len(keys), object if exact else np.int64, spans=table is SESSION_HOURLY)
         for part, (one, of_part) in enumerate(zip(events, groups, strict=False)):
             figures.add(one, of_part, self._places("user_id", part) if table is SESSION_HOURLY else None)
@@ -218,19 +228,28 @@ class HourlyGold:
         if len(self._hours) == 1 and len(places) == 1:
             return places[0]
         columns = [np.broadcast_to(hours, len(places[0])), *places]
-        keys: Numbers = np.ravel_multi_index(columns, self._shape(table))
-        return keys
+        shape = self._shape(table)
+        keys: Numbers = np.ravel_multi_index(columns, shape)
+        return keys.astype(np.int32) if math.prod(shape) <= _MOST_DENSE else keys
+
+    def _parts(self, table: Table, keys: Numbers) -> Sequence[Numbers]:
+        """What :meth:`_keys` makes one number of: the places of hours, and those of each text."""
+        if len(self._hours) == 1 and len(_UNITS[table]) == 1:
+            return np.broadcast_to(0, len(keys)), keys
+        return np.unravel_index(keys, self._shape(table))
 
     def _places(self, name: str, part: int) -> Numbers:
         """The place of each event's text among all."""
-        return self._texts[name].places[part][codes(self._events[part].rows, name)]
+        return gathered(self._texts[name].places[part], codes(self._events[part].rows, name))
 
     def _shape(self, table: Table) -> tuple[int, ...]:
         """How many values the hour and the unit's texts can have; NULL is one."""
         return (len(self._hours), *(self._texts[name].size for name in _UNITS[table]))
 
-    def _as_texts(self, name: str, places: Numbers) -> pa.DictionaryArray:
+    def _as_texts(self, name: str, places: Numbers, *, each_once: bool = False) -> pa.Array:
         texts = self._texts[name].texts
+        if each_once and len(places) and int(places[-1]) - int(places[0]) == len(places) - 1 < len(texts):
+            return texts.slice(int(places[0]), len(places))  # no dictionary of texts that are of one row each
         missing = places == len(texts)
         indices = pa.array(places.astype(np.int32), mask=missing if missing.any() else None)
         return pa.DictionaryArray.from_arrays(indices, texts)
@@ -238,8 +257,8 @@ class HourlyGold:
 
 def _events(rows: pa.Table, hours: Numbers | int) -> _Events:
     texts = dictionary(rows, "event_type").to_pylist()
-    kinds = np.array([EVENT_TYPES.index(text) if text in EVENT_TYPES else _KINDS - 1 for text in [*texts, None]])
-    kinds = kinds[codes(rows, "event_type")]
+    numbers = [EVENT_TYPES.index(text) if text in EVENT_TYPES else _KINDS - 1 for text in [*texts, None]]
+    kinds = gathered(np.array(numbers, np.int8), codes(rows, "event_type"))
     purchases = np.flatnonzero(kinds == _COUNTS["purchases"])
     pieces = np.maximum(quantities(array(rows, "quantity").take(pa.array(purchases))), 0)
     prices = np.maximum(cents(array(rows, "price").take(pa.array(purchases))), 0)
@@ -247,6 +266,10 @@ def _events(rows: pa.Table, hours: Numbers | int) -> _Events:
     if int(pieces.max(initial=0)) * int(prices.max(initial=0)) >= _FITS:
         return _Events(rows, hours, kinds, purchases, pieces, pieces.astype(object) * prices.astype(object))
     return _Events(rows, hours, kinds, purchases, pieces, pieces * prices)
+
+
+def _address(values: Numbers | None) -> Any:
+    return None if values is None else values.ctypes.data
 
 
 def _times(moments: Numbers) -> pa.Array:

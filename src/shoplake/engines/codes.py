@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, FIELDS
-
-Numbers = np.ndarray[Any, Any]
-"""Integers or flags, one for each row, group or text."""
+from shoplake.engines.texts import Numbers, hashes, ranked
 
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 """Applies a function to values, several at once where there are threads for it; results come in their order."""
@@ -24,8 +21,6 @@ Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 TEXTS = tuple(field.column for field in FIELDS if field.type == "string")
 """The text columns of events that are held as codes."""
 
-_LONGEST = 64  # bytes of the texts that are compared as a few integers, at most
-_MASKS = np.array([0, *(((1 << 8 * count) - 1) << (64 - 8 * count) for count in range(1, 9))], np.uint64)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd and without a pattern, as multiplicative hashes want it
 _HALF = np.uint64(32)
 _MOST_BITS = 26
@@ -66,6 +61,15 @@ def codes(rows: pa.Table, name: str) -> Numbers:
     indices = column.indices.cast(pa.int32())  # another type could be too small for NULL's
     numbers: Numbers = (indices.fill_null(len(column.dictionary)) if indices.null_count else indices).to_numpy()
     return numbers
+
+
+def gathered(values: Numbers, places: Numbers) -> Numbers:
+    """The values at some places, given as integers of 32 bits.
+
+    NumPy's own way would turn the places into integers of 64 bits first, in memory that each time is new.
+    """
+    found: Numbers = pa.array(values).take(pa.array(places)).to_numpy()
+    return found
 
 
 def dictionary(rows: pa.Table, name: str) -> pa.StringArray:
@@ -116,12 +120,12 @@ class Vocabulary:
 def vocabulary(dictionaries: Sequence[pa.StringArray]) -> Vocabulary:
     """The texts of several dictionaries together."""
     entries = pa.concat_arrays([pa.array([], pa.string()), *dictionaries])
-    order, starts = _sorted_by_words(entries) if _longest(entries) <= _LONGEST else _sorted_by_texts(entries)
-    texts = entries.take(pa.array(order[starts]))
-    places = np.empty(len(entries), np.int64)
-    places[order] = np.cumsum(starts) - 1
+    ranks, firsts = ranked(entries)
     ends = np.cumsum([len(one) for one in dictionaries])
-    return Vocabulary(texts, tuple(np.append(part, len(texts)) for part in np.split(places, ends)[:-1]))
+    null = np.int32(len(firsts))
+    return Vocabulary(
+        entries.take(pa.array(firsts)), tuple(np.append(part, null) for part in np.split(ranks, ends)[:-1])
+    )
 
 
 def row_keys(rows: pa.Table) -> Numbers:
@@ -131,8 +135,8 @@ def row_keys(rows: pa.Table) -> Numbers:
     """
     keys = _mixed(microseconds(rows, "event_time").astype(np.uint64))
     for name in ("user_id", "session_id"):
-        hashes = np.append(_hashes(dictionary(rows, name)), np.uint64(0))
-        keys = _mixed(keys ^ hashes[codes(rows, name)])
+        of_texts = np.append(hashes(dictionary(rows, name), seed=0), np.uint64(0))
+        keys = _mixed(keys ^ gathered(of_texts, codes(rows, name)))
     return keys
 
 
@@ -198,96 +202,8 @@ def _mixed(keys: Numbers) -> Numbers:
     return mixed
 
 
-def _hashes(texts: pa.StringArray) -> Numbers:
-    """A number for each text, made of its length and its first bytes: the same whatever other texts there are."""
-    words, lengths = text_words(texts, _LONGEST)
-    hashes: Numbers = lengths.astype(np.uint64)
-    for place, word in enumerate(words):
-        hashes = np.where(lengths > 8 * place, _mixed(hashes ^ word), hashes)
-    return hashes
-
-
-def _longest(texts: pa.StringArray) -> int:
-    return int(pc.max(pc.binary_length(texts)).as_py() or 0)
-
-
-def _sorted_by_words(texts: pa.StringArray) -> tuple[Numbers, Numbers]:
-    """The order of texts, and in this order where another text begins; ten times as fast as comparing them.
-
-    They are sorted by their first eight bytes. Those that share these are sorted by the next ones, if they differ there.
-    """
-    words, lengths = text_words(texts, _LONGEST, _common(texts))
-    # Texts that differ only in zero bytes at their end have the same words; the shorter one comes first.
-    first, *others = [key for key in (*words, lengths) if len(key) and key.min() != key.max()] or [lengths]
-    order = np.argsort(first)  # of single numbers: numpy sorts those ten times as fast as rows of several
-    starts = _starts(first[order])
-    for key in others:
-        ordered = key[order]
-        differing = np.flatnonzero(~starts[1:] & (ordered[1:] != ordered[:-1])) + 1
-        if not len(differing):
-            continue
-        runs = np.cumsum(starts) - 1
-        mixed = np.zeros(int(runs[-1]) + 1, bool)
-        mixed[runs[differing]] = True
-        places = np.flatnonzero(mixed[runs])
-        order[places] = order[places][np.lexsort((ordered[places], runs[places]))]
-        ordered = key[order]
-        starts[1:] |= ordered[1:] != ordered[:-1]
-    return order, starts
-
-
-def _sorted_by_texts(texts: pa.StringArray) -> tuple[Numbers, Numbers]:
-    coded = texts.dictionary_encode()
-    ranks = pc.rank(coded.dictionary, tiebreaker="dense").to_numpy()[coded.indices.to_numpy()]
-    order = np.argsort(ranks)
-    return order, _starts(ranks[order])
-
-
 def _starts(ordered: Numbers) -> Numbers:
     """Where another value begins."""
     starts = np.ones(len(ordered), bool)
     starts[1:] = ordered[1:] != ordered[:-1]
     return starts
-
-
-def _common(texts: pa.StringArray) -> int:
-    """How many bytes all texts begin with that are the same."""
-    ends = pc.min_max(texts)
-    first, last = ((ends[name].as_py() or "").encode() for name in ("min", "max"))
-    differing = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
-    return next(differing, min(len(first), len(last)))
-
-
-def text_words(texts: pa.StringArray, most: int, begin: int = 0) -> tuple[list[Numbers], Numbers]:
-    """The bytes of texts as big-endian integers, filled up with zeros: they sort as the texts do.
-
-    Args:
-        texts: None is NULL.
-        most: How many bytes of each to take, at most.
-        begin: How many bytes of each to pass over.
-
-    Returns:
-        The first eight bytes of every text, the next eight and so on, and the lengths.
-    """
-    if not len(texts):
-        return [], np.empty(0, np.int64)
-    _, starts, octets = texts.buffers()
-    offsets = np.frombuffer(starts, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    lengths = np.diff(offsets)
-    shortest, longest = int(lengths.min()), min(int(lengths.max()), most)
-    padded = np.zeros(offsets[-1] - offsets[0] + most + 8, np.uint8)
-    if octets is not None:
-        padded[: offsets[-1] - offsets[0]] = np.frombuffer(octets, np.uint8)[offsets[0] : offsets[-1]]
-    words = []
-    for place in range(begin, longest, 8):
-        if shortest == lengths.max():  # as of most ids: no place has to be looked up
-            mask = _MASKS[min(shortest - place, 8)]
-            words.append(np.ndarray((len(lengths),), ">u8", padded.data, place, (shortest,)).astype(np.uint64) & mask)
-            continue
-        everywhere = np.ndarray(
-            (len(padded) - 7,), ">u8", padded.data, strides=(1,)
-        )  # the eight bytes from each place on
-        first = offsets[:-1] - offsets[0] + place
-        mask = _MASKS[np.clip(lengths - place, 0, 8)]
-        words.append(everywhere[np.minimum(first, len(everywhere) - 1)].astype(np.uint64) & mask)
-    return words, lengths

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from shoplake.contract import EVENT_COLUMNS
-from shoplake.engines.codes import Mapper, Numbers, equal_rows, members, microseconds, repeated, row_keys
+from shoplake.engines.codes import Mapper, equal_rows, members, microseconds, repeated, row_keys
+from shoplake.engines.texts import Numbers
 from shoplake.lake import parquet
 from shoplake.tables import EVENTS
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from shoplake.engines.aggregates import money
-from shoplake.engines.codes import Numbers, array, vocabulary
+from shoplake.engines.codes import array, vocabulary
+from shoplake.engines.texts import Numbers
 from shoplake.lake.parquet import arrow_schema
 from shoplake.lake.parts import combination
 from shoplake.tables import MONEY, Table

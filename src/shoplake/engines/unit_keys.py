@@ -17,17 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.engines.codes import Mapper, Numbers, text_words
+from shoplake.engines.codes import Mapper
+from shoplake.engines.texts import LONGEST, Numbers, hashes, lengths
 from shoplake.errors import MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.snapshots import DataFile, TableSnapshot, keys_location
 
 _MAGIC = b"shoplake unit keys 1"
 _HEAD = 32  # bytes: the magic, then eight that tell the salt
-_LONGEST = 64  # bytes of the texts that are hashed as a few integers
-_FACTORS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))  # MurmurHash3's finalizer
-_SHIFT = np.uint64(33)
 _LANES = 4  # of sets that are looked up side by side
+_AT_ONCE = 1 << 16  # keys that are searched while they are in the processor's cache
 _SLICES = 4  # of a day's sets, so that they never are in memory together
 
 
@@ -73,15 +72,8 @@ def of(texts: pa.StringArray, salt: str) -> Keys:
         salt: Whatever is the lake's own: nobody who writes the data can choose texts that share a key without knowing it.
     """
     seeds = np.frombuffer(hashlib.blake2b(salt.encode(), digest_size=16).digest(), np.uint64)
-    parts, lengths = text_words(texts, _LONGEST)
-    lanes = []
-    for seed in seeds:
-        lane = _mixed(lengths.astype(np.uint64) ^ seed)
-        for place, word in enumerate(parts):
-            mixed, longer = _mixed(lane ^ word), lengths > 8 * place
-            lane = mixed if longer.all() else np.where(longer, mixed, lane)
-        lanes.append(lane)
-    for position in np.flatnonzero(lengths > _LONGEST).tolist():
+    lanes = [hashes(texts, int(seed)) for seed in seeds]
+    for position in np.flatnonzero(lengths(texts) > LONGEST).tolist():
         digest = hashlib.blake2b(texts[position].as_buffer(), digest_size=16, key=salt.encode()[:64]).digest()
         lanes[0][position], lanes[1][position] = np.frombuffer(digest, np.uint64)
     return Keys(*lanes)
@@ -115,14 +107,20 @@ class StoredKeys:
         """The whole set."""
         if self._made is None and (beside := self._beside()):
             with beside as stream:
-                return Keys(stream.read(), stream.read())
+                return Keys(stream.read(Space()), stream.read(Space()))
         return self._from_texts()
 
-    def has(self, wanted: Keys) -> Numbers:
-        """Which of some keys are in the set; ``wanted`` is sorted. Half of the file is enough where none is."""
+    def has(self, wanted: Keys, space: Space | None = None) -> Numbers:
+        """Which of some keys are in the set. Half of the file is enough where none is.
+
+        Args:
+            wanted: The keys, sorted.
+            space: What to read the set into, if not into memory of its own.
+        """
+        space = space or Space()
         if self._made is None and (beside := self._beside()):
             with beside as stream:
-                return _found(wanted, stream.read(), stream.read)
+                return _found(wanted, stream.read(space), lambda: stream.read(space))
         keys = self._from_texts()
         return _found(wanted, keys.high, lambda: keys.low)
 
@@ -139,7 +137,7 @@ class StoredKeys:
         if stream.read(_HEAD) != _head(self._snapshot.uuid) or size % 16:
             stream.close()
             return None
-        return _Lane(stream, size // 2)
+        return _Lane(stream, size // 16)
 
     def _from_texts(self) -> Keys:
         if self._made is None:
@@ -157,15 +155,36 @@ class StoredKeys:
         return pc.unique(texts).cast(pa.string())
 
 
+class Space:
+    """Memory that one set after the other is read into: new memory each time would take longer than reading."""
+
+    def __init__(self) -> None:
+        """Empty so far."""
+        self._numbers = np.empty(0, np.uint64)
+
+    def of(self, count: int) -> Numbers:
+        """Room for some numbers; what was there is overwritten."""
+        if len(self._numbers) < count:
+            self._numbers = np.empty(count, np.uint64)
+        return self._numbers[:count]
+
+
 class _Lane(NamedTuple):
     """A file of keys from which one half after the other is read."""
 
     stream: BinaryIO
-    bytes: int
+    keys: int
 
-    def read(self) -> Numbers:
+    def read(self, space: Space) -> Numbers:
         """The next half."""
-        return np.frombuffer(self.stream.read(self.bytes), np.uint64)
+        numbers = space.of(self.keys)
+        rest = numbers.view(np.uint8).data
+        while len(rest):
+            count = self.stream.readinto(rest)  # type: ignore[attr-defined]
+            if not count:
+                raise EOFError(f"{self.keys} keys were expected")
+            rest = rest[count:]
+        return numbers
 
     def __enter__(self) -> Self:
         """The file itself."""
@@ -178,16 +197,24 @@ class _Lane(NamedTuple):
 
 def _found(wanted: Keys, high: Numbers, low: Callable[[], Numbers]) -> Numbers:
     """Which of some keys are in a set, of which the second half is asked for only if it is needed."""
-    places = np.searchsorted(high, wanted.high)
-    found = np.zeros(len(places), bool)
-    near = np.flatnonzero(places < len(high))
-    near = near[high[places[near]] == wanted.high[near]]
-    others = low() if len(near) else high
-    while len(near):
-        found[near] = others[places[near]] == wanted.low[near]
-        places[near] += 1
-        near = near[~found[near] & (places[near] < len(high))]
-        near = near[high[places[near]] == wanted.high[near]]
+    found = np.zeros(len(wanted.high), bool)
+    here, there = [], []
+    for start in range(0, len(high), _AT_ONCE):
+        block = high[start : start + _AT_ONCE]
+        first = int(np.searchsorted(wanted.high, block[0]))
+        last = int(np.searchsorted(wanted.high, block[-1], side="right"))
+        part = wanted.high[first:last]
+        places = np.searchsorted(block, part)
+        near = np.flatnonzero(block[places] == part)
+        while len(near):  # one key may share its first half with several
+            here.append(first + near)
+            there.append(start + places[near])
+            places[near] += 1
+            near = near[places[near] < len(block)]
+            near = near[block[places[near]] == part[near]]
+    if here:
+        candidates, stored = np.concatenate(here), np.concatenate(there)
+        found[candidates[low()[stored] == wanted.low[candidates]]] = True
     return found
 
 
@@ -195,9 +222,9 @@ def count_new(wanted: Keys, stored: Sequence[StoredKeys], mapper: Mapper) -> int
     """How many keys of a sorted set none of the stored ones has; those that are likely to have many come first."""
 
     def missing(some: Sequence[StoredKeys]) -> Numbers:
-        left = np.arange(len(wanted.high))
+        left, space = np.arange(len(wanted.high)), Space()
         for one in some:
-            left = left[~one.has(wanted.among(left))]
+            left = left[~one.has(wanted.among(left), space)]
         return left
 
     nowhere = np.ones(len(wanted.high), bool)
@@ -232,10 +259,3 @@ def _ranges() -> Iterator[tuple[int, int]]:
 
 def _head(salt: str) -> bytes:
     return _MAGIC.ljust(_HEAD - 8) + hashlib.blake2b(salt.encode(), digest_size=8).digest()
-
-
-def _mixed(keys: Numbers) -> Numbers:
-    for factor in _FACTORS:
-        keys = (keys ^ (keys >> _SHIFT)) * factor
-    mixed: Numbers = keys ^ (keys >> _SHIFT)
-    return mixed

@@ -222,15 +222,18 @@ def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _in_order(keys: pa.Table) -> bool:
-    """Whether rows are in order already, without NULLs; looks at integers alone, as those of gold from codes."""
-    if any(column.null_count or not pa.types.is_integer(column.type) for column in keys.columns):
+    """Whether rows are in order already, without NULLs."""
+    import pyarrow.compute as pc
+
+    if any(column.null_count for column in keys.columns):
         return False
     equal = np.ones(max(keys.num_rows - 1, 0), bool)
     for column in keys.columns:
-        values = column.to_numpy()
-        if bool((equal & (values[1:] < values[:-1])).any()):
+        values = column.combine_chunks()
+        before, after = values[:-1], values[1:]
+        if bool((equal & pc.less(after, before).to_numpy(zero_copy_only=False)).any()):
             return False
-        equal &= values[1:] == values[:-1]
+        equal &= pc.equal(after, before).to_numpy(zero_copy_only=False)
     return True
 
 

@@ -1,4 +1,4 @@
-"""The compiled part of the reader: found, loaded, and compared with the contract before anything trusts it.
+"""The compiled part of the engine: found, loaded, and compared with the contract before anything trusts it.
 
 ``plain.c`` is compiled when the package is built (``hatch_build.py``); the library lies beside this module. Without it
 every line goes through SQL and the exact reader: the same rows, more slowly.
@@ -84,6 +84,9 @@ def _declare(library: ctypes.CDLL) -> None:
         ("view", _LONG, (_POINTER, ctypes.c_int, _POINTER)),
         ("trim", None, (_POINTER,)),
         ("free", None, (_POINTER,)),
+        ("hashes", None, (_POINTER, _POINTER, _LONG, _LONG, ctypes.c_uint64, _POINTER)),
+        ("add_up", None, (_LONG, *(_POINTER,) * 8)),
+        ("rank", _LONG, (_POINTER, _POINTER, _LONG, _LONG, _POINTER, _POINTER)),
     ):
         function = getattr(library, f"shoplake_{name}")
         function.restype, function.argtypes = result, arguments

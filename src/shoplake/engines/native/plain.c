@@ -11,8 +11,11 @@
  * has to compare its pointer with the end of the line.
  *
  * reader.h has the data, memory.h and dictionary.h keep it; text.h, numbers.h and times.h read values, unknown_keys.h any JSON;
- * lines.h makes rows of them. Here are the functions that the loader calls. All of it is compiled as one file. */
+ * lines.h makes rows of them. texts.h hashes and sorts the texts of any Arrow array, figures.h adds
+ * up groups of events. Here are the functions that the loader calls. All of it is compiled as one file. */
+#include "figures.h"
 #include "lines.h"
+#include "texts.h"
 
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
@@ -132,4 +135,38 @@ EXPORT int64_t shoplake_view(const Reader *reader, int what, const void **data) 
     }
     *data = buffer->data;
     return buffer->length;
+}
+
+/* A hash of each text of an Arrow array: of its length and of its first `most` bytes. */
+EXPORT void shoplake_hashes(Bytes data, const int32_t *offsets, int64_t count, int64_t most, uint64_t seed, uint64_t *hashes) {
+    for (int64_t i = 0; i < count; i++) hashes[i] = hash_of(data + offsets[i], offsets[i + 1] - offsets[i], most, seed);
+}
+
+/* Ranks the texts of an Arrow array, which have their first `begin` bytes in common, by their bytes. `ranks` gets the place
+ * of each among the different ones, `firsts` for each of these where it is. How many they are; -1: no memory. */
+EXPORT int64_t shoplake_rank(Bytes data, const int32_t *offsets, int64_t count, int64_t begin, int32_t *ranks, int32_t *firsts) {
+    Item *items = malloc((size_t)(2 * count + 1) * sizeof *items);
+    if (!items) return NO_MEMORY;
+    for (int64_t i = 0; i < count; i++) items[i] = (Item){0, (int32_t)i, 0};
+    Sorting sorting = {data, offsets, begin, items, items + count};
+    sort_texts(&sorting, 0, count, 0);
+    int32_t different = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (!items[i].repeated) firsts[different++] = items[i].entry;
+        ranks[items[i].entry] = different - 1;
+    }
+    free(items);
+    return different;
+}
+
+/* Adds events to the figures of their groups: counts by type and, where there are times, the first and the last one and the
+ * smallest user. */
+EXPORT void shoplake_add_up(int64_t count, const int32_t *groups, const int8_t *kinds, const int64_t *times, const int32_t *users,
+                            int32_t *counts, int64_t *first, int64_t *last, int32_t *user) {
+    Figures figures = {counts, first, last, user};
+    for (int64_t i = 0; i < count; i++) {
+        if (LIKELY(i + AHEAD < count)) ask_for(&figures, groups[i + AHEAD], times != NULL);
+        counts[(int64_t)KINDS * groups[i] + kinds[i]]++;
+        if (times) add_span(&figures, groups[i], times[i], users[i]);
+    }
 }
