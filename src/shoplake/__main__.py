@@ -1,6 +1,20 @@
-"""``python -m shoplake``."""
+"""The command ``shoplake``, which is also ``python -m shoplake``."""
 
-from shoplake.cli.main import main
+import gc
+import os
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    # NumPy's linear algebra, of which hardly anything is used, would keep a thread busy on every core for a tenth of a second.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # nothing that is imported is ever garbage
+    from shoplake.cli.main import main as run
+
+    gc.freeze()
+    gc.enable()
+    run()
+
 
 if __name__ == "__main__":
     main()
