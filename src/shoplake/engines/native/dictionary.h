@@ -22,7 +22,7 @@ static inline uint64_t key_of(Bytes at, int64_t size, uint64_t seed) {
 
 static int more_slots(Dictionary *dictionary, uint64_t seed) {
     uint64_t size = dictionary->slots ? 2 * (dictionary->mask + 1) : 1024;
-    Slot *slots = scattered(size * sizeof(Slot));
+    Slot *slots = malloc(size * sizeof(Slot));
     if (!slots) return 0;
     memset(slots, 0xff, size * sizeof(Slot));
     for (uint64_t old = 0; dictionary->slots && old <= dictionary->mask; old++) {

@@ -3,24 +3,6 @@
 
 #include "reader.h"
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
-/* Memory that is read all over the place. In large pages the processor finds its places sooner. */
-static void *scattered(size_t size) {
-#ifdef MADV_HUGEPAGE
-    const size_t page = 1 << 21;
-    void *data = NULL;
-    if (size >= 2 * page) {
-        if (posix_memalign(&data, page, size)) return NULL;
-        madvise(data, size, MADV_HUGEPAGE);
-        return data;
-    }
-#endif
-    return malloc(size);
-}
-
 static int room(Buffer *buffer, int64_t more) {
     if (LIKELY(buffer->capacity - buffer->length >= more)) return 1;
     int64_t capacity = buffer->capacity < 4096 ? 4096 : buffer->capacity;

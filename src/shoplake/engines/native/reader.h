@@ -1,8 +1,6 @@
 /* What the reader of one file knows: the contract's fields, the columns so far, and the line that is being read. */
 #pragma once
 
-#define _DEFAULT_SOURCE /* posix_memalign and madvise, where there are any */
-
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
