@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import shutil
 import signal
 import time
 import uuid
@@ -208,3 +209,33 @@ def s3_place(request, s3_url):
 def place(request):
     """A folder; for tests that are to run ``everywhere``, in a second run a prefix on S3."""
     return request.getfixturevalue(getattr(request, "param", "tmp_path"))
+
+
+@pytest.fixture(scope="module")
+def built_places(tmp_path_factory):
+    """Where the folders of :func:`as_built` are."""
+    return tmp_path_factory.mktemp("built")
+
+
+@pytest.fixture
+def as_built(place, built_places):
+    """Calls a file's function that builds a source and a lake at a place, and returns the place that has them.
+
+    In a folder it is called for the first test alone. The others get a copy of what it built, always at the same place,
+    since the files of a lake name each other by their places.
+    """
+
+    def prepare(build):
+        if not isinstance(place, Path):
+            build(place)
+            return place
+        at, kept = (built_places / support.ENGINE / name for name in ("place", "kept"))
+        if kept.exists():
+            shutil.rmtree(at)
+            shutil.copytree(kept, at)
+        else:
+            build(at)
+            shutil.copytree(at, kept)
+        return at
+
+    return prepare

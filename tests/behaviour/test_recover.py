@@ -14,15 +14,18 @@ from shoplake.storage.local import LocalStorage
 from tests.support import command, dump, events, everywhere, ingest, put
 
 
+def build(place):
+    put(place / "raw", 0, [*events(20), b"broken"])
+    ingest(place / "raw", place / "lake")
+    put(place / "raw", 1, events(20, first=15))
+    ingest(place / "raw", place / "lake")
+
+
 @pytest.fixture
-def shop(place):
-    """Two batches, with a broken line and a duplicate, and a file that waits; and the tables after each step."""
-    source, lake = place / "raw", place / "lake"
-    put(source, 0, [*events(20), b"broken"])
-    ingest(source, lake)
-    put(source, 1, events(20, first=15))
-    ingest(source, lake)
-    return source, lake
+def shop(as_built):
+    """Two batches, with a broken line and a duplicate."""
+    place = as_built(build)
+    return place / "raw", place / "lake"
 
 
 def lost(lake):

@@ -77,14 +77,17 @@ def in_place(source, slot, lines):
         assert path.stat().st_size == before.st_size, "the test needs lines of the same length"
 
 
-@pytest.fixture
-def shop(place):
-    """A day of files at 14:00, 14:05, 15:00, 15:05, 16:00 and the next day's 02:00, each with a broken line."""
-    source, lake = place / "raw", place / "lake"
+def build(place):
     for slot in (0, 1, 12, 13, 24, 144):
-        put(source, slot, [*purchases(slot), b"broken"])
-    ingest(source, lake)
-    return source, lake
+        put(place / "raw", slot, [*purchases(slot), b"broken"])
+    ingest(place / "raw", place / "lake")
+
+
+@pytest.fixture
+def shop(as_built):
+    """A day of files at 14:00, 14:05, 15:00, 15:05, 16:00 and the next day's 02:00, each with a broken line."""
+    place = as_built(build)
+    return place / "raw", place / "lake"
 
 
 def truth(source, lake):

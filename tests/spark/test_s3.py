@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.spark.test_parity import STEPS, tables
-from tests.support import answers, dump, events, ingest, oracle, proofs, put
+from tests.support import answers, dump, events, ingest, oracle, proof, proofs, put
 
 pytestmark = pytest.mark.s3
 
@@ -25,6 +25,7 @@ def test_turns(session, s3_place, tmp_path, turns):
     assert ingest(s3_place / "raw", s3_place / "lake", engine="spark").batches == 0
 
 
+@proof
 def test_command_line(session, s3_place):
     """A Spark that the command starts reaches S3 by the environment alone."""
     source, lake = s3_place / "raw", s3_place / "lake"

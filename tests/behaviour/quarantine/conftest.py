@@ -16,12 +16,17 @@ def lake(place):
     return place / "lake"
 
 
-@pytest.fixture
-def shop(source, lake):
-    """Four files that arrived early: lines of the future, some twice, in one file and across files; broken lines."""
+def build(place):
+    source = place / "raw"
     put(source, 0, [*events(10), *(ahead(n, "purchase") for n in range(5)), ahead(3, "purchase"), b"broken"])
     put(source, 1, [*events(10, first=20), ahead(2, "purchase"), ahead(9), event(3, "purchase")])
     put(source, 2, [*events(10, first=40), ahead(4, user_id=""), b"\xff"])
     put(source, 3, [ahead(2, "purchase"), ahead(11), as_line(ahead(12)).replace(b"u_5", b"\xff")])
-    ingest_at(EARLY, source, lake)
-    return source, lake
+    ingest_at(EARLY, source, place / "lake")
+
+
+@pytest.fixture
+def shop(as_built):
+    """Four files that arrived early: lines of the future, some twice, in one file and across files; broken lines."""
+    place = as_built(build)
+    return place / "raw", place / "lake"
