@@ -13,6 +13,7 @@ import click
 from shoplake import __version__
 from shoplake.cli import options, output, signals
 from shoplake.cli.acknowledge import acknowledge
+from shoplake.cli.catalog import catalog
 from shoplake.cli.completion import completion
 from shoplake.cli.cost import cost
 from shoplake.cli.dashboard import dashboard
@@ -42,6 +43,7 @@ COMMANDS = (
     ingest,
     query,
     dashboard,
+    catalog,
     status,
     acknowledge,
     replay,
