@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.lake import documents
-from shoplake.lake.metadata import new_table
+from shoplake.lake.metadata import DOCUMENT, hint_location, new_table
 from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.storage.open import open_storage
 from shoplake.tables import TABLES
@@ -119,7 +119,7 @@ class Lake:
             )
         locations = {}
         for table in TABLES:
-            locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
+            locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}{DOCUMENT}"
             metadata = new_table(table, f"{self.root}/{table.name}")
             self.storage.write(locations[table.name], json.dumps(metadata).encode())
         self.swap(view, locations)  # whoever wins a race, the lake exists then
@@ -148,8 +148,25 @@ class Lake:
         }
         content = json.dumps(catalog, indent=1).encode()
         if self.storage.swap(self.catalog_location, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
+            self.hint()
             return content
         return None
+
+    def hint(self) -> None:
+        """Name each table's newest metadata in its ``version-hint.text``, where that costs nothing: in a folder.
+
+        It is for readers that know no catalog, such as DuckDB's ``iceberg_scan``, and nothing of ours reads it. It follows
+        the swap, so after a crash it may name the state before, until the next change of the lake; what that state refers
+        to is still there.
+        """
+        with suppress(ShoplakeError, OSError):
+            self.storage.hint(self._hints)
+
+    def _hints(self) -> dict[str, bytes]:
+        content = self.storage.read_if_there(self.catalog_location)
+        tables = json.loads(content)["tables"] if content else {}
+        hints = {hint_location(f"{self.root}/{name}"): Path(place).name for name, place in tables.items()}
+        return {location: name.removesuffix(DOCUMENT).encode() for location, name in hints.items()}
 
     def state(self, base: View, metadata: Mapping[str, str]) -> str:
         """What the documents of a new state record of it, as JSON: its version and the documents of all tables.

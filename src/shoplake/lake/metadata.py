@@ -23,6 +23,9 @@ PARTITION_FIELD_ID = 1000  # partition fields count from here, so that their ids
 STATE = "shoplake.state"
 """A table property: the state of the lake that a document was written for, from which a lost catalog can be rebuilt."""
 
+DOCUMENT = ".metadata.json"
+"""How the name of a document ends."""
+
 _HISTORY = "shoplake.history"  # a table property; a new value each time that the history is expired
 _FOLDERS = {"hour": "%Y-%m-%d-%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 
@@ -138,6 +141,15 @@ def new_table(table: Table, location: str) -> TableMetadata:
         "statistics": [],
         "partition-statistics": [],
     }
+
+
+def hint_location(folder: str) -> str:
+    """Where a table of a local lake names its newest document for readers that know no catalog.
+
+    Args:
+        folder: The table's own location.
+    """
+    return f"{folder}/metadata/version-hint.text"
 
 
 def numbered_columns(table: Table) -> Iterator[tuple[Column, int, int | None]]:

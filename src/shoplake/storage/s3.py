@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -86,6 +86,9 @@ class S3Storage:
                 remedy="A lake there would lose batches when two runs meet. Use one with conditional writes, such as AWS S3.",
             )
         return self._bucket.swap(key, old, new)
+
+    def hint(self, hints: Callable[[], Mapping[str, bytes]]) -> None:
+        """There are no hints: each would be one more write, for readers that can ask a catalog."""
 
     def delete(self, locations: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""
