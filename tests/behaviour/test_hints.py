@@ -3,6 +3,7 @@
 import errno
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import StaticTable
 
@@ -47,6 +48,23 @@ def test_a_table_is_found_by_its_folder(shop):
         for name in ("events", "product_hourly", "ledger"):
             table = StaticTable.from_metadata(str(shop / "lake" / name))
             assert table.scan().to_arrow().num_rows == opened.sql(f"SELECT * FROM {name}").shape[0]
+
+
+def test_what_is_known_of_the_files(shop):
+    """PyIceberg's own tables of the metadata work; the sizes of columns are those of the Parquet files."""
+    put(shop / "raw", 2, [b"broken"])
+    ingest(shop / "raw", shop / "lake")
+    for name in ("events", "quarantine"):  # which has a list
+        inspect = StaticTable.from_metadata(str(shop / "lake" / name)).inspect
+        files = inspect.files().to_pylist()
+        assert len(files) == inspect.entries().num_rows > 0
+        for file in files:
+            groups = pq.read_metadata(file["file_path"]).to_dict()["row_groups"]
+            columns = [column for group in groups for column in group["columns"]]
+            sizes = {column["path_in_schema"]: column["total_compressed_size"] for column in columns}
+            assert sorted(size for _, size in file["column_sizes"]) == sorted(sizes.values())
+            shown = {column: metrics["column_size"] for column, metrics in file["readable_metrics"].items()}
+            assert {column: shown[column] for column in shown if column in sizes}.items() <= sizes.items()
 
 
 def test_they_follow_every_change(shop):
