@@ -17,7 +17,7 @@ from shoplake.lake import parts
 from shoplake.lake.catalog import Lake
 from shoplake.tables import TABLES
 from shoplake.web import rest_catalog, serve
-from tests.support import answers, command, dump, events, everywhere, ingest, once_before, put
+from tests.support import answers, command, dump, events, ingest, once_before, proof, put
 from tests.web.support import build, tree
 
 NAMES = [table.name for table in TABLES]
@@ -61,7 +61,9 @@ def client(shop):
 # ------------------------------------------------------------------------------------------------------- a real client
 
 
-@everywhere
+@pytest.mark.parametrize(
+    "place", ["tmp_path", pytest.param("s3_place", marks=[pytest.mark.s3, proof])], indirect=True, ids=["local", "s3"]
+)
 def test_pyiceberg_reads_every_table_and_the_five_answers(place):
     """By URL alone in a folder; on S3 the client brings the credentials, and the catalog says where S3 is."""
     source, lake = build(place)

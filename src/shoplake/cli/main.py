@@ -15,6 +15,7 @@ from shoplake.cli import options, output, signals
 from shoplake.cli.acknowledge import acknowledge
 from shoplake.cli.catalog import catalog
 from shoplake.cli.completion import completion
+from shoplake.cli.copy import copy
 from shoplake.cli.cost import cost
 from shoplake.cli.dashboard import dashboard
 from shoplake.cli.demo import demo
@@ -53,6 +54,7 @@ COMMANDS = (
     doctor,
     completion,
     maintain,
+    copy,
     recover,
     erase,
     deploy,

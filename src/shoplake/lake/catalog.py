@@ -17,6 +17,9 @@ from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
 FORMAT = 2
+COPYING = "copying"
+"""The name of the note at a place to which a lake is being copied."""
+
 _PREVIOUS = 50
 
 
@@ -66,6 +69,18 @@ class Lake:
             raise self._missing()
         return view
 
+    def need_view_to_copy(self) -> View:
+        """The view of a lake that exists, or was moved to the place as files: its paths may name another place.
+
+        Raises:
+            UsageError: There is no lake at the place.
+            FatalError: The catalog or a table's metadata is damaged or missing.
+        """
+        view = self._view(moved=True)
+        if view.catalog is None:
+            raise self._missing()
+        return view
+
     def changed_since(self, view: View) -> bool:
         """Whether the lake is no longer as a view shows it; reads the catalog alone.
 
@@ -84,6 +99,9 @@ class Lake:
         Raises:
             FatalError: The catalog or a table's metadata is damaged or missing.
         """
+        return self._view(moved=False)
+
+    def _view(self, *, moved: bool) -> View:
         content = self.storage.read_if_there(self.catalog_location)
         if content is None:
             return View({table.name: TableSnapshot(table, self.storage, None, None) for table in TABLES}, None, 0)
@@ -95,7 +113,7 @@ class Lake:
         for table in TABLES:
             place = places[table.name]
             metadata = documents.read_metadata(place, contents[table.name])
-            if metadata["location"] != f"{self.root}/{table.name}":
+            if metadata["location"] != f"{self.root}/{table.name}" and not moved:
                 raise self._copied(metadata["location"].removesuffix(f"/{table.name}"))
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, catalog["version"])
@@ -115,7 +133,7 @@ class Lake:
         ):  # another run may just have created the lake
             raise FatalError(
                 f"{self.root} holds data but no {CATALOG_FILE}",
-                remedy=f"Rebuild it: shoplake recover --lake {self.root}",
+                remedy=self._unfinished() or f"Rebuild it: shoplake recover --lake {self.root}",
             )
         locations = {}
         for table in TABLES:
@@ -217,11 +235,19 @@ class Lake:
     def _copied(self, origin: str) -> FatalError:
         return FatalError(
             f"the lake {self.root} is a copy, or was moved: its tables still refer to the files of {origin}",
-            remedy=f"Use {origin}, or move it back there. Through a copy, an ingest or an erasure would change the original."
-            " For a lake at this place, ingest its source into an empty folder.",
+            remedy=f"Use {origin}, or move it back there: through a copy, an ingest or an erasure would change the original."
+            f" To have a lake at another place, copy it with its paths: shoplake copy {self.root} DEST",
         )
 
     def _missing(self) -> UsageError:
         return UsageError(
-            f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
+            f"there is no lake at {self.root}",
+            remedy=self._unfinished() or f"Make one: shoplake ingest --source DIR --lake {self.root}",
         )
+
+    def _unfinished(self) -> str:
+        """What to do about a copy to this place that was stopped; an empty string if there was none."""
+        note = self.storage.read_if_there(f"{self.root}/{COPYING}.json")
+        with suppress(ValueError, KeyError, TypeError):
+            return f"A copy was stopped. Finish it: shoplake copy {json.loads(note or b'')['lake']} {self.root}"
+        return ""

@@ -239,10 +239,18 @@ def data_file(
     }
 
 
-def write_manifest(table: Table, metadata: TableMetadata, entries: Iterable[ManifestEntry]) -> bytes:
+def write_manifest(
+    table: Table, metadata: TableMetadata, entries: Iterable[ManifestEntry], marker: bytes = b""
+) -> bytes:
     """A manifest.
 
     Its header describes the table as https://iceberg.apache.org/spec/#manifests requires.
+
+    Args:
+        table: The table.
+        metadata: Its document.
+        entries: Its entries.
+        marker: 16 bytes that separate its blocks, with which equal entries become equal bytes; random ones by default.
     """
     schema = metadata["schemas"][0]
     header = {
@@ -253,7 +261,7 @@ def write_manifest(table: Table, metadata: TableMetadata, entries: Iterable[Mani
         "format-version": "2",
         "content": "data",
     }
-    return _write_avro(manifest_schema(table), entries, header)
+    return _write_avro(manifest_schema(table), entries, header, marker)
 
 
 def manifest_file(
@@ -301,7 +309,11 @@ def manifest_file(
 
 
 def write_manifest_list(
-    manifests: Iterable[ManifestFile], snapshot_id: int, parent: int | None, sequence_number: int
+    manifests: Iterable[ManifestFile],
+    snapshot_id: int,
+    parent: int | None,
+    sequence_number: int,
+    marker: bytes = b"",
 ) -> bytes:
     """The list of a snapshot's manifests.
 
@@ -310,6 +322,7 @@ def write_manifest_list(
         snapshot_id: The snapshot.
         parent: The one before it, None for the first.
         sequence_number: Of the commit that makes it.
+        marker: As for :func:`write_manifest`.
     """
     header = {
         "snapshot-id": str(snapshot_id),
@@ -317,12 +330,12 @@ def write_manifest_list(
         "sequence-number": str(sequence_number),
         "format-version": "2",
     }
-    return _write_avro(LIST_SCHEMA, manifests, header)
+    return _write_avro(LIST_SCHEMA, manifests, header, marker)
 
 
-def _write_avro(schema: Any, records: Iterable[Any], header: dict[str, str]) -> bytes:
+def _write_avro(schema: Any, records: Iterable[Any], header: dict[str, str], marker: bytes) -> bytes:
     stream = io.BytesIO()
-    fastavro.writer(stream, schema, records, codec="deflate", metadata=header)
+    fastavro.writer(stream, schema, records, codec="deflate", metadata=header, sync_marker=marker)
     return stream.getvalue()
 
 

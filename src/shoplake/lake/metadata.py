@@ -211,13 +211,18 @@ def with_snapshot(metadata: TableMetadata, snapshot: Snapshot, location: str | N
 
 
 def without_history(metadata: TableMetadata) -> TableMetadata:
+    """The metadata with the current snapshot alone, and no earlier document; marked as expired."""
+    alone = current_alone(metadata)
+    return alone | {"properties": alone["properties"] | {_HISTORY: uuid.uuid4().hex}}
+
+
+def current_alone(metadata: TableMetadata) -> TableMetadata:
     """The metadata with the current snapshot alone, and no earlier document."""
     current = metadata["current-snapshot-id"]
     return metadata | {
         "snapshots": [each for each in metadata["snapshots"] if each["snapshot-id"] == current],
         "snapshot-log": [entry for entry in metadata["snapshot-log"] if entry["snapshot-id"] == current],
         "metadata-log": [],
-        "properties": metadata["properties"] | {_HISTORY: uuid.uuid4().hex},
     }
 
 

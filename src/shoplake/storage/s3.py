@@ -109,7 +109,7 @@ class S3Storage:
         if not location.startswith(self._base):
             raise FatalError(
                 f"{location} is not in {self.root}",
-                remedy="The lake was copied from another place. Ingest its source into a new lake here.",
+                remedy="The lake was copied from another place as files. Copy it with its paths: shoplake copy LAKE DEST",
             )
         return location.removeprefix(self._base)
 
