@@ -2,11 +2,8 @@
 
 import re
 import sys
-from contextlib import contextmanager
-from threading import Thread
 
 import pytest
-import uvicorn
 from pyiceberg.catalog import load_catalog
 from starlette import testclient
 
@@ -18,6 +15,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.tables import TABLES
 from shoplake.web import rest_catalog, serve
 from tests.support import answers, command, dump, events, ingest, once_before, proof, put
+from tests.web.serving import served
 from tests.web.support import build, tree
 
 NAMES = [table.name for table in TABLES]
@@ -26,21 +24,6 @@ EVENTS = "/v1/namespaces/shop/tables/events"
 
 def client_of(lake):
     return testclient.TestClient(rest_catalog.create(Lake(lake)), base_url="http://127.0.0.1:8181")
-
-
-@contextmanager
-def served(lake):
-    """A real server in this process; gives its URL."""
-    with serve.listen("127.0.0.1", 0) as listening:
-        config = uvicorn.Config(rest_catalog.create(Lake(lake)), log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = Thread(target=server.run, args=([listening],))
-        thread.start()
-        try:
-            yield serve.address("127.0.0.1", listening)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def attach(url, **more):
