@@ -12,6 +12,7 @@ __all__ = [
     "Observer",
     "__version__",
     "acknowledge",
+    "copy",
     "erase",
     "experiment",
     "ingest",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from shoplake.api import (
         Observer,
         acknowledge,
+        copy,
         erase,
         ingest,
         maintain,

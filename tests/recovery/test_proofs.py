@@ -132,7 +132,11 @@ def named(lake):
     found = {lake / "catalog.json"}
     for location in catalog["tables"].values():
         metadata = json.loads((lake / location).read_text())
-        found |= {lake / location, *(Path(one["metadata-file"]) for one in metadata["metadata-log"])}
+        found |= {
+            lake / location,
+            (lake / location).with_name("version-hint.text"),
+            *(Path(one["metadata-file"]) for one in metadata["metadata-log"]),
+        }
         for snapshot in metadata["snapshots"]:
             found.add(Path(snapshot["manifest-list"]))
             for manifest in _avro(snapshot["manifest-list"]):

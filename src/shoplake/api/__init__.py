@@ -4,6 +4,7 @@ A lake or a source that a call does not give is the one that the environment or 
 line.
 """
 
+from shoplake.api.copying import copy
 from shoplake.api.ingesting import ReplayReport, ingest, preview, replay
 from shoplake.api.operating import (
     acknowledge,
@@ -22,6 +23,7 @@ __all__ = [
     "Quarantine",
     "ReplayReport",
     "acknowledge",
+    "copy",
     "erase",
     "ingest",
     "maintain",

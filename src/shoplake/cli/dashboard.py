@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from shoplake import settings
-from shoplake.cli import options, output
-from shoplake.errors import FatalError, UsageError
+from shoplake.cli import options, output, serving
+from shoplake.errors import FatalError
 from shoplake.text import size
 
 if TYPE_CHECKING:
@@ -65,26 +64,12 @@ def _export(shop: Shop, path: Path) -> None:
 
 
 def _serve(shop: Shop, host: str, port: int, show: bool) -> None:
-    try:
-        from shoplake.web import serve
-    except ImportError as error:
-        raise UsageError(
-            f"the dashboard needs a package that is not installed: {error.name}", remedy="pip install 'shoplake[web]'"
-        ) from error
+    with serving.on(host, port, "the dashboard") as (server, listening):
+        from shoplake.web import app
 
-    with serve.listen(host, port) as listening:
-        url = serve.address(host, listening)
+        url = server.address(host, listening)
         output.say(f"Showing {shop.lake.root} at {url}")
-        output.note("Stop with Ctrl-C.")
-        if not _is_this_machine(host):
-            output.note(f"Anyone who can reach {host} can read this lake; there is no authentication.")
+        serving.warn(host)
         if show:
             click.launch(url)
-        serve.serve(shop, host, listening)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        server.serve(app.create(shop, host), listening)

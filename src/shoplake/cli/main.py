@@ -13,7 +13,9 @@ import click
 from shoplake import __version__
 from shoplake.cli import options, output, signals
 from shoplake.cli.acknowledge import acknowledge
+from shoplake.cli.catalog import catalog
 from shoplake.cli.completion import completion
+from shoplake.cli.copy import copy
 from shoplake.cli.cost import cost
 from shoplake.cli.dashboard import dashboard
 from shoplake.cli.demo import demo
@@ -42,6 +44,7 @@ COMMANDS = (
     ingest,
     query,
     dashboard,
+    catalog,
     status,
     acknowledge,
     replay,
@@ -51,6 +54,7 @@ COMMANDS = (
     doctor,
     completion,
     maintain,
+    copy,
     recover,
     erase,
     deploy,

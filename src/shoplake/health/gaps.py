@@ -10,11 +10,9 @@ from typing import Any
 
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.notes import Note
+from shoplake.lake.notes import ACKNOWLEDGED, Note
 from shoplake.sources.slots import SLOT, Gap
 from shoplake.text import json_value
-
-NOTE = "acknowledged-gaps"
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def read(lake: Lake) -> list[Acknowledged]:
     Raises:
         FatalError: Their note is damaged, or the storage cannot be read.
     """
-    return Note(lake, NOTE).read(_parse) or []
+    return Note(lake, ACKNOWLEDGED).read(_parse) or []
 
 
 def acknowledge(lake: Lake, start: datetime, end: datetime, reason: str, now: datetime) -> Acknowledged:
@@ -66,7 +64,7 @@ def acknowledge(lake: Lake, start: datetime, end: datetime, reason: str, now: da
     if not reason.strip():
         raise UsageError("a gap is acknowledged for a reason", remedy="Say why no file is missed: --reason TEXT")
     new = Acknowledged(first, last, reason.strip(), now.astimezone(UTC).replace(tzinfo=None, microsecond=0))
-    Note(lake.need(), NOTE).change(_parse, lambda known: _document([*_outside(known or [], first, last), new]))
+    Note(lake.need(), ACKNOWLEDGED).change(_parse, lambda known: _document([*_outside(known or [], first, last), new]))
     return new
 
 
@@ -89,7 +87,7 @@ def withdraw(lake: Lake, start: datetime, end: datetime) -> None:
             f"no acknowledged gap lies between {first} and {last}",
             remedy="shoplake status --format json lists them under gaps.acknowledged.",
         )
-    Note(lake, NOTE).change(_parse, lambda known: _document(_outside(known or [], first, last)))
+    Note(lake, ACKNOWLEDGED).change(_parse, lambda known: _document(_outside(known or [], first, last)))
 
 
 def without(gaps: Iterable[Gap], known: Sequence[Acknowledged]) -> list[Gap]:

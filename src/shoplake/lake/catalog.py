@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from shoplake.errors import FatalError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.lake import documents
-from shoplake.lake.metadata import new_table
+from shoplake.lake.metadata import DOCUMENT, hint_location, new_table
 from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.storage.open import open_storage
 from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
 FORMAT = 2
+COPYING = "copying"
+"""The name of the note at a place to which a lake is being copied."""
+
 _PREVIOUS = 50
 
 
@@ -66,6 +69,18 @@ class Lake:
             raise self._missing()
         return view
 
+    def need_view_to_copy(self) -> View:
+        """The view of a lake that exists, or was moved to the place as files: its paths may name another place.
+
+        Raises:
+            UsageError: There is no lake at the place.
+            FatalError: The catalog or a table's metadata is damaged or missing.
+        """
+        view = self._view(moved=True)
+        if view.catalog is None:
+            raise self._missing()
+        return view
+
     def changed_since(self, view: View) -> bool:
         """Whether the lake is no longer as a view shows it; reads the catalog alone.
 
@@ -84,6 +99,9 @@ class Lake:
         Raises:
             FatalError: The catalog or a table's metadata is damaged or missing.
         """
+        return self._view(moved=False)
+
+    def _view(self, *, moved: bool) -> View:
         content = self.storage.read_if_there(self.catalog_location)
         if content is None:
             return View({table.name: TableSnapshot(table, self.storage, None, None) for table in TABLES}, None, 0)
@@ -95,7 +113,7 @@ class Lake:
         for table in TABLES:
             place = places[table.name]
             metadata = documents.read_metadata(place, contents[table.name])
-            if metadata["location"] != f"{self.root}/{table.name}":
+            if metadata["location"] != f"{self.root}/{table.name}" and not moved:
                 raise self._copied(metadata["location"].removesuffix(f"/{table.name}"))
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, catalog["version"])
@@ -115,11 +133,11 @@ class Lake:
         ):  # another run may just have created the lake
             raise FatalError(
                 f"{self.root} holds data but no {CATALOG_FILE}",
-                remedy=f"Rebuild it: shoplake recover --lake {self.root}",
+                remedy=self._unfinished() or f"Rebuild it: shoplake recover --lake {self.root}",
             )
         locations = {}
         for table in TABLES:
-            locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}.metadata.json"
+            locations[table.name] = f"{self.root}/{table.name}/metadata/00000-{uuid.uuid4()}{DOCUMENT}"
             metadata = new_table(table, f"{self.root}/{table.name}")
             self.storage.write(locations[table.name], json.dumps(metadata).encode())
         self.swap(view, locations)  # whoever wins a race, the lake exists then
@@ -148,8 +166,25 @@ class Lake:
         }
         content = json.dumps(catalog, indent=1).encode()
         if self.storage.swap(self.catalog_location, base.catalog, content) or self._is_built_upon(str(catalog["id"])):
+            self.hint()
             return content
         return None
+
+    def hint(self) -> None:
+        """Name each table's newest metadata in its ``version-hint.text``, where that costs nothing: in a folder.
+
+        It is for readers that know no catalog, such as DuckDB's ``iceberg_scan``, and nothing of ours reads it. It follows
+        the swap, so after a crash it may name the state before, until the next change of the lake; what that state refers
+        to is still there.
+        """
+        with suppress(ShoplakeError, OSError):
+            self.storage.hint(self._hints)
+
+    def _hints(self) -> dict[str, bytes]:
+        content = self.storage.read_if_there(self.catalog_location)
+        tables = json.loads(content)["tables"] if content else {}
+        hints = {hint_location(f"{self.root}/{name}"): Path(place).name for name, place in tables.items()}
+        return {location: name.removesuffix(DOCUMENT).encode() for location, name in hints.items()}
 
     def state(self, base: View, metadata: Mapping[str, str]) -> str:
         """What the documents of a new state record of it, as JSON: its version and the documents of all tables.
@@ -200,11 +235,19 @@ class Lake:
     def _copied(self, origin: str) -> FatalError:
         return FatalError(
             f"the lake {self.root} is a copy, or was moved: its tables still refer to the files of {origin}",
-            remedy=f"Use {origin}, or move it back there. Through a copy, an ingest or an erasure would change the original."
-            " For a lake at this place, ingest its source into an empty folder.",
+            remedy=f"Use {origin}, or move it back there: through a copy, an ingest or an erasure would change the original."
+            f" To have a lake at another place, copy it with its paths: shoplake copy {self.root} DEST",
         )
 
     def _missing(self) -> UsageError:
         return UsageError(
-            f"there is no lake at {self.root}", remedy=f"Make one: shoplake ingest --source DIR --lake {self.root}"
+            f"there is no lake at {self.root}",
+            remedy=self._unfinished() or f"Make one: shoplake ingest --source DIR --lake {self.root}",
         )
+
+    def _unfinished(self) -> str:
+        """What to do about a copy to this place that was stopped; an empty string if there was none."""
+        note = self.storage.read_if_there(f"{self.root}/{COPYING}.json")
+        with suppress(ValueError, KeyError, TypeError):
+            return f"A copy was stopped. Finish it: shoplake copy {json.loads(note or b'')['lake']} {self.root}"
+        return ""

@@ -268,7 +268,7 @@ class Commit:
 
 def _new_document(base: TableSnapshot, staged: Staged) -> str:
     """A location for a table's next metadata."""
-    return f"{base.folder}/metadata/{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}.metadata.json"
+    return f"{base.folder}/metadata/{staged.metadata['last-sequence-number']:05d}-{uuid.uuid4()}{metadata.DOCUMENT}"
 
 
 def _dropped_documents(base: TableSnapshot, after: TableMetadata) -> list[str]:

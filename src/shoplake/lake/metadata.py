@@ -23,6 +23,9 @@ PARTITION_FIELD_ID = 1000  # partition fields count from here, so that their ids
 STATE = "shoplake.state"
 """A table property: the state of the lake that a document was written for, from which a lost catalog can be rebuilt."""
 
+DOCUMENT = ".metadata.json"
+"""How the name of a document ends."""
+
 _HISTORY = "shoplake.history"  # a table property; a new value each time that the history is expired
 _FOLDERS = {"hour": "%Y-%m-%d-%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 
@@ -140,6 +143,15 @@ def new_table(table: Table, location: str) -> TableMetadata:
     }
 
 
+def hint_location(folder: str) -> str:
+    """Where a table of a local lake names its newest document for readers that know no catalog.
+
+    Args:
+        folder: The table's own location.
+    """
+    return f"{folder}/metadata/version-hint.text"
+
+
 def numbered_columns(table: Table) -> Iterator[tuple[Column, int, int | None]]:
     """Each column with its field id and, if it is a list, the id of its elements.
 
@@ -199,13 +211,18 @@ def with_snapshot(metadata: TableMetadata, snapshot: Snapshot, location: str | N
 
 
 def without_history(metadata: TableMetadata) -> TableMetadata:
+    """The metadata with the current snapshot alone, and no earlier document; marked as expired."""
+    alone = current_alone(metadata)
+    return alone | {"properties": alone["properties"] | {_HISTORY: uuid.uuid4().hex}}
+
+
+def current_alone(metadata: TableMetadata) -> TableMetadata:
     """The metadata with the current snapshot alone, and no earlier document."""
     current = metadata["current-snapshot-id"]
     return metadata | {
         "snapshots": [each for each in metadata["snapshots"] if each["snapshot-id"] == current],
         "snapshot-log": [entry for entry in metadata["snapshot-log"] if entry["snapshot-id"] == current],
         "metadata-log": [],
-        "properties": metadata["properties"] | {_HISTORY: uuid.uuid4().hex},
     }
 
 

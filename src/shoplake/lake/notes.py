@@ -15,6 +15,9 @@ from shoplake.lake.catalog import Lake
 DEMO = "demo"
 """The name of the note of a lake that was made to look at: nothing arrives there on its own."""
 
+ACKNOWLEDGED = "acknowledged-gaps"
+"""The name of the note of the gaps in which no file is missed."""
+
 _T = TypeVar("_T")
 _ATTEMPTS = 5
 

@@ -183,6 +183,15 @@ def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
     return found
 
 
+def column_sizes(table: Table, footer: pq.FileMetaData) -> dict[int, int]:
+    """The bytes of each column in a data file, compressed; by its field id, for a list by the id of its elements."""
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    return {
+        element_id or field_id: sum(group.column(position).total_compressed_size for group in groups)
+        for position, (_, field_id, element_id) in enumerate(numbered_columns(table))
+    }
+
+
 def _rows(file: bytes | BinaryIO, names: list[str], dictionaries: Sequence[str] = ()) -> pa.Table:
     """Columns of a file in the given order, read in this thread.
 

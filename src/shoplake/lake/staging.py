@@ -123,9 +123,9 @@ class SnapshotWriter:
 
     def _added(self, file: NewFile) -> ManifestEntry:
         table = self._base.table
-        bounds = parquet.bounds(table, file.metadata)
+        bounds, sizes = parquet.bounds(table, file.metadata), parquet.column_sizes(table, file.metadata)
         return manifests.new_entry(
-            self._snapshot_id, manifests.data_file(table, file.path, file.rows, file.bytes, bounds)
+            self._snapshot_id, manifests.data_file(table, file.path, file.rows, file.bytes, bounds, sizes)
         )
 
     def _write_manifest(self, entries: list[ManifestEntry]) -> ManifestFile:

@@ -131,6 +131,7 @@ def recover(lake: Lake, found: Recovery, note: Callable[[str], None]) -> None:
                 raise TransientError(
                     f"{lake.catalog_location} was written in between", remedy="Look at it again: shoplake status"
                 )
+            lake.hint()
     except OSError as error:
         raise FatalError(
             f"the lake {lake.root} cannot be written to: {error.strerror or error}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,6 +88,18 @@ class Storage(Protocol):
 
         Raises:
             UnknownOutcomeError: No response; it may have been replaced, or may still be.
+        """
+        ...
+
+    def hint(self, hints: Callable[[], Mapping[str, bytes]]) -> None:
+        """Replace small files on which nothing rests, each whole, where that costs neither a fee nor a round trip.
+
+        Args:
+            hints: Their content by location. It is called where they are kept, while nobody swaps.
+
+        Raises:
+            ShoplakeError: What the call raises.
+            OSError: No space is left, or permission is denied.
         """
         ...
 

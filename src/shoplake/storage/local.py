@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +98,16 @@ class LocalStorage:
             with replacing(path) as stream:
                 stream.write(new)
         return True
+
+    def hint(self, hints: Callable[[], Mapping[str, bytes]]) -> None:
+        """Replace small files that differ; they are not flushed to the disk."""
+        with self._swapping():
+            for location, content in hints().items():
+                if self.read_if_there(location) != content:
+                    path = local_path(location)
+                    fresh = path.with_name(f".{path.name}.new")
+                    fresh.write_bytes(content)
+                    fresh.replace(path)
 
     def delete(self, locations: Iterable[str]) -> None:
         """Delete files; missing ones are ignored."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -87,6 +87,9 @@ class S3Storage:
             )
         return self._bucket.swap(key, old, new)
 
+    def hint(self, hints: Callable[[], Mapping[str, bytes]]) -> None:
+        """There are no hints: each would be one more write, for readers that can ask a catalog."""
+
     def delete(self, locations: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""
         self._bucket.delete(self._key(location) for location in locations)
@@ -106,7 +109,7 @@ class S3Storage:
         if not location.startswith(self._base):
             raise FatalError(
                 f"{location} is not in {self.root}",
-                remedy="The lake was copied from another place. Ingest its source into a new lake here.",
+                remedy="The lake was copied from another place as files. Copy it with its paths: shoplake copy LAKE DEST",
             )
         return location.removeprefix(self._base)
 

@@ -1,4 +1,4 @@
-"""Who may call the dashboard, and what a browser may do with its responses."""
+"""Who may call the dashboard or the catalog, and what a browser may do with its responses."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Guard:
         await sending(
             {
                 "type": "http.response.body",
-                "body": f"This dashboard responds to {names} and to IP addresses.\n".encode(),
+                "body": f"This server responds to {names} and to IP addresses.\n".encode(),
             }
         )
 

@@ -1,15 +1,17 @@
-"""Serves the dashboard until it is stopped."""
+"""Serves the dashboard, or the catalog, until it is stopped."""
 
 from __future__ import annotations
 
 import errno
 import socket
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from shoplake.errors import UsageError
-from shoplake.web import app
-from shoplake.web.data import Shop
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -37,17 +39,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(host: str, listening: socket.socket) -> str:
-    """The URL to open in a browser on this machine."""
+    """The URL by which this machine reaches it."""
     port = listening.getsockname()[1]
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"
 
 
-def serve(shop: Shop, host: str, listening: socket.socket) -> None:
-    """Serve until interrupted."""
-    config = uvicorn.Config(
-        app.create(shop, host), log_level="warning", access_log=False, lifespan="off", server_header=False
-    )
+def serve(application: Starlette, listening: socket.socket) -> None:
+    """Serve an application until interrupted."""
+    config = uvicorn.Config(application, log_level="warning", access_log=False, lifespan="off", server_header=False)
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:

@@ -122,6 +122,7 @@ def test_no_history_and_no_grace(shop):
         assert lists == {
             table.location,
             table.snapshot["manifest-list"],
+            metadata.hint_location(table.folder),
             *(manifest["manifest_path"] for manifest in table.manifests),
         }
     assert dump(shop / "lake") == before

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
-from shoplake.lake.metadata import SNAPSHOTS_KEPT
+from shoplake.lake.metadata import SNAPSHOTS_KEPT, hint_location
 from shoplake.lake.snapshots import TableSnapshot, owner
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
@@ -85,7 +85,8 @@ def find(lake: Lake, now: datetime, grace: timedelta, expired: Collection[str] =
 
 
 def remove(lake: Lake, orphans: Orphans) -> None:
-    """Remove orphans."""
+    """Remove orphans; no hint is left that names one of them."""
+    lake.hint()
     lake.storage.delete(file.location for file in orphans.all)
 
 
@@ -106,6 +107,7 @@ def _referenced(snapshot: TableSnapshot) -> Iterator[str]:
     if snapshot.location is None or snapshot.metadata is None:
         return
     yield snapshot.location
+    yield hint_location(snapshot.folder)
     for document in snapshot.metadata["metadata-log"]:
         yield document["metadata-file"]
     seen = set()

@@ -18,7 +18,7 @@ from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
 from shoplake.lake.hours import hours_between
-from shoplake.lake.metadata import Snapshot
+from shoplake.lake.metadata import Snapshot, hint_location
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View, owner
 from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
@@ -98,6 +98,7 @@ class Files:
         self._view, self._storage, self._sample, self._threads, self._now = view, storage, sample, threads, now
         self._listing = {file.location: file for file in storage.list(storage.root)}
         self._referenced: set[str] = {f"{storage.root}/{CATALOG_FILE}"}
+        self._referenced |= {hint_location(table.folder) for table in view.tables.values()}
         self._manifests: dict[str, list[str]] = {}
 
     def look(self) -> list[Note]:

@@ -1,0 +1,9 @@
+SELECT
+    product_id,
+    min(category) AS category,
+    CAST(sum(page_views) AS BIGINT) AS page_views,
+    CAST(sum(purchases) AS BIGINT) AS purchases,
+    sum(purchases) / nullif(CAST(sum(page_views) AS DOUBLE), 0) AS view_to_purchase_rate
+FROM {{ source('lake', 'product_hourly') }}
+WHERE product_id IS NOT NULL
+GROUP BY product_id
