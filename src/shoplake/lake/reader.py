@@ -23,6 +23,7 @@ from shoplake.lake.types import column_type
 from shoplake.tables import ACTIVITY_DAILY, SESSION_HOURLY, TABLES, UNIT_TABLES, VIEWS, Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyRelation
 
 # Partitioned columns that tell when an event happened; the others tell when it arrived.
@@ -97,6 +98,8 @@ class OpenLake:
         self._window = window or Window.days(since, until)
         self._at = at
         self._connection = connect(threads)
+        for setting, value in (("enable_progress_bar", "true"), ("enable_progress_bar_print", "false")):
+            self._connection.execute(f"SET {setting} = {value}")  # counted for progress(), never shown by DuckDB itself
         if not allow_external:
             lock(self._connection, lake.root)
         self._scans = Scans(self._connection)
@@ -127,6 +130,11 @@ class OpenLake:
         newest = self._lake.need_view()
         self._view = newest if self._at is None else history.as_of(newest, self._at)
         self._viewed: set[str] = set()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the lake has changed since the snapshots that are being read; one opened at a version never is."""
+        return self._at is None and self._lake.changed_since(self._view)
 
     @property
     def versions(self) -> list[Version]:
@@ -182,6 +190,17 @@ class OpenLake:
                 yield rows
 
         return columns, rest()
+
+    def batches(self, text: str, rows_at_once: int = 100_000) -> pa.RecordBatchReader:
+        """A statement's rows as Arrow batches, each when it is asked for; read them inside :meth:`reading`.
+
+        Args:
+            text: As for :meth:`sql`, and so are the errors.
+            rows_at_once: Rows of one batch, at most.
+        """
+        relation = self.sql(text)
+        with self.reading():
+            return relation.to_arrow_reader(rows_at_once)
 
     def _prepare(self, text: str) -> None:
         """Check a text, and define the tables that it reads."""
@@ -269,6 +288,11 @@ class OpenLake:
     def interrupt(self) -> None:
         """Stop a statement that another thread is running; it raises ``duckdb.InterruptException``."""
         self._connection.interrupt()
+
+    def progress(self) -> float | None:
+        """The share of a statement that another thread has computed, 0 to 1; None as long as DuckDB cannot tell."""
+        percent = self._connection.query_progress()
+        return percent / 100 if 0 <= percent <= 100 else None
 
     def _define(self, table: Table) -> None:
         """Define a table, and what it is computed from, unless that was done before."""
