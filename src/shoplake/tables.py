@@ -201,7 +201,26 @@ ACTIVITY_DAILY = Table(
     merged_sort=("event_date",),
 )
 
+SESSIONS = Table(
+    "sessions",
+    "session",
+    (
+        Column("session_id", "string", "The session."),
+        Column("user_id", "string", "Its user (of several, the first by name)."),
+        Column("first_event_time", "timestamp", "Its earliest event, UTC."),
+        Column("last_event_time", "timestamp", "Its latest event, UTC."),
+        *_COUNTS,
+        _SEARCHES,
+        _EVENTS,
+        _REVENUE,
+    ),
+    ("first_event_time", "day"),
+    "session_id",
+)
+
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
 UNIT_TABLES = (USER_HOURLY, SESSION_HOURLY)
 TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER, ERASURES)
+VIEWS = (SESSIONS,)
+"""What is read like a table and computed from others, by ``sql/view_NAME.sql``; no lake stores it."""
 BY_NAME = {table.name: table for table in TABLES}

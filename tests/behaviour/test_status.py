@@ -10,8 +10,9 @@ import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import ContractError, FatalError
-from shoplake.health import gaps, status
+from shoplake.health import status
 from shoplake.ingestion import pipeline
+from shoplake.lake import gaps
 from shoplake.lake.catalog import Lake
 from shoplake.lake.notes import DEMO, Note
 from shoplake.lake.snapshots import TableSnapshot

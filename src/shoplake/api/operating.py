@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shoplake.api.setup import Observer, Place, duckdb_of, lake_of, settled, source_of, utc
+from shoplake.errors import UsageError
 from shoplake.settings import SHARE, Range
 
 if TYPE_CHECKING:
-    from shoplake.health.gaps import Acknowledged
     from shoplake.health.status import Status
+    from shoplake.lake.gaps import Acknowledged
     from shoplake.lake.reader import OpenLake
     from shoplake.operations import erase as erasure
     from shoplake.operations import maintain as maintenance
@@ -26,6 +27,9 @@ def open(  # noqa: A001 - read as shoplake.open(lake)
     threads: int | None = None,
     since: date | None = None,
     until: date | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    at: date | int | None = None,
     allow_external: bool = False,
 ) -> OpenLake:
     """Open a lake for reading.
@@ -38,23 +42,37 @@ def open(  # noqa: A001 - read as shoplake.open(lake)
         threads: Threads to use; one per core by default.
         since: The first day (UTC) of events and gold tables to see; all by default.
         until: The last day, inclusive. ``ledger`` and ``quarantine`` are always complete.
+        start: Instead of ``since``, a time or a day to start at, UTC unless it has an offset: a whole hour. Of a day that such
+            a range cuts, ``activity_daily`` counts the users and sessions of the hours inside it, and ``sessions`` has what
+            they did in these.
+        end: Where that range ends (exclusive).
+        at: An earlier version of the lake to read, all tables together: the one of that time (UTC unless it has an offset), or
+            the one that made the snapshot with this id. ``lake.versions`` lists those that are left.
         allow_external: Let statements read and write other files, attach databases and change DuckDB's settings. By default
             they only read, and only the lake.
 
     Raises:
-        UsageError: There is no lake at that place.
+        UsageError: There is no lake at that place, it no longer keeps that version, or the range is empty.
         FatalError: The lake is damaged.
 
     Example:
         >>> import shoplake
         >>> lake = shoplake.open("lake")
+        >>> lake.complete_until
+        datetime.datetime(2025, 11, 18, 15, 0)
         >>> lake.query("conversion_funnel").df()
         >>> lake.sql("SELECT count(*) FROM events WHERE event_type = 'purchase'").fetchall()
     """
-    from shoplake.lake.reader import OpenLake
+    from shoplake.lake.reader import OpenLake, Window
 
     chosen = settled(lake, None, {"threads": threads})
-    return OpenLake(lake_of(chosen), chosen.threads, since, until, allow_external=allow_external)
+    window = Window.hours(utc(start) if start else None, utc(end) if end else None)
+    if window and (since or until):
+        raise UsageError("a range is given twice", remedy="Give start and end, or since and until.")
+    version = at if isinstance(at, int) or at is None else utc(at)
+    return OpenLake(
+        lake_of(chosen), chosen.threads, since, until, window=window, at=version, allow_external=allow_external
+    )
 
 
 def status(lake: Place = None, source: Place = None, **settings: Any) -> Status:
@@ -100,7 +118,7 @@ def acknowledge(start: date, end: date, reason: str | None, lake: Place = None) 
         >>> from datetime import datetime
         >>> shoplake.acknowledge(datetime(2025, 11, 18, 2), datetime(2025, 11, 18, 4), "the shop was closed", "lake")
     """
-    from shoplake.health import gaps
+    from shoplake.lake import gaps
 
     place = lake_of(settled(lake, None, {}))
     low, high = utc(start), utc(end)

@@ -61,6 +61,18 @@ log_format = click.option(
     callback=lambda _, __, value: setattr(LOG, "style", value),
     help="Form of the lines on stderr; each has its time.",
 )
+start_of_range = click.option(
+    "--from",
+    "start",
+    metavar="ISO",
+    help="Read only the events from this whole hour on, in every table; UTC unless it has an offset.",
+)
+end_of_range = click.option("--to", "end", metavar="ISO", help="End of that range (exclusive).")
+at = click.option(
+    "--at",
+    metavar="TIME|SNAPSHOT",
+    help="Read the lake as it was at a time (UTC unless it has an offset), or as the commit left it that made a snapshot.",
+)
 region = click.option("--region", metavar="NAME", help="AWS region.  [default: from your AWS configuration]")
 
 
@@ -145,6 +157,23 @@ def moment(text: str, option: str) -> datetime:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError as error:
         raise UsageError(f"{option} {text!r} is out of range", remedy="For example 2025-11-18T14:00:00Z.") from error
+
+
+def first(text: str | None) -> datetime | None:
+    """The time of :data:`start_of_range`."""
+    return moment(text, "--from") if text else None
+
+
+def last(text: str | None) -> datetime | None:
+    """The time of :data:`end_of_range`."""
+    return moment(text, "--to") if text else None
+
+
+def version(text: str | None) -> datetime | int | None:
+    """The time or the id of a snapshot of :data:`at`."""
+    if not text:
+        return None
+    return int(text) if text.isdecimal() else moment(text, "--at")
 
 
 def span(text: str) -> tuple[int, int]:

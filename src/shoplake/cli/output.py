@@ -55,9 +55,23 @@ def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, utc: bool =
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="strict")  # an escape could not be told from a text that looks like one
-    shown = visible if sys.stdout.isatty() else str
+    for line in csv_lines(columns, rows, shown=visible if sys.stdout.isatty() else str, utc=utc):
+        write(line)
+
+
+def csv_lines(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, shown: Callable[[str], str] = str, utc: bool = True
+) -> Iterator[str]:
+    """Rows as lines of CSV, the header first.
+
+    Args:
+        columns: The names of the columns.
+        rows: The values.
+        shown: How a text is shown.
+        utc: Whether times without a zone are UTC.
+    """
     for row in chain((columns,), rows):
-        write(",".join(_csv_field(value, shown, utc) for value in row) + "\n")
+        yield ",".join(_csv_field(value, shown, utc) for value in row) + "\n"
 
 
 def _csv_field(value: Any, shown: Callable[[str], str], utc: bool) -> str:

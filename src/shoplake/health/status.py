@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.health import checks
-from shoplake.health import gaps as known_gaps
-from shoplake.health.gaps import Acknowledged
 from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import failure, ledger
+from shoplake.lake import gaps as known_gaps
 from shoplake.lake.catalog import Lake
 from shoplake.lake.failure import Failure
+from shoplake.lake.gaps import Acknowledged
 from shoplake.lake.ledger import Entry
 from shoplake.lake.metadata import Snapshot
 from shoplake.lake.notes import DEMO, Note

@@ -129,9 +129,18 @@ class Commit:
         if merge:
             removed += [file for file in base.files if file.path in merge]
         if removed or new:
-            writer = SnapshotWriter(base, lambda name, content: self._write_metadata(base, name, content), self._now_ms)
+            writer = SnapshotWriter(base, lambda name, content: self._write_metadata(base, name, content), self._time)
             recorded = self._properties | dict(properties or {})
             self._staged[table.name] = writer.stage(removed, [*rewritten, *new], recorded)
+
+    @property
+    def _time(self) -> int:
+        """When this commit happens, in milliseconds since 1970: later than all before it, whatever the clock says.
+
+        So a time names one state of all tables (see :mod:`shoplake.lake.history`).
+        """
+        documents = [table.metadata for table in self.base.tables.values() if table.metadata]
+        return max([self._now_ms, *(1 + document["last-updated-ms"] for document in documents)])
 
     def set_property(self, table: Table, name: str, value: str) -> None:
         """Set a property of a table that has changes staged."""

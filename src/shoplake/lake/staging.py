@@ -40,7 +40,7 @@ class SnapshotWriter:
         Args:
             base: The table as it is.
             write: Writes a file of the given name in the table's metadata folder; returns where it is.
-            now_ms: The time, in milliseconds since 1970.
+            now_ms: When it is committed, in milliseconds since 1970; not before the snapshots that the base has.
         """
         self._base, self._write, self._now_ms = base, write, now_ms
         self._metadata = base.metadata or new_table(base.table, base.folder)
@@ -64,7 +64,7 @@ class SnapshotWriter:
         snapshot: Snapshot = {
             "snapshot-id": self._snapshot_id,
             "sequence-number": self._sequence_number,
-            "timestamp-ms": max(self._now_ms, self._metadata["last-updated-ms"]),
+            "timestamp-ms": self._now_ms,
             "manifest-list": self._write(f"snap-{self._snapshot_id}-0-{uuid.uuid4()}.avro", content),
             "summary": summary(self._base, removed, added) | dict(properties),
             "schema-id": self._metadata["current-schema-id"],
