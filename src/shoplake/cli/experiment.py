@@ -10,7 +10,7 @@ import click
 
 from shoplake import api
 from shoplake.cli import options, output
-from shoplake.cli.experiment_plan import plan, shared, variants_of
+from shoplake.cli.experiment_plan import plan, shared
 from shoplake.errors import UsageError
 from shoplake.settings import CONFIDENCE, DAYS
 from shoplake.text import count
@@ -157,7 +157,7 @@ def compare(  # noqa: PLR0917 - one parameter an option
         result = experiments.experiment(
             opened,
             name,
-            variants=variants_of(variants),
+            variants=experiments.shares_of(variants, "--variants"),
             unit=unit,
             start=options.moment(start, "--from") if start else None,
             end=options.moment(end, "--to") if end else None,

@@ -8,8 +8,7 @@ import click
 
 from shoplake import api
 from shoplake.cli import options, output
-from shoplake.errors import UsageError
-from shoplake.settings import CONFIDENCE, SHARE, UNITS, WEIGHT
+from shoplake.settings import CONFIDENCE, SHARE, UNITS
 from shoplake.text import count
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def plan(  # noqa: PLR0917 - one parameter an option
         found = experiments.plan(
             opened,
             metric,
-            variants=variants_of(variants),
+            variants=experiments.shares_of(variants, "--variants"),
             unit=unit,
             traffic=traffic,
             start=options.moment(start, "--from") if start else None,
@@ -132,26 +131,6 @@ def plan(  # noqa: PLR0917 - one parameter an option
         output.as_csv(columns, [tuple(getattr(step, column) for column in columns) for step in found.steps])
     else:
         _show_plan(found)
-
-
-def variants_of(text: str) -> dict[str, float]:
-    """The variants with their shares.
-
-    Raises:
-        UsageError: A share is not a number above 0, or a name is there twice.
-    """
-    try:
-        found = {
-            name.strip(): WEIGHT.read(share or 1)
-            for name, _, share in (part.partition("=") for part in text.split(","))
-        }
-    except ValueError as error:
-        raise UsageError(
-            f"--variants {text!r}: a share must be {WEIGHT}", remedy="For example control=1,blue=1."
-        ) from error
-    if len(found) <= text.count(","):
-        raise UsageError(f"--variants {text!r} names a variant twice", remedy="For example control=1,blue=1.")
-    return found
 
 
 def _show_plan(found: Plan) -> None:

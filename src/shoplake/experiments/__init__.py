@@ -1,6 +1,6 @@
 """Experiments: which unit is in which variant, whether the variants differ, and how long it takes to know."""
 
-from shoplake.experiments.assignment import assign
+from shoplake.experiments.assignment import assign, shares_of
 from shoplake.experiments.corrections import CORRECTIONS
 from shoplake.experiments.metrics import METRICS, Metric
 from shoplake.experiments.plan import Plan, Step, plan
@@ -25,4 +25,5 @@ __all__ = [
     "experiment",
     "plan",
     "sample_ratio",
+    "shares_of",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from shoplake.errors import UsageError
 from shoplake.lake.reader import OpenLake
+from shoplake.settings import WEIGHT
 
 _HEX_DIGITS = 13  # 52 bits: whole in a double, and in every engine's BIGINT
 _HASHES = 16**_HEX_DIGITS
@@ -48,6 +49,30 @@ def assign(experiment: str, unit: str, variants: Mapping[str, float]) -> str:
     """
     found = hashlib.md5(f"{experiment}:{unit}".encode(), usedforsecurity=False).hexdigest()[:_HEX_DIGITS]
     return list(variants)[bisect.bisect_right(_bounds(variants), int(found, 16))]
+
+
+def shares_of(text: str, where: str) -> dict[str, float]:
+    """The variants with their shares, from a text such as ``control=1,blue=1``.
+
+    Args:
+        text: The text; a variant without a share has 1.
+        where: What gave it, for the message.
+
+    Raises:
+        UsageError: A share is not a number above 0, or a name is there twice.
+    """
+    try:
+        found = {
+            name.strip(): WEIGHT.read(share or 1)
+            for name, _, share in (part.partition("=") for part in text.split(","))
+        }
+    except ValueError as error:
+        raise UsageError(
+            f"{where} {text!r}: a share must be {WEIGHT}", remedy="For example control=1,blue=1."
+        ) from error
+    if len(found) <= text.count(","):
+        raise UsageError(f"{where} {text!r} names a variant twice", remedy="For example control=1,blue=1.")
+    return found
 
 
 def position_sql(name: str, variants: Mapping[str, float]) -> str:
