@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from shoplake.errors import UsageError
 
 CONFIG_FILE = "shoplake.toml"
+_METRICS = "metrics"  # a table of that file beside the settings: what experiments compare
 ENGINES = ("duckdb", "spark")
 
 
@@ -72,6 +73,7 @@ SHARE = Range(0, 1, above=True)
 WEIGHT = Range(0, 1e9, above=True)
 CONFIDENCE = Range(0.01, 0.9999)
 DAYS = Range(0, 36_500, above=True)
+UNITS = Range(1, 1e12)
 
 
 def _number(value: float) -> str:
@@ -253,6 +255,25 @@ def load(overrides: Mapping[str, Any] | None = None, *, cwd: Path | None = None)
     return Settings(**values)
 
 
+def metrics(*, cwd: Path | None = None) -> dict[str, str]:
+    """The metrics of experiments that ``shoplake.toml`` defines: the keys and the texts of its table ``[metrics]``.
+
+    Args:
+        cwd: Where the file is looked for; the working directory by default.
+
+    Raises:
+        UsageError: The file is not TOML, or the table holds something else than texts.
+    """
+    path = (cwd or _working_directory()) / CONFIG_FILE
+    table = _read_file(path).get(_METRICS, {}) if path.is_file() else {}
+    if not isinstance(table, dict) or not all(isinstance(text, str) for text in table.values()):
+        raise UsageError(
+            f"{path}: [{_METRICS}] must give each name a text",
+            remedy='For example [metrics] with the line basket = "revenue / purchases".',
+        )
+    return table
+
+
 def _needed(place: str | None, name: str) -> str:
     if not place:
         raise UsageError(
@@ -274,11 +295,11 @@ def _read_file(path: Path) -> dict[str, Any]:
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path} cannot be read: {error}", remedy="Fix the file or move it away.") from error
-    _refuse_unknown(content, str(path))
+    _refuse_unknown([key for key in content if key != _METRICS], str(path))
     return content
 
 
-def _refuse_unknown(given: Mapping[str, Any], where: str) -> None:
+def _refuse_unknown(given: Iterable[str], where: str) -> None:
     known = [setting.name for setting in SETTINGS]
     if unknown := sorted(set(given) - set(known)):
         raise UsageError(

@@ -157,7 +157,8 @@ def understood(command, words):
     if not isinstance(command, click.Group):
         command.make_context(command.name, words)
     elif words[0] not in {"--help", "--version"}:
-        understood(command.commands[words[0]], words[1:])
+        first, *rest = words if words[0] in command.commands else ("compare", *words)  # of an experiment by its name
+        understood(command.commands[first], rest)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if [*commands(page)]], ids=name)

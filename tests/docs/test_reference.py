@@ -71,7 +71,7 @@ def test_page_of_guarantees_names_files_that_exist() -> None:
 
 def test_page_of_guarantees_selects_tests_that_exist() -> None:
     """What ``make proofs ARGS="-k WORD"`` is shown with is part of a test's name or of its file's."""
-    folders = ("fuzz", "native", "recovery", "s3", "spark")
+    folders = ("fuzz", "native", "recovery", "s3", "spark", "unit")
     proofs = [path for folder in folders for path in (ROOT / "tests" / folder).glob("test_*.py")]
     names = [path.name for path in proofs]
     names += [name for path in proofs for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)]

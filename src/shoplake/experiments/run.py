@@ -1,69 +1,45 @@
-"""Experiments: which unit (a user or a session) is in which variant, and how the variants compare."""
+"""An experiment: how its variants compare, over the units that were active while it ran or over a list of them."""
 
 from __future__ import annotations
 
-import bisect
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
-from itertools import accumulate
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shoplake.errors import UsageError
-from shoplake.experiments.statistics import Comparison, compare, sample_ratio
+from shoplake.experiments import activity as reading
+from shoplake.experiments.activity import Activity, Values
+from shoplake.experiments.assignment import Listed, position_sql, take_list
+from shoplake.experiments.corrections import CORRECTIONS, HOLM
+from shoplake.experiments.metrics import METRICS, Metric, chosen
+from shoplake.experiments.sequential import TUNED_TO
+from shoplake.experiments.statistics import Comparison, Method, compare, corrected, sample_ratio
+from shoplake.experiments.window import settle
 from shoplake.lake.catalog import Lake
-from shoplake.lake.hours import start_of_hour
 from shoplake.lake.reader import OpenLake
-from shoplake.settings import CONFIDENCE, DAYS, WEIGHT
-from shoplake.text import as_datetime
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Numbers = NDArray[np.float64]
+from shoplake.settings import CONFIDENCE, DAYS, UNITS, WEIGHT
 
 SAMPLE_RATIO_ALPHA = 0.001
-_HEX_DIGITS = 13  # 52 bits: whole in a double, and in every engine's BIGINT
-_HASHES = 16**_HEX_DIGITS
-_COUNTS = ("page_views", "add_to_carts", "removes_from_cart", "purchases", "searches", "events", "revenue")
-_ASSIGNED = "assigned_units"
-_LISTED = f"SELECT CAST(unit AS VARCHAR) AS unit, CAST(variant AS VARCHAR) AS variant FROM {_ASSIGNED}"
+BREAKDOWNS = ("day", "cumulative", "category")
+_MOST_CATEGORIES = 20
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric: a sum over the units divided by another sum over them.
-
-    Both are SQL over the totals of one unit within the window: page_views, add_to_carts, removes_from_cart, purchases,
-    searches, events, revenue, and sessions where the unit is a user.
+class Part:
+    """A part of an experiment: one day, the time until the end of a day, or one category.
 
     Attributes:
-        name: Its name in the results.
-        numerator: For example ``revenue``, or ``purchases > 0`` for a share.
-        denominator: For example ``page_views``; ``1`` gives the mean per unit.
+        name: The day in ISO 8601, or the category.
+        units: Units by variant.
+        comparisons: As of the experiment; none if a variant has fewer than two units in this part.
     """
 
     name: str
-    numerator: str
-    denominator: str = "1"
-
-
-METRICS = {
-    "user": (
-        Metric("conversion", "purchases > 0"),
-        Metric("revenue_per_user", "revenue"),
-        Metric("sessions_per_user", "sessions"),
-        Metric("purchases_per_view", "purchases", "page_views"),
-    ),
-    "session": (
-        Metric("conversion", "purchases > 0"),
-        Metric("revenue_per_session", "revenue"),
-        Metric("purchases_per_view", "purchases", "page_views"),
-    ),
-}
+    units: dict[str, int]
+    comparisons: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +55,10 @@ class Experiment:
         sample_ratio_p_value: Of the chi-squared test that the units split as intended.
         confidence: Confidence level of the intervals.
         comparisons: Every metric of every variant against the control.
+        correction: How the p-values are corrected for each other.
+        sequential: Whether intervals and p-values are valid however often one looks.
+        left_out: Units of the list that were exposed too late to count.
+        breakdowns: Its parts, by ``day``, ``cumulative`` or ``category``, as far as they were asked for.
     """
 
     name: str
@@ -89,6 +69,10 @@ class Experiment:
     sample_ratio_p_value: float
     confidence: float
     comparisons: tuple[Comparison, ...]
+    correction: str = HOLM
+    sequential: bool = False
+    left_out: int = 0
+    breakdowns: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @property
     def sample_ratio_mismatch(self) -> bool:
@@ -102,25 +86,27 @@ class Experiment:
             "end": self.end.isoformat(),
             "sample_ratio_mismatch": self.sample_ratio_mismatch,
             "comparisons": [asdict(one) for one in self.comparisons],
+            "breakdowns": {by: [asdict(part) for part in parts] for by, parts in self.breakdowns.items()},
         }
 
+    def report(self) -> str:
+        """The result as one page of HTML that loads nothing: sample ratio, intervals, and what breakdowns there are."""
+        from shoplake.experiments.report import page
 
-def assign(experiment: str, unit: str, variants: Mapping[str, float]) -> str:
-    """The variant of a unit: always the same one, and independent of other experiments.
+        return page(self)
 
-    Use it where the shop decides what to show; :func:`experiment` recomputes the same variants.
 
-    Args:
-        experiment: The experiment's name; another name splits the units differently.
-        unit: The user's or session's id.
-        variants: Names with their shares, which need not add up to 1.
+@dataclass(frozen=True)
+class _Question:
+    """What an experiment asks, once it is settled."""
 
-    Example:
-        >>> assign("blue-button", "user-17", {"control": 1, "blue": 1})
-        'blue'
-    """
-    found = hashlib.md5(f"{experiment}:{unit}".encode(), usedforsecurity=False).hexdigest()[:_HEX_DIGITS]
-    return list(variants)[bisect.bisect_right(_bounds(variants), int(found, 16))]
+    opened: OpenLake
+    shares: dict[str, float]
+    activity: Activity
+    metrics: tuple[Metric, ...]
+    cuped: timedelta | None
+    method: Method
+    correction: str
 
 
 def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
@@ -131,10 +117,15 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
     unit: str = "user",
     start: date | None = None,
     end: date | None = None,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Sequence[Metric | str] | None = None,
     assignments: Any = None,
+    within: timedelta | None = None,
     cuped: timedelta | None = None,
+    winsorize: float | None = None,
     confidence: float = 0.95,
+    correction: str = HOLM,
+    sequential: bool | float = False,
+    by: Sequence[str] = (),
 ) -> Experiment:
     """Compare the variants of an experiment, over the units that were active while it ran, or over a list of them.
 
@@ -146,11 +137,21 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
         start: Start of the window (inclusive), a day or a whole hour in UTC; by default the lake's first hour, or with
             ``cuped`` that much later.
         end: End of the window (exclusive), likewise; by default after the lake's last hour.
-        metrics: What to compare; by default :data:`METRICS`.
+        metrics: What to compare: metrics, their names, or definitions such as ``"basket=revenue / purchases"``; by default
+            :data:`METRICS` and those in ``shoplake.toml``.
         assignments: If the variants were not assigned by :func:`assign`: a data frame or Arrow table with the columns ``unit``
             and ``variant``. Every unit in it counts, with zeros if it did nothing; units that are not in it are left out.
+            With a column ``exposed_at`` only what a unit did from its first exposure on counts, to the microsecond.
+        within: With ``exposed_at``, only what a unit did in this time after its exposure counts, and units for which that
+            time is not over by the end are left out.
         cuped: Reduce variance with what the units did in this time before the start.
+        winsorize: Reduce values of a unit beyond this percentile, as a share such as 0.99, to it; of all variants together,
+            among the values that are not 0.
         confidence: Confidence level of the intervals.
+        correction: How p-values are corrected for several comparisons: holm, benjamini-hochberg or none.
+        sequential: Give intervals and p-values that are valid however often one looks: True, or the number of units at which
+            they are to be narrowest.
+        by: Breakdowns to add: day, cumulative (always valid at every look) or category.
 
     Raises:
         UsageError: The variants cannot be compared, for example because a variant has fewer than two units.
@@ -160,195 +161,180 @@ def experiment(  # noqa: PLR0913 - one argument per decision of an experiment
         >>> [(one.metric, one.difference, one.low, one.high) for one in result.comparisons]
     """
     shares = dict(variants or {"control": 1, "treatment": 1})
-    _check(unit, shares, confidence, cuped)
+    check_variants(unit, shares, cuped, within)
+    _check_choices(correction, by)
+    method = _method(confidence, winsorize, sequential)
+    with opened_lake(lake) as opened:
+        window = settle(opened, start, end, cuped)
+        listed = None if assignments is None else take_list(opened, assignments, shares)
+        if within is not None and not (listed and listed.exposed):
+            raise UsageError(
+                "a time after the exposure needs the times of exposure", remedy="Give assignments with exposed_at."
+            )
+        position = "variant" if listed else position_sql(name, shares)
+        activity = Activity(unit, position, window, listed, within, window.end)
+        asked = _Question(opened, shares, activity, chosen(unit, metrics), cuped, method, correction)
+        if listed:
+            _need_activity(asked)
+        return _result(asked, name, by)
+
+
+@contextmanager
+def opened_lake(lake: OpenLake | str | Path) -> Iterator[OpenLake]:
+    """An open lake as it is, or the one at a place, which is closed afterwards."""
     if isinstance(lake, OpenLake):
-        opened, ours = lake, None
-    else:
-        opened = ours = OpenLake(Lake(lake))
+        yield lake
+        return
+    ours = OpenLake(Lake(lake))
     try:
-        window = _window(opened, start, end, cuped)
-        chosen = tuple(metrics or METRICS[unit])
-        if assignments is not None:
-            opened.register(_ASSIGNED, assignments)
-            units = f"SELECT unit, any_value(variant) AS variant FROM ({_LISTED}) GROUP BY unit"
-            _check_assignments(opened, shares, f"({_totals(unit, window)}) JOIN ({units}) USING (unit)")
-        else:
-            units = f"SELECT unit, {_variant_sql(name, shares)} AS variant FROM ({_totals(unit, window)})"
-        now = _values(opened, unit, units, window, chosen)
-        before = _values(opened, unit, units, (window[0] - cuped, window[0]), chosen) if cuped else None
+        yield ours
     finally:
-        if ours:
-            ours.close()
-    members = {variant: now["variant"] == variant for variant in shares}
-    found = {variant: int(those.sum()) for variant, those in members.items()}
-    few = min(found, key=lambda variant: found[variant])
-    if found[few] < 2:
+        ours.close()
+
+
+def _result(asked: _Question, name: str, by: Sequence[str]) -> Experiment:
+    values, activity = _read(asked), asked.activity
+    units = _counted(asked, values)
+    few = min(units, key=lambda variant: units[variant])
+    if units[few] < 2:
+        kind = "units" if activity.listed and not activity.exposed else "active units"
         raise UsageError(
-            f"variant {few!r} has {found[few]} {'active units' if assignments is None else 'units'} between {window[0]} and"
-            f" {window[1]}",
+            f"variant {few!r} has {units[few]} {'exposed units' if activity.exposed else kind} between"
+            f" {activity.window.start} and {activity.window.end}",
             remedy="Check the name, the window and the variants of the experiment.",
         )
-    comparisons: list[Comparison] = []
-    for position, metric in enumerate(chosen):
-        earlier = None if before is None else _pair(before, position)
-        comparisons += compare(metric.name, members, _pair(now, position), earlier, confidence)
-    return Experiment(name, unit, *window, found, sample_ratio(found, shares), confidence, tuple(comparisons))
+    comparisons = _comparisons(asked, values)
+    missing = {metric.name for metric in asked.metrics} - {one.metric for one in comparisons}
+    if missing:
+        raise UsageError(
+            f"metric {min(missing)} has no value for any unit of a variant", remedy="Its quantile leaves out NULL."
+        )
+    return Experiment(
+        name=name,
+        unit=activity.unit,
+        start=activity.window.start,
+        end=activity.window.end,
+        units=units,
+        sample_ratio_p_value=sample_ratio(units, asked.shares),
+        confidence=asked.method.confidence,
+        comparisons=corrected(comparisons, asked.correction, asked.method.confidence),
+        correction=asked.correction,
+        sequential=asked.method.tuned_to is not None,
+        left_out=reading.count_units(asked.opened, replace(activity, listed=Listed(exposed=False, in_hours=True)))
+        - sum(units.values())
+        if activity.exposed
+        else 0,
+        breakdowns={kind: _breakdown(asked, kind) for kind in by},
+    )
 
 
-def _pair(columns: dict[str, Any], position: int) -> tuple[Numbers, Numbers]:
-    return columns[f"above{position}"], columns[f"below{position}"]
+def _breakdown(asked: _Question, by: str) -> tuple[Part, ...]:
+    """The parts of an experiment. Those by day or category are corrected together; each day of the growing time alone."""
+    activity = asked.activity
+    if by == "category":
+        names = reading.categories(asked.opened, activity.window, _MOST_CATEGORIES)
+        parts = [_part(replace(asked, activity=replace(activity, category=name)), name) for name in names]
+        return _corrected_together(asked, parts)
+    days = activity.window.days()
+    if by == "day":
+        each = [(replace(asked, activity=activity.during(day)), f"{day.start:%Y-%m-%d}") for day in days]
+        return _corrected_together(asked, [_part(*one) for one in each])
+    method = asked.method if asked.method.tuned_to else replace(asked.method, tuned_to=TUNED_TO)
+    grown = [(replace(activity.window, end=day.end), f"{day.start:%Y-%m-%d}") for day in days]
+    return tuple(
+        _corrected_together(asked, [_part(replace(asked, activity=until, method=method), name)])[0]
+        for window, name in grown
+        for until in [replace(activity, window=window, complete_by=window.end)]
+    )
 
 
-def _values(
-    opened: OpenLake, unit: str, units: str, window: tuple[datetime, datetime], metrics: Sequence[Metric]
-) -> dict[str, Any]:
-    """The variant of every unit, and the numerators and denominators of all metrics within a time.
+def _part(asked: _Question, name: str) -> Part:
+    values = _read(asked)
+    units = _counted(asked, values)
+    return Part(name, units, tuple(_comparisons(asked, values)) if min(units.values()) > 1 else ())
 
-    A unit that did nothing in that time has totals of 0.
-    """
-    import duckdb
+
+def _corrected_together(asked: _Question, parts: Sequence[Part]) -> tuple[Part, ...]:
+    every = [one for part in parts for one in part.comparisons]
+    rows = iter(corrected(every, asked.correction, asked.method.confidence))
+    return tuple(replace(part, comparisons=tuple(next(rows) for _ in part.comparisons)) for part in parts)
+
+
+_Read = tuple[Values, Values | None]
+
+
+def _read(asked: _Question) -> _Read:
+    """What the units did in the window and, for CUPED, before it."""
+    now = reading.read(asked.opened, asked.activity, asked.metrics)
+    if asked.cuped is None:
+        return now, None
+    earlier = asked.activity.earlier(asked.cuped)
+    return now, reading.read(asked.opened, asked.activity, asked.metrics, earlier)
+
+
+def _counted(asked: _Question, values: _Read) -> dict[str, int]:
     import numpy as np
 
-    names = [*_COUNTS, "sessions"] if unit == "user" else _COUNTS
-    totals = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
-    ratios = ", ".join(
-        f"coalesce(CAST(({text}) AS DOUBLE), 0) AS {side}{position}"
-        for position, metric in enumerate(metrics)
-        for side, text in (("above", metric.numerator), ("below", metric.denominator))
-    )
-    rows = f"SELECT unit, variant, {totals} FROM ({units}) LEFT JOIN ({_totals(unit, window)}) USING (unit)"
-    try:
-        found = opened.sql(f"SELECT variant, {ratios} FROM ({rows}) ORDER BY unit").fetchnumpy()
-    except duckdb.Error as error:
-        raise UsageError(
-            f"a metric is not valid SQL over the totals of a unit: {error}", remedy="See help(Metric)."
-        ) from error
-    columns = {name: np.asarray(np.ma.getdata(column)) for name, column in found.items()}
-    for position, metric in enumerate(metrics):
-        bad = sum(int((~np.isfinite(side)).sum()) for side in _pair(columns, position))
-        if bad:
-            raise UsageError(
-                f"metric {metric.name} is not a finite number for {bad:,} of {len(columns['variant']):,} units:"
-                f" {metric.numerator} / {metric.denominator}",
-                remedy='A ratio is given by its two sums: Metric("basket", "revenue", "purchases"), not "revenue / purchases".',
-            )
-    return columns
+    counts = np.bincount(values[0].variants, minlength=len(asked.shares))
+    return {variant: int(number) for variant, number in zip(asked.shares, counts, strict=True)}
 
 
-def _totals(unit: str, window: tuple[datetime, datetime]) -> str:
-    sums = ", ".join(f"sum({name}) AS {name}" for name in _COUNTS)
-    within = f"event_hour >= TIMESTAMP '{window[0]}' AND event_hour < TIMESTAMP '{window[1]}'"
-    if unit == "session":
-        return f"SELECT session_id AS unit, {sums} FROM session_hourly WHERE {within} GROUP BY session_id"
-    users = f"SELECT user_id AS unit, {sums} FROM user_hourly WHERE {within} GROUP BY user_id"
-    sessions = "SELECT user_id AS unit, count(DISTINCT session_id) AS sessions FROM session_hourly"
-    return f"SELECT * FROM ({users}) LEFT JOIN ({sessions} WHERE {within} GROUP BY user_id) USING (unit)"
+def _comparisons(asked: _Question, values: _Read) -> list[Comparison]:
+    now, before = values
+    members = {variant: now.variants == position for position, variant in enumerate(asked.shares)}
+    found: list[Comparison] = []
+    for position, metric in enumerate(asked.metrics):
+        earlier = None if before is None else before.pairs[position]
+        found += compare(metric.name, members, now.pairs[position], earlier, asked.method, metric.quantile)
+    return found
 
 
-def _variant_sql(name: str, variants: Mapping[str, float]) -> str:
-    """The SQL of :func:`assign` over the column ``unit``."""
-    drawn = f"CAST('0x' || substr(md5({_quoted(name + ':')} || unit), 1, {_HEX_DIGITS}) AS BIGINT)"
-    *firsts, last = variants
-    cases = "".join(
-        f" WHEN {drawn} < {bound} THEN {_quoted(variant)}"
-        for variant, bound in zip(firsts, _bounds(variants), strict=False)
-    )
-    return f"CASE{cases} ELSE {_quoted(last)} END"
+def _method(confidence: float, winsorize: float | None, sequential: bool | float) -> Method:  # noqa: FBT001
+    CONFIDENCE.check(confidence, "confidence")
+    if winsorize is not None:
+        CONFIDENCE.check(winsorize, "winsorize")
+    if not isinstance(sequential, bool):
+        UNITS.check(sequential, "sequential")
+    tuned_to = TUNED_TO if sequential is True else sequential or None
+    return Method(confidence, winsorize, tuned_to)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def check_variants(
+    unit: str, variants: Mapping[str, float], cuped: timedelta | None = None, within: timedelta | None = None
+) -> None:
+    """Refuse a unit, variants and times that no experiment can have.
 
-
-def _bounds(variants: Mapping[str, float]) -> list[int]:
-    """Where each variant but the last ends, among the numbers that the hash can give."""
-    whole = sum(variants.values())
-    return [round(part / whole * _HASHES) for part in accumulate(variants.values())][:-1]
-
-
-def _window(
-    opened: OpenLake, start: date | None, end: date | None, cuped: timedelta | None
-) -> tuple[datetime, datetime]:
-    """The window of an experiment; with CUPED it begins later than the lake, so that there is a time before it."""
-    first, last = opened.sql("SELECT min(event_hour), max(event_hour) FROM user_hourly").fetchall()[0]
-    if first is None:
-        raise UsageError("the lake has no events", remedy="Ingest some first: shoplake ingest --help")
-    before = cuped or timedelta(0)
-    window = (
-        _hour(start, "start") if start else first + before,
-        _hour(end, "end") if end else last + timedelta(hours=1),
-    )
-    if cuped and (window[0] <= first or (start is None and window[0] >= window[1])):
-        raise UsageError(
-            f"CUPED needs a time before the window, and the lake has only {first} to {last + timedelta(hours=1)}",
-            remedy="Give a start that is later than the lake's first hour, and fewer days for CUPED, or leave it out.",
-        )
-    if window[0] >= window[1]:
-        raise UsageError(
-            f"the start {window[0]} is not before the end {window[1]}", remedy="Give a window of at least an hour."
-        )
-    return window
-
-
-def _hour(day_or_hour: date, what: str) -> datetime:
-    moment = as_datetime(day_or_hour)
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    if moment != start_of_hour(moment):
-        raise UsageError(
-            f"the {what} {moment} is not a whole hour", remedy="The tables of users and sessions are by the hour."
-        )
-    return moment
-
-
-def _check(unit: str, variants: Mapping[str, float], confidence: float, cuped: timedelta | None) -> None:
+    Raises:
+        UsageError: Which of them, and why.
+    """
     if unit not in METRICS:
         raise UsageError(f"there is no unit {unit!r}", remedy=f"Known: {', '.join(METRICS)}.")
     if len(variants) < 2:
         raise UsageError("an experiment needs at least two variants", remedy="Give all of them, with their shares.")
     for share in variants.values():
         WEIGHT.check(share, "the share of a variant")
-    CONFIDENCE.check(confidence, "confidence")
-    if cuped is not None:
-        DAYS.check(cuped / timedelta(days=1), "cuped, in days,")
-        if cuped % timedelta(hours=1):
-            raise UsageError(f"cuped={cuped} must be a whole number of hours", remedy="For example timedelta(days=7).")
+    for name, time in (("cuped", cuped), ("within", within)):
+        if time is not None:
+            DAYS.check(time / timedelta(days=1), f"{name}, in days,")
+            if time % timedelta(hours=1):
+                raise UsageError(
+                    f"{name}={time} must be a whole number of hours", remedy="For example timedelta(days=7)."
+                )
 
 
-def _check_assignments(opened: OpenLake, variants: Mapping[str, float], active: str) -> None:
-    """Refuse a list that cannot be right.
+def _check_choices(correction: str, by: Sequence[str]) -> None:
+    if correction not in CORRECTIONS:
+        raise UsageError(f"there is no correction {correction!r}", remedy=f"Known: {', '.join(CORRECTIONS)}.")
+    for kind in by:
+        if kind not in BREAKDOWNS:
+            raise UsageError(f"there is no breakdown by {kind!r}", remedy=f"Known: {', '.join(BREAKDOWNS)}.")
 
-    Args:
-        opened: The lake.
-        variants: Those that the experiment has.
-        active: The units of the list that were active during it, as rows of SQL.
-    """
-    import duckdb
 
-    try:
-        twice = opened.sql(
-            f"SELECT unit FROM ({_LISTED}) GROUP BY unit HAVING count(DISTINCT variant) > 1 ORDER BY unit LIMIT 1"
-        ).fetchall()
-        names = [row[0] for row in opened.sql(f"SELECT DISTINCT variant FROM ({_LISTED}) ORDER BY 1").fetchall()]
-        [(rows, named)] = opened.sql(f"SELECT count(*), count(unit) FROM ({_LISTED})").fetchall()
-        [(found,)] = opened.sql(f"SELECT count(*) FROM {active}").fetchall()
-    except duckdb.Error as error:
+def _need_activity(asked: _Question) -> None:
+    """Refuse a list of which nobody was active: its ids are those of something else."""
+    if not reading.anyone_active(asked.opened, asked.activity.unit, asked.activity.window):
+        everyone = replace(asked.activity, listed=Listed(exposed=False, in_hours=True))
         raise UsageError(
-            f"the assignments cannot be read: {error}", remedy="Give the columns unit and variant."
-        ) from error
-    if rows > named:
-        raise UsageError(
-            f"{rows - named:,} of {rows:,} assignments have no unit", remedy="Each row names a unit and its variant."
-        )
-    if twice:
-        raise UsageError(f"unit {twice[0][0]!r} is assigned to several variants", remedy="Assign each unit once.")
-    strange = [name for name in names if name not in variants]
-    if strange:
-        raise UsageError(
-            f"the assignments name a variant {strange[0]!r} that the experiment does not have",
-            remedy=f"Give all variants with their shares; given were {', '.join(variants)}.",
-        )
-    if not found:
-        raise UsageError(
-            f"none of the {rows:,} assigned units was active during the experiment",
+            f"none of the {reading.count_units(asked.opened, everyone):,} assigned units was active during the experiment",
             remedy="Are they the ids of the lake's users, or of its sessions (--unit session)?",
         )

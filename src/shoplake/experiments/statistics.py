@@ -1,24 +1,44 @@
-"""How two variants are compared by one metric.
-
-Every metric is a ratio of two sums over the units of a variant; for a mean, the denominator of each unit is 1. So one formula
-gives the variance of all of them: the delta method, by the influence of each unit on the ratio (Deng, Knoblich, Lu 2018,
-"Applying the Delta Method in Metric Analytics"). CUPED (Deng, Xu, Kohavi, Walker 2013) removes from it what the same unit did
-before. The tests are SciPy's.
-"""
+"""How two variants are compared by one metric. The distributions are SciPy's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from shoplake.errors import UsageError
+from shoplake.experiments import sequential
+from shoplake.experiments.corrections import CORRECTIONS
+from shoplake.experiments.distributions import (
+    chi_squared_p_value,
+    normal_p_value,
+    normal_quantile,
+    t_p_value,
+    t_quantile,
+)
+from shoplake.experiments.estimates import Estimate, quantiles, ratios, winsorized
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How metrics are compared.
+
+    Attributes:
+        confidence: Confidence level of the intervals.
+        winsorize: The percentile, as a share, to which larger values of a unit are reduced; None leaves them.
+        tuned_to: For intervals that stay valid however often one looks, the number of units at which they are to be
+            narrowest; None for intervals that are valid at one look.
+    """
+
+    confidence: float = 0.95
+    winsorize: float | None = None
+    tuned_to: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,9 +56,11 @@ class Comparison:
         lift: ``value / control_value - 1``; None if the control's value is 0.
         lift_low: Lower end of the confidence interval of the lift.
         lift_high: Upper end.
-        p_value: Of Welch's t-test of no difference; None if nothing varies.
-        significant: Whether the interval excludes 0.
+        p_value: Of no difference, by Welch's t-test, for a quantile by its order statistics, or valid at every look; None if
+            nothing varies.
+        significant: Whether the corrected p-value is below 1 - confidence.
         variance_left: With CUPED, the variance of the difference as a share of the variance without it; else 1.
+        p_adjusted: The p-value, corrected for all comparisons of the experiment.
     """
 
     metric: str
@@ -54,14 +76,15 @@ class Comparison:
     p_value: float | None
     significant: bool
     variance_left: float
+    p_adjusted: float | None = None
 
 
 def sample_ratio(units: Mapping[str, int], shares: Mapping[str, float]) -> float:
     """The p-value of the chi-squared test that the units split by the given shares."""
-    stats = _stats()
     total, whole = sum(units.values()), sum(shares.values())
-    expected = [total * shares[variant] / whole for variant in units]
-    return float(stats.chisquare(list(units.values()), expected).pvalue)
+    expected = {variant: total * shares[variant] / whole for variant in units}
+    away = sum((number - expected[variant]) ** 2 / expected[variant] for variant, number in units.items())
+    return chi_squared_p_value(away, len(units) - 1)
 
 
 def compare(
@@ -69,7 +92,8 @@ def compare(
     members: Mapping[str, NDArray[np.bool_]],
     now: tuple[Numbers, Numbers],
     before: tuple[Numbers, Numbers] | None,
-    confidence: float,
+    method: Method | float = 0.95,
+    quantile: float | None = None,
 ) -> list[Comparison]:
     """Compare every variant with the first one, by one metric.
 
@@ -78,89 +102,91 @@ def compare(
         members: For each variant, which units are in it; the control first.
         now: The metric's numerator and denominator of each unit.
         before: The same of the time before, for CUPED.
-        confidence: Confidence level of the intervals.
+        method: How, or only the confidence level of the intervals.
+        quantile: The quantile of the numerator that is the metric, instead of the ratio; CUPED and winsorizing do not apply.
+            Without a unit that has a value in each variant, there is no comparison.
     """
-    plain = {variant: _influences(*now, chosen) for variant, chosen in members.items()}
-    values = plain if before is None else _adjusted(plain, members, before)
+    how = method if isinstance(method, Method) else Method(method)
+    if quantile is not None:
+        found = quantiles(members, now[0], quantile)
+        if not all(one.units for one in found.values()):
+            return []
+    elif how.winsorize is None:
+        found = ratios(members, now, before)
+    else:
+        found = ratios(members, _capped(now, how.winsorize), before and _capped(before, how.winsorize))
     control, *others = members
-    return [
-        _comparison(metric, variant, (values[control], values[variant]), (plain[control], plain[variant]), confidence)
-        for variant in others
-    ]
+    return [_comparison(metric, variant, found[control], found[variant], how) for variant in others]
 
 
-def _influences(numerator: Numbers, denominator: Numbers, chosen: NDArray[np.bool_]) -> Numbers:
-    """For each unit the ratio plus the unit's influence on it: their mean is the ratio, their spread gives its error."""
-    above, below = numerator[chosen], denominator[chosen]
-    mean = below.mean()
-    if mean == 0:
-        return above * 0.0
-    ratio = above.mean() / mean
-    influences: Numbers = ratio + (above - ratio * below) / mean
-    return influences
+def corrected(comparisons: Sequence[Comparison], correction: str, confidence: float) -> tuple[Comparison, ...]:
+    """The comparisons with their p-values corrected for each other, and what is significant then.
 
+    Those without a p-value do not count.
 
-def _adjusted(
-    plain: Mapping[str, Numbers], members: Mapping[str, NDArray[np.bool_]], before: tuple[Numbers, Numbers]
-) -> dict[str, Numbers]:
-    """CUPED: subtract from the influences what the influences of the time before explain.
-
-    The slope is common to all variants and estimated within them, so that a difference between them does not move it.
+    Args:
+        comparisons: All that are looked at together.
+        correction: One of :data:`CORRECTIONS`.
+        confidence: The confidence level of the experiment.
     """
-    import numpy as np
-
-    earlier = {variant: _influences(*before, chosen) for variant, chosen in members.items()}
-    everyone = float(np.mean(_influences(*before, np.logical_or.reduce(list(members.values())))))
-    inner = np.concatenate([earlier[variant] - earlier[variant].mean() for variant in members])
-    outer = np.concatenate([plain[variant] - plain[variant].mean() for variant in members])
-    spread = float(inner @ inner)
-    slope = float(inner @ outer) / spread if spread else 0.0
-    return {variant: plain[variant] - slope * (earlier[variant] - everyone) for variant in members}
-
-
-def _comparison(
-    metric: str,
-    variant: str,
-    values: tuple[Numbers, Numbers],
-    plain: tuple[Numbers, Numbers],
-    confidence: float,
-) -> Comparison:
-    stats = _stats()
-    control, treated = (float(sample.mean()) for sample in values)
-    errors = [float(sample.var(ddof=1)) / len(sample) for sample in values]
-    difference = treated - control
-    p_value: float | None = None
-    low = high = difference
-    if sum(errors) > 0:
-        test = stats.ttest_ind(values[1], values[0], equal_var=False)
-        interval = test.confidence_interval(confidence)
-        p_value, low, high = float(test.pvalue), float(interval.low), float(interval.high)
-    lift: tuple[float | None, float | None, float | None] = (None, None, None)
-    if control:
-        ratio = treated / control
-        half = stats.norm.ppf((1 + confidence) / 2) * ((errors[1] + ratio**2 * errors[0]) ** 0.5) / abs(control)
-        lift = (ratio - 1, float(ratio - 1 - half), float(ratio - 1 + half))
-    without = sum(float(sample.var(ddof=1)) / len(sample) for sample in plain)
-    return Comparison(
-        metric,
-        variant,
-        control,
-        treated,
-        difference,
-        low,
-        high,
-        *lift,
-        p_value,
-        bool(low > 0 or high < 0),
-        sum(errors) / without if without else 1.0,
+    tested = [one.p_value for one in comparisons if one.p_value is not None]
+    adjusted = iter(CORRECTIONS[correction](tested))
+    return tuple(
+        one if one.p_value is None else replace(one, p_adjusted=p, significant=p < 1 - confidence)
+        for one in comparisons
+        for p in ([0.0] if one.p_value is None else [next(adjusted)])
     )
 
 
-def _stats() -> Any:
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise UsageError(
-            "experiments need a package that is not installed", remedy="pip install 'shoplake[experiments]'"
-        ) from error
-    return stats
+def _capped(pair: tuple[Numbers, Numbers], share: float) -> tuple[Numbers, Numbers]:
+    return winsorized(pair[0], share), winsorized(pair[1], share)
+
+
+def _comparison(metric: str, variant: str, control: Estimate, treated: Estimate, how: Method) -> Comparison:
+    difference = treated.value - control.value
+    variance = treated.variance + control.variance
+    critical, p_value = _test(difference, control, treated, how) if variance > 0 else (0.0, None)
+    half = critical * math.sqrt(variance)
+    low, high = difference - half, difference + half
+    tied = control.normal and p_value is None  # quantiles of numbers so often equal that their errors are not known
+    lift: tuple[float | None, float | None, float | None] = (None, None, None)
+    if control.value:
+        ratio = treated.value / control.value
+        z = critical if how.tuned_to else normal_quantile((1 + how.confidence) / 2)
+        reach = z * math.sqrt(treated.variance + ratio**2 * control.variance) / abs(control.value)
+        lift = (ratio - 1, ratio - 1 - reach, ratio - 1 + reach)
+    plain = treated.plain_variance + control.plain_variance
+    return Comparison(
+        metric=metric,
+        variant=variant,
+        control_value=control.value,
+        value=treated.value,
+        difference=difference,
+        low=low,
+        high=high,
+        lift=lift[0],
+        lift_low=lift[1],
+        lift_high=lift[2],
+        p_value=p_value,
+        significant=not tied and (low > 0 or high < 0),
+        variance_left=variance / plain if plain else 1.0,
+        p_adjusted=p_value,
+    )
+
+
+def _test(difference: float, control: Estimate, treated: Estimate, how: Method) -> tuple[float, float]:
+    """By how many standard errors the interval extends to each side, and the p-value of no difference."""
+    alpha = 1 - how.confidence
+    away = abs(difference) / math.sqrt(treated.variance + control.variance)
+    if how.tuned_to is not None:
+        units = control.units + treated.units
+        return (
+            sequential.critical_value(units, alpha, how.tuned_to),
+            sequential.p_value(away, units, alpha, how.tuned_to),
+        )
+    if control.normal:
+        return normal_quantile(1 - alpha / 2), normal_p_value(away)
+    freedom = (treated.variance + control.variance) ** 2 / (
+        treated.variance**2 / (treated.units - 1) + control.variance**2 / (control.units - 1)
+    )
+    return t_quantile(1 - alpha / 2, freedom), t_p_value(away, freedom)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shoplake.errors import ShoplakeError, UsageError
-from shoplake.web import data, pages
+from shoplake.web import data, experiment, pages
 from shoplake.web.data import Shop
 from shoplake.web.guard import Guard
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _REMEMBERED = 32
+Answer = TypeVar("Answer")
 
 
 def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
@@ -54,8 +55,21 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
     def health(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
         return _answer(lambda: _steady(shop, lambda: data.health(shop, datetime.now(UTC))))
 
+    def compare(request: Request) -> Response:
+        if not request.query_params.get("name"):
+            return _page(experiment.form())
+        try:
+            return _page(_steady(shop, lambda: experiment.report(shop, request.query_params)))
+        except ShoplakeError as error:
+            return _page(experiment.form(f"{error}. {error.remedy}"), 400 if isinstance(error, UsageError) else 503)
+
+    def style(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
+        return Response(experiment.style(), 200, {"cache-control": "no-cache"}, "text/css; charset=utf-8")
+
     routes = [
         Route("/", _file(pages.PAGE)),
+        Route("/experiment", compare),
+        Route(experiment.STYLESHEET, style),
         *(Route(f"/static/{static.name}", _file(static)) for static in pages.STATIC),
         Route("/api/version", version),
         Route("/api/answers", answers),
@@ -83,7 +97,7 @@ class _Remembered:
         return found
 
 
-def _steady(shop: Shop, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _steady(shop: Shop, ask: Callable[[], Answer]) -> Answer:
     """Ask again if the lake changed in the meantime: maintenance may have deleted the files that were being read."""
     before = data.catalog(shop.lake)
     try:
@@ -103,6 +117,10 @@ def _answer(ask: Callable[[], dict[str, Any]]) -> Response:
 
 def _refusal(error: ShoplakeError, status: int) -> Response:
     return _json({"error": {"message": str(error), "remedy": error.remedy}}, status)
+
+
+def _page(text: str, status: int = 200) -> Response:
+    return Response(text, status, {"cache-control": "no-store"}, "text/html; charset=utf-8")
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:
