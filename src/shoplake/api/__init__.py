@@ -10,6 +10,7 @@ from shoplake.api.operating import (
     erase,
     maintain,
     open,  # noqa: A004 - read as shoplake.open(lake)
+    person,
     recover,
     status,
     verify,
@@ -26,6 +27,7 @@ __all__ = [
     "ingest",
     "maintain",
     "open",
+    "person",
     "prepare",
     "preview",
     "quarantine",

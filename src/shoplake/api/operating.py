@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shoplake.operations import maintain as maintenance
     from shoplake.operations import recover as recovery
     from shoplake.operations import verify as verification
+    from shoplake.operations.person import PersonReport
 
 _HOURS = 876_000
 
@@ -279,3 +280,26 @@ def erase(
         note=watch.note,
     )
     return (operation.preview if dry_run else operation.erase)(request)
+
+
+def person(user: str, lake: Place = None) -> PersonReport:
+    """Collect all that a lake holds of one person, for a request for access; changes nothing.
+
+    Args:
+        user: The person's user_id.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+
+    Returns:
+        ``.found``, ``.tables`` (rows by table), ``.source_files``, ``.mentions`` (rows of others with the id), ``.as_json()``.
+
+    Raises:
+        UsageError: There is no lake at that place, or no event can have such an id.
+
+    Example:
+        >>> import shoplake
+        >>> len(shoplake.person("u_81234", "lake").tables["events"])
+    """
+    from shoplake.operations import person as operation
+
+    chosen = settled(lake, None, {})
+    return operation.person(user, lake_of(chosen), chosen.threads, datetime.now(UTC).replace(tzinfo=None))

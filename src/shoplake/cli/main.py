@@ -26,6 +26,7 @@ from shoplake.cli.generate import generate
 from shoplake.cli.ingest import ingest
 from shoplake.cli.log import LOG, PLAIN
 from shoplake.cli.maintain import maintain
+from shoplake.cli.person import person
 from shoplake.cli.publish import publish
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.query import query
@@ -52,6 +53,7 @@ COMMANDS = (
     completion,
     maintain,
     recover,
+    person,
     erase,
     deploy,
     destroy,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -87,6 +88,13 @@ def add(commit: Commit, erased: Erased, user_ids: Iterable[str], request: str, n
     rows = pa.concat_tables([*(_rows(stored, path) for path in month), new])
     commit.replace(ERASURES, (), [commit.write(ERASURES, now, rows)], merge=month)
     return replace(erased, hashes=erased.hashes | hashes)
+
+
+def of_person(erasures: TableSnapshot, user_id: str) -> list[dict[str, Any]]:
+    """The rows of a lake's list about one person: at most one."""
+    user_hash = read(erasures).hash(user_id)
+    rows = (row for file in erasures.files for row in _rows(erasures, file.path).to_pylist())
+    return [row for row in rows if row["user_hash"] == user_hash]
 
 
 def people(raw: bytes) -> set[str]:
