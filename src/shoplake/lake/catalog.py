@@ -17,6 +17,7 @@ from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
 FORMAT = 2
+"""Of a lake: the catalog, the tables with their columns, and what the ledger records; see docs/concepts/compatibility.md."""
 _PREVIOUS = 50
 
 
@@ -97,6 +98,7 @@ class Lake:
             metadata = documents.read_metadata(place, contents[table.name])
             if metadata["location"] != f"{self.root}/{table.name}":
                 raise self._copied(metadata["location"].removesuffix(f"/{table.name}"))
+            documents.check_columns(place, metadata, table)
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, catalog["version"])
 
