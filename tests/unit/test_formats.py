@@ -51,15 +51,20 @@ def _without(name: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]
     return lambda fields: [field for field in fields if field["name"] != name]
 
 
+def _with(name: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    return lambda fields: [*fields, {"id": 99, "name": name, "type": "string", "required": False, "doc": ""}]
+
+
+def _as_int(name: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    return lambda fields: [field | ({"type": "int"} if field["name"] == name else {}) for field in fields]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (_without("erased"), "lacks erased"),
-        (lambda fields: [*fields, {"id": 99, "name": "device", "type": "string", "required": False, "doc": ""}], "has device, which this version"),
-        (
-            lambda fields: [field | {"type": "int"} if field["name"] == "lines" else field for field in fields],
-            "another type",
-        ),
+        (_with("device"), "has device, which this version"),
+        (_as_int("lines"), "has lines as another type"),
         (lambda fields: list(reversed(fields)), "another order"),
     ],
 )
