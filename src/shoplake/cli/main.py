@@ -77,10 +77,10 @@ def cli() -> None:
 
     \b
     Start here:
-      shoplake demo                                         a real hour of events, start to finish
-      shoplake generate --out raw --files 6                 generate events to play with
-      shoplake ingest --source raw --lake lake              ingest what is new
-      shoplake query all --lake lake                        the five answers
+      shoplake demo                               a real hour, start to finish
+      shoplake generate --out raw --files 6       generate events to play with
+      shoplake ingest --source raw --lake lake    ingest what is new
+      shoplake query all --lake lake              the five answers
     """  # noqa: D301 - click wants the character itself
 
 

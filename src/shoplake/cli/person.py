@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from shoplake.operations.person import PersonReport
 
 
+_LEFT_OUT = ("user_id", "source_file", "salt", "batch")  # of tables for people: the same in all rows, or listed below
+
+
 @click.command(
     epilog=options.examples(
         "shoplake person --user u_81234 --lake lake",
@@ -96,7 +99,7 @@ def _show(report: PersonReport) -> None:
         output.say()
         output.say(f"{table}: {count(len(rows), 'row')}")
         if rows:
-            columns = [name for name in rows[0] if any(row[name] is not None for row in rows) and name != "salt"]
+            columns = [name for name in rows[0] if any(row[name] is not None for row in rows) and name not in _LEFT_OUT]
             output.as_table(columns, [[_cell(row[name]) for name in columns] for row in rows])
     if report.source_files:
         output.say(f"They came in {count(len(report.source_files), 'source file')}:")
