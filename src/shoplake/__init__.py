@@ -18,6 +18,7 @@ __all__ = [
     "ingest",
     "maintain",
     "open",
+    "person",
     "preview",
     "quarantine",
     "recover",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         ingest,
         maintain,
         open,  # noqa: A004 - shoplake.open(lake) is the interface
+        person,
         preview,
         quarantine,
         recover,

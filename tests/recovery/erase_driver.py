@@ -1,10 +1,10 @@
 """Runs one `erase --raw` in a process of its own and dies, as if killed, at a named step of it.
 
-    python erase_driver.py SOURCE LAKE USER STEP
+    python erase_driver.py SOURCE LAKE USERS STEP
 
-A step is `before:WHAT:N` or `after:WHAT:N`, the Nth time that WHAT happens: `swap` (of the catalog), `write` (of any file of
-the lake), `sweep` (of what nothing names any more), `replace` (of a raw file) or `rename` (of any file into its place, the
-catalog's too). Nothing is flushed, closed or released.
+USERS are ids with commas between them. A step is `before:WHAT:N` or `after:WHAT:N`, the Nth time that WHAT happens: `swap`
+(of the catalog), `write` (of any file of the lake), `sweep` (of what nothing names any more), `replace` (of a raw file) or
+`rename` (of any file into its place, the catalog's too). Nothing is flushed, closed or released.
 """
 
 import os
@@ -49,11 +49,16 @@ def die_at(step):
 
 
 if __name__ == "__main__":
-    source, lake, user, step = sys.argv[1:]
+    source, lake, users, step = sys.argv[1:]
     die_at(step)
     settings = Settings(threads=2)
     erase.erase(
         erase.EraseRequest(
-            user, Lake(lake), LocalSource(source), lambda: DuckDBEngine(settings.threads), settings, raw=True
+            erase.People(tuple(users.split(","))),
+            Lake(lake),
+            LocalSource(source),
+            lambda: DuckDBEngine(settings.threads),
+            settings,
+            raw=True,
         )
     )

@@ -69,9 +69,9 @@ def contents(source):
     return {path.relative_to(source).as_posix(): gzip.decompress(path.read_bytes()) for path in source.rglob("*.gz")}
 
 
-def killed(source, lake, step):
+def killed(source, lake, step, people=PERSON):
     done = subprocess.run(
-        [sys.executable, DRIVER, source, lake, PERSON, step], capture_output=True, timeout=120, check=False
+        [sys.executable, DRIVER, source, lake, people, step], capture_output=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr.decode()) == (DIED, "")
 
@@ -83,9 +83,9 @@ def agrees(lake, source, *, orphans=False):
     assert orphans or "orphans" not in {note["what"] for note in told.json["notes"]}
 
 
-def finished(source, lake, truth):
+def finished(source, lake, truth, whom=("--user", PERSON)):
     """The same command finishes it: the tables and the raw files are those without the person; nothing is news."""
-    told = command("erase", "--user", PERSON, "--lake", lake, "--source", source, "--raw", "--yes")
+    told = command("erase", *whom, "--lake", lake, "--source", source, "--raw", "--yes")
     assert (told.code, told.err) == (0, "")
     assert (plain(lake), contents(source)) == truth
     agrees(lake, source)
@@ -102,6 +102,20 @@ def test_killed(source, lake, truth, step):
     killed(source, lake, step)
     agrees(lake, source, orphans=True)
     finished(source, lake, truth)
+
+
+@pytest.mark.parametrize("step", ["after:replace:1", *proofs("after:swap:1", "after:swap:2", "before:rename:3")])
+def test_killed_with_several_people(source, lake, tmp_path, step):
+    """Several people in one erasure have the same guarantees: killed anywhere, the same command erases all of them."""
+    for slot, lines in FILES.items():
+        kept = [line for line in [*lines[0], *lines[2]] if isinstance(line, bytes) or line["user_id"] != "u_3"]
+        put(tmp_path / "without", slot, kept)
+    ingest(tmp_path / "without", tmp_path / "truth")
+    (tmp_path / "people").write_text(f"{PERSON}\nu_3\n")
+    killed(source, lake, step, f"{PERSON},u_3")
+    agrees(lake, source, orphans=True)
+    truth = plain(tmp_path / "truth"), contents(tmp_path / "without")
+    finished(source, lake, truth, ("--users-file", tmp_path / "people"))
 
 
 @pytest.mark.parametrize("step", ["after:swap:2", "after:replace:1"])

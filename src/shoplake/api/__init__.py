@@ -11,6 +11,7 @@ from shoplake.api.operating import (
     erase,
     maintain,
     open,  # noqa: A004 - read as shoplake.open(lake)
+    person,
     recover,
     status,
     verify,
@@ -28,6 +29,7 @@ __all__ = [
     "ingest",
     "maintain",
     "open",
+    "person",
     "prepare",
     "preview",
     "quarantine",

@@ -1,7 +1,8 @@
-"""One lake: opened, looked at, verified, maintained, and cleared of a person."""
+"""One lake: opened, looked at, verified, maintained, and cleared of people."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from shoplake.operations import maintain as maintenance
     from shoplake.operations import recover as recovery
     from shoplake.operations import verify as verification
+    from shoplake.operations.person import PersonReport
 
 _HOURS = 876_000
 
@@ -250,7 +252,7 @@ def recover(lake: Place = None, *, dry_run: bool = False, observer: Observer | N
 
 
 def erase(
-    user: str,
+    user: str | Iterable[str],
     lake: Place = None,
     source: Place = None,
     *,
@@ -259,19 +261,20 @@ def erase(
     observer: Observer | None = None,
     **settings: Any,
 ) -> erasure.EraseReceipt:
-    """Remove a person from the tables and from their history. This cannot be undone, and it does not ask.
+    """Remove people from the tables and from their history. This cannot be undone, and it does not ask.
 
     Args:
-        user: The person's user_id.
+        user: The person's user_id, or those of several people, whom one commit erases.
         lake: The lake's folder, or s3://BUCKET/PREFIX.
-        source: The folder or prefix of its raw files, to find those that name the person.
-        raw: Whether to rewrite those files without the person's lines.
+        source: The folder or prefix of its raw files, to find those that name the people.
+        raw: Whether to rewrite those files without their lines.
         dry_run: Change nothing, and report what would be done.
         observer: Follows the search of raw files in compressed bytes and lines.
         settings: Settings by name, such as ``threads=2``.
 
     Returns:
-        The receipt: ``.found``, ``.removed`` by table, ``.raw`` (files), ``.failed``, ``.as_json()``.
+        The receipt: ``.found``, ``.removed`` by table, ``.people``, ``.mentions`` (rows of others that stay), ``.raw``
+        (files), ``.failed``, ``.as_json()``.
 
     Raises:
         UsageError: There is no lake, or no source, at that place.
@@ -283,8 +286,9 @@ def erase(
     from shoplake.operations import erase as operation
 
     chosen, watch = settled(lake, source, settings), observer or Observer()
+    people = operation.People(tuple(dict.fromkeys([user] if isinstance(user, str) else user)))
     request = operation.EraseRequest(
-        user,
+        people,
         lake_of(chosen),
         source_of(chosen),
         duckdb_of(chosen),
@@ -294,3 +298,26 @@ def erase(
         note=watch.note,
     )
     return (operation.preview if dry_run else operation.erase)(request)
+
+
+def person(user: str, lake: Place = None) -> PersonReport:
+    """Collect all that a lake holds of one person, for a request for access; changes nothing.
+
+    Args:
+        user: The person's user_id.
+        lake: The lake's folder, or s3://BUCKET/PREFIX.
+
+    Returns:
+        ``.found``, ``.tables`` (rows by table), ``.source_files``, ``.mentions`` (rows of others with the id), ``.as_json()``.
+
+    Raises:
+        UsageError: There is no lake at that place, or no event can have such an id.
+
+    Example:
+        >>> import shoplake
+        >>> len(shoplake.person("u_81234", "lake").tables["events"])
+    """
+    from shoplake.operations import person as operation
+
+    chosen = settled(lake, None, {})
+    return operation.person(user, lake_of(chosen), chosen.threads, datetime.now(UTC).replace(tzinfo=None))

@@ -30,8 +30,8 @@ def doctor(lake: str | None, source: str | None, style: str) -> None:
         output.as_csv(("what", "verdict", "says", "remedy"), rows)
     else:
         for check in checks:
-            output.say(f"{check.verdict:<8} {check.name:<12} {check.detail}")
+            output.say(f"{check.verdict:<8} {check.name:<12} {check.detail}", hang=22, verdict=check.verdict)
             if check.remedy:
-                output.say(f"{'':>21} -> {check.remedy}")
+                output.say(f"{'':>21} -> {check.remedy}", hang=25)
     if worst(checks) == Verdict.FAILED:
         sys.exit(1)

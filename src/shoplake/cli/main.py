@@ -28,6 +28,7 @@ from shoplake.cli.generate import generate
 from shoplake.cli.ingest import ingest
 from shoplake.cli.log import LOG, PLAIN
 from shoplake.cli.maintain import maintain
+from shoplake.cli.person import person
 from shoplake.cli.publish import publish
 from shoplake.cli.quarantine import quarantine
 from shoplake.cli.query import query
@@ -56,6 +57,7 @@ COMMANDS = (
     maintain,
     copy,
     recover,
+    person,
     erase,
     deploy,
     destroy,
@@ -79,10 +81,10 @@ def cli() -> None:
 
     \b
     Start here:
-      shoplake demo                                         a real hour of events, start to finish
-      shoplake generate --out raw --files 6                 generate events to play with
-      shoplake ingest --source raw --lake lake              ingest what is new
-      shoplake query all --lake lake                        the five answers
+      shoplake demo                               a real hour, start to finish
+      shoplake generate --out raw --files 6       generate events to play with
+      shoplake ingest --source raw --lake lake    ingest what is new
+      shoplake query all --lake lake              the five answers
     """  # noqa: D301 - click wants the character itself
 
 

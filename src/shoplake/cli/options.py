@@ -14,6 +14,7 @@ from shoplake.errors import UsageError
 from shoplake.settings import ENGINES, Range
 
 _MOST_EVENTS = 100_000_000
+_EXAMPLE = 72  # characters of a line of an example, so that help is 80 columns wide with its margin
 
 lake = click.option(
     "--lake",
@@ -104,6 +105,13 @@ class Group(click.Group):
         """In the order in which they were added."""
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with the first sentence of what they do, whole: click would cut it where the line ends."""
+        shown = [(name, self.commands[name].get_short_help_str(limit=10_000)) for name in self.list_commands(ctx)]
+        if shown:
+            with formatter.section("Commands"):
+                formatter.write_dl(shown)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -137,8 +145,19 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def examples(*lines: str) -> str:
-    """The examples at the end of a command's help."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    """The examples at the end of a command's help; one that is too long for a narrow terminal goes on after a backslash."""
+    return "\b\nExamples:\n" + "\n".join(f"  {piece}" for line in lines for piece in _folded(line))
+
+
+def _folded(example: str) -> list[str]:
+    """An example in lines that fit, cut before options."""
+    pieces: list[str] = []
+    for part in example.replace(" --", "\n --").split("\n"):
+        if pieces and len(pieces[-1]) + len(part) <= _EXAMPLE:
+            pieces[-1] += part
+        else:
+            pieces.append(part if not pieces else f"   {part}")
+    return [*(f"{piece} \\" for piece in pieces[:-1]), pieces[-1]]
 
 
 def moment(text: str, option: str) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -81,14 +82,23 @@ def _csv_field(value: Any, shown: Callable[[str], str], utc: bool) -> str:
     return '"' + text.replace('"', '""') + '"' if not text or _TO_QUOTE.search(text) else text
 
 
-def as_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+def as_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", verdicts: Sequence[str] = ()
+) -> None:
     """Write rows as a table for people, each as it comes; amounts are right-aligned, with separators.
 
     On a terminal long texts are folded to its width; in a pipe or a file each row is one line.
+
+    Args:
+        columns: The names of the columns.
+        rows: The values.
+        title: A line above.
+        verdicts: Words at the end of a row that are shown in colour.
     """
     terminal = sys.stdout.isatty()
     if title:
-        _heading(visible(title), terminal)
+        for line in _wrapped(visible(title), 3) if terminal else (visible(title),):
+            _heading(line, terminal)
     width = shutil.get_terminal_size().columns if terminal else None
     heading = True
     for line in table.lines(columns, rows, width):
@@ -96,7 +106,8 @@ def as_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str =
             _heading(line, terminal)
         else:
             heading = False
-            write(line + "\n")
+            last = next((word for word in verdicts if line.endswith(f" {word}")), "")
+            write((f"{line.removesuffix(last)}{_coloured(last)}" if last else line) + "\n")
     write("\n")
 
 
@@ -107,19 +118,50 @@ def _heading(text: str, terminal: bool) -> None:
 def note(text: str, remedy: str = "", level: str = "info") -> None:
     """Print a remark to stderr, beside the result; in commands that keep a log, as a line of it.
 
-    What is unprintable in it is escaped, line breaks too.
+    What is unprintable in it is escaped, line breaks too. On a terminal it is wrapped between words.
 
     Args:
         text: What happened.
         remedy: What to do about it, or an empty string.
         level: ``info`` or ``error``.
     """
-    click.echo(LOG.line(visible(text), visible(remedy), level), err=True)
+    line = LOG.line(visible(text), visible(remedy), level)
+    if LOG.style != JSON and sys.stderr.isatty():
+        line = "\n".join(piece for part in line.split("\n") for piece in _wrapped(part, 2))
+    click.echo(line, err=True)
 
 
-def say(text: str = "") -> None:
-    """Print a line of the result to stdout. What is unprintable in it is escaped, line breaks too."""
-    click.echo(visible(text))
+def say(text: str = "", *, hang: int | None = None, verdict: str = "") -> None:
+    """Print a line of the result to stdout. What is unprintable in it is escaped, line breaks too.
+
+    On a terminal it is wrapped between words, and its verdict is shown in colour.
+
+    Args:
+        text: The line.
+        hang: Spaces before what is wrapped; two more than before the line by default.
+        verdict: A word of the line.
+    """
+    line = visible(text)
+    if not sys.stdout.isatty():
+        click.echo(line)
+        return
+    first, *more = _wrapped(line, hang)
+    click.echo("\n".join([first.replace(verdict, _coloured(verdict), 1) if verdict else first, *more]))
+
+
+def _wrapped(line: str, hang: int | None) -> list[str]:
+    indent = len(line) - len(line.lstrip())
+    return table.wrapped(line, shutil.get_terminal_size().columns, indent + 2 if hang is None else hang)
+
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "differ": "red"}
+
+
+def _coloured(verdict: str) -> str:
+    """A verdict in its colour, unless stdout is not a terminal that shows colours (https://no-color.org)."""
+    colour = _COLOURS.get(verdict.lower())
+    plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return verdict if plain or colour is None else click.style(verdict, fg=colour)
 
 
 def write(text: str) -> None:

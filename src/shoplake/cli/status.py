@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SHOWN_BATCHES = 5
 _SHOWN_GAPS = 5
+_DETAIL = 23  # the column in which what a check says begins
 
 
 @click.command(
@@ -41,14 +42,14 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
     """Tell whether the lake is fresh and complete, what failed, what is waiting and what to do.
 
     \b
-    fresh       the newest file arrived within freshness_minutes              else failed
-    runs        the last run did not fail                                     else failed
-    whole       the tables have as many rows as the ledger counted            else failed
-    readable    every file could be read                                      failed for 24 hours, then a warning
-    waiting     every file in the source (--source) has been ingested         else a warning
-    gaps        every five-minute slot has a file, or is acknowledged         else a warning
-    quarantine  at most 5 % of the last day's lines break the contract        else a warning; failed above
-                                                                              max_quarantine_rate
+    fresh       the newest file arrived within freshness_minutes     else failed
+    runs        the last run did not fail                            else failed
+    whole       the tables have as many rows as the ledger counted   else failed
+    readable    every file could be read     failed for 24 hours, then a warning
+    waiting     every file in the source (--source) is ingested   else a warning
+    gaps        every slot has a file, or is acknowledged         else a warning
+    quarantine  at most 5 % of the last day's lines are rejected  else a warning
+                and at most max_quarantine_rate of them              else failed
 
     It reads only the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
     """  # noqa: D301 - click wants the character itself
@@ -77,9 +78,9 @@ def _tables(state: Status) -> list[tuple[str, int, int, int, int]]:
 def _show(state: Status) -> None:
     output.say(f"Lake {state.lake}: {state.verdict}")
     for check in state.checks:
-        output.say(f"  {check.verdict:<8} {check.name:<11} {check.detail}")
+        output.say(f"  {check.verdict:<8} {check.name:<11} {check.detail}", hang=_DETAIL, verdict=check.verdict)
         if check.remedy:
-            output.say(f"{'':>23}-> {check.remedy}")
+            output.say(f"{'':>{_DETAIL}}-> {check.remedy}", hang=_DETAIL + 3)
     for failure in state.unreadable:
         output.say(f"Set aside: {failure['file']}: {failure['error']}")
     for gap in state.gaps[-_SHOWN_GAPS:]:

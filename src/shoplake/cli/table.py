@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from typing import Any
 from shoplake.text import decimals, visible
 
 _AMOUNT = re.compile(r"-|nan|-?inf|[+-]?[\d,]+(\.\d+)?(e[+-]\d+)?(%| [kMGT]?B| s)?")
+_COMMAND = "shoplake "
 _GAPS = (3, 2, 1)  # spaces between columns: fewer where a terminal is narrow
 _ROWS_MEASURED = 1000
 _WIDEST = 200  # a column of a piped table; a longer value moves only the rest of its own row
@@ -32,7 +33,7 @@ def lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int | No
     names = [visible(column) for column in columns]
     to_the_right = [_are_amounts([row[place] for row in first]) for place in range(len(names))]
     layout = _layout(names, first, width)
-    yield from _row(names, layout, to_the_right, fold=True)
+    yield from _row(names, layout, to_the_right, fold=True, pieces=_folded_name)
     yield " " + "─" * layout.width
     for row in chain(first, cells):
         yield from _row(row, layout, to_the_right, fold=width is not None)
@@ -57,6 +58,30 @@ def cell(value: Any) -> str:  # noqa: PLR0911 - one return a type
     return visible(str(value))
 
 
+def wrapped(text: str, width: int, hang: int) -> list[str]:
+    """A line of prose, cut between words into lines of a width where it can be.
+
+    A command that the text ends with stays on one line, so that it can be copied.
+
+    Args:
+        text: The line; spaces at its start and between columns stay.
+        width: Characters of the terminal.
+        hang: Spaces before every line but the first.
+    """
+    lines: list[str] = []
+    start = text.find(_COMMAND)
+    words = [*text[:start].split(" "), text[start:]] if start > 0 else text.split(" ")
+    for word in words:
+        if lines and _length(lines[-1]) + 1 + _length(word) <= width:
+            lines[-1] += f" {word}"
+        elif lines and lines[-1].strip():
+            lines[-1] = lines[-1].rstrip()
+            lines.append(" " * hang + word)
+        else:
+            lines = [f"{lines[0]} {word}"] if lines else [word]
+    return lines
+
+
 def _are_amounts(values: Sequence[str]) -> bool:
     return any(value != "-" for value in values) and all(_AMOUNT.fullmatch(value) for value in values)
 
@@ -79,9 +104,9 @@ def _layout(names: Sequence[str], rows: Sequence[Sequence[str]], width: int | No
     natural = [max(_length(name), wide) for name, wide in zip(names, values, strict=True)]
     if width is None:
         return _Layout([min(wide, _WIDEST) for wide in natural], _GAPS[0])
-    # First headers are folded between their words, then the longest texts.
-    without_headers = [max(_longest_word(name), wide) for name, wide in zip(names, values, strict=True)]
-    least = [max(_longest_word(name), min(wide, _NARROWEST)) for name, wide in zip(names, values, strict=True)]
+    # First headers are folded between their words and after underscores, then the longest texts.
+    without_headers = [max(_longest_part(name), wide) for name, wide in zip(names, values, strict=True)]
+    least = [max(_longest_part(name), min(wide, _NARROWEST)) for name, wide in zip(names, values, strict=True)]
     found = _Layout(least, _GAPS[-1])
     for gap in _GAPS:
         room = width - 1 - gap * (len(names) - 1)
@@ -103,12 +128,19 @@ def _narrowed(widths: list[int], least: Sequence[int], room: int) -> list[int]:
     return widths
 
 
-def _row(cells: Sequence[str], layout: _Layout, to_the_right: Sequence[bool], *, fold: bool) -> Iterator[str]:
+def _row(
+    cells: Sequence[str],
+    layout: _Layout,
+    to_the_right: Sequence[bool],
+    *,
+    fold: bool,
+    pieces: Callable[[str, int], list[str]] | None = None,
+) -> Iterator[str]:
     widths, gap = layout.widths, " " * layout.gap
     if all(_length(text) <= width for text, width in zip(cells, widths, strict=True)) or not fold:
         folded = [[text] for text in cells]
     else:
-        folded = [_folded(text, width) for text, width in zip(cells, widths, strict=True)]
+        folded = [(pieces or _folded)(text, width) for text, width in zip(cells, widths, strict=True)]
     for line in range(max(map(len, folded))):
         parts = [part[line] if line < len(part) else "" for part in folded]
         padded = (
@@ -131,8 +163,26 @@ def _folded(text: str, width: int) -> list[str]:
     return pieces
 
 
-def _longest_word(text: str) -> int:
-    return max(map(_length, text.split(" ")))
+def _folded_name(name: str, width: int) -> list[str]:
+    """The name of a column in pieces of at most this width, cut between words and after underscores."""
+    pieces: list[str] = []
+    for word in name.split(" "):
+        start = " " if pieces else ""
+        for part in _parts(word):
+            if pieces and _length(pieces[-1]) + _length(start + part) <= width:
+                pieces[-1] += start + part
+            else:
+                pieces.append(part)
+            start = ""
+    return pieces
+
+
+def _parts(word: str) -> list[str]:
+    return re.findall(r"_*[^_]+_*|_+", word) or [word]
+
+
+def _longest_part(name: str) -> int:
+    return max(_length(part) for word in name.split(" ") for part in _parts(word))
 
 
 def _length(text: str) -> int:

@@ -114,6 +114,7 @@ def _show(report: VerifyReport) -> None:
             )
             for check in report.checks
         ],
+        verdicts=("OK", "DIFFER"),
     )
     for check in report.checks:
         _differences(check.name, [(d.message, d.remedy) for d in check.differences])

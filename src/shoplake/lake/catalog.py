@@ -17,9 +17,9 @@ from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
 FORMAT = 2
+"""Of a lake: the catalog, the tables with their columns, and what the ledger records; see docs/concepts/compatibility.md."""
 COPYING = "copying"
 """The name of the note at a place to which a lake is being copied."""
-
 _PREVIOUS = 50
 
 
@@ -115,6 +115,7 @@ class Lake:
             metadata = documents.read_metadata(place, contents[table.name])
             if metadata["location"] != f"{self.root}/{table.name}" and not moved:
                 raise self._copied(metadata["location"].removesuffix(f"/{table.name}"))
+            documents.check_columns(place, metadata, table)
             tables[table.name] = TableSnapshot(table, self.storage, place, metadata)
         return View(tables, content, catalog["version"])
 

@@ -8,8 +8,13 @@ from functools import cache
 from typing import Any, TypedDict, TypeVar, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from shoplake.errors import FatalError
-from shoplake.lake.metadata import TableMetadata
+from shoplake.lake.metadata import TableMetadata, new_table
+from shoplake.tables import Table
 
+_REBUILD = (
+    "Ingest its source into a new lake: shoplake ingest --source DIR --lake NEW. Until that is done, read it with the"
+    " version of shoplake that wrote it."
+)
 _T = TypeVar("_T")
 _REMEDY = "Go back to the newest whole state: shoplake recover --lake DIR"
 
@@ -47,10 +52,7 @@ def read_catalog(location: str, content: bytes, format_: int, tables: tuple[str,
     what = f"the catalog {location}"
     document = _object(what, content)
     if isinstance(document.get("format"), int) and document["format"] != format_:
-        raise FatalError(
-            f"{what} has format {document['format']}, this version reads {format_}",
-            remedy="Use the version of shoplake that wrote it, or ingest its source into a new lake.",
-        )
+        raise _other_format(what, document["format"], format_)
     catalog = _checked(what, document, CatalogDocument)
     for table in tables:
         if table not in catalog["tables"]:
@@ -65,6 +67,52 @@ def read_metadata(location: str, content: bytes) -> TableMetadata:
         FatalError: It is damaged.
     """
     return _checked(location, _object(location, content), TableMetadata)
+
+
+def check_columns(location: str, metadata: TableMetadata, table: Table) -> None:
+    """Refuse a table that was created with other columns than this version of shoplake declares.
+
+    Raises:
+        FatalError: It was; the message says which.
+    """
+    try:
+        schema = {field["name"]: field["type"] for field in metadata["schemas"][0]["fields"]}
+        partition = [(field["name"], field["transform"]) for field in metadata["partition-specs"][0]["fields"]]
+    except (LookupError, TypeError) as error:
+        raise FatalError(f"{location} is damaged: {error!r} in its schema", remedy=_REMEDY) from error
+    columns, partitioned = _declared(table)
+    if (list(schema.items()), partition) == (list(columns.items()), partitioned):
+        return
+    both = schema.keys() & columns.keys()
+    differences = [
+        *(f"lacks {name}" for name in columns if name not in schema),
+        *(f"has {name}, which this version does not know" for name in schema if name not in columns),
+        *(f"has {name} as another type" for name in columns if name in both and schema[name] != columns[name]),
+    ]
+    raise FatalError(
+        f"table {table.name} was created by another version of shoplake: it"
+        f" {', '.join(differences) or 'has its columns in another order, or other partitions'}",
+        remedy=_REBUILD,
+    )
+
+
+@cache
+def _declared(table: Table) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    new = new_table(table, "")
+    partition = [(field["name"], field["transform"]) for field in new["partition-specs"][0]["fields"]]
+    return {field["name"]: field["type"] for field in new["schemas"][0]["fields"]}, partition
+
+
+def _other_format(what: str, found: int, understood: int) -> FatalError:
+    if found > understood:
+        return FatalError(
+            f"{what} has format {found}: a newer shoplake wrote it. This version reads format {understood}",
+            remedy="Upgrade: pip install --upgrade shoplake",
+        )
+    return FatalError(
+        f"{what} has format {found}: an older shoplake wrote it. This version reads format {understood}",
+        remedy=_REBUILD,
+    )
 
 
 def _object(what: str, content: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -64,26 +65,36 @@ def read(erasures: TableSnapshot) -> Erased:
     return Erased(salt, frozenset(row["user_hash"] for row in rows))
 
 
-def add(commit: Commit, erased: Erased, user_id: str, request: str, now: datetime) -> Erased:
-    """Put a person on the list, in one file with the others of the month; no change if they are on it already.
+def add(commit: Commit, erased: Erased, user_ids: Iterable[str], request: str, now: datetime) -> Erased:
+    """Put people on the list, in one file with the others of the month; no change if they are all on it already.
 
     Args:
         commit: What the list becomes visible with.
         erased: The list before.
-        user_id: The person.
+        user_ids: The people.
         request: The id of the request.
         now: The time, UTC without a zone.
     """
-    user_hash = erased.hash(user_id)
-    if user_hash in erased.hashes:
+    hashes = {erased.hash(user_id) for user_id in user_ids} - erased.hashes
+    if not hashes:
         return erased
     stored = commit.base[ERASURES.name]
-    row = {"user_hash": user_hash, "salt": erased.salt, "erased_at": now, "request": request}
+    listed = [
+        {"user_hash": user_hash, "salt": erased.salt, "erased_at": now, "request": request}
+        for user_hash in sorted(hashes)
+    ]
     month = [file.path for file in stored.files if f"{file.lower['erased_at']:%Y-%m}" == f"{now:%Y-%m}"]
-    new = pa.Table.from_pylist([row], schema=parquet.arrow_schema(ERASURES))
+    new = pa.Table.from_pylist(listed, schema=parquet.arrow_schema(ERASURES))
     rows = pa.concat_tables([*(_rows(stored, path) for path in month), new])
     commit.replace(ERASURES, (), [commit.write(ERASURES, now, rows)], merge=month)
-    return replace(erased, hashes=erased.hashes | {user_hash})
+    return replace(erased, hashes=erased.hashes | hashes)
+
+
+def of_person(erasures: TableSnapshot, user_id: str) -> list[dict[str, Any]]:
+    """The rows of a lake's list about one person: at most one."""
+    user_hash = read(erasures).hash(user_id)
+    rows = (row for file in erasures.files for row in _rows(erasures, file.path).to_pylist())
+    return [row for row in rows if row["user_hash"] == user_hash]
 
 
 def people(raw: bytes) -> set[str]:

@@ -79,7 +79,7 @@ def test_verify_finds_people_who_should_be_gone(raw, lake):
     view = Lake(str(lake)).view()
     now = START.replace(tzinfo=None)
     with Commit(Lake(str(lake)), view, now, {}) as commit:
-        erasures.add(commit, erasures.read(view["erasures"]), PERSON, "r", now)
+        erasures.add(commit, erasures.read(view["erasures"]), [PERSON], "r", now)
         commit.publish()
     told = command("verify", "--lake", lake, "--source", raw, "--format", "json")
     assert told.code == 1

@@ -1,6 +1,7 @@
-"""Erase a person from a lake and from its raw files."""
+"""Erase people from a lake and from its raw files."""
 
+from shoplake.operations.erase.people import MOST_PEOPLE, People
 from shoplake.operations.erase.receipt import EraseReceipt, EraseRequest
 from shoplake.operations.erase.run import erase, preview
 
-__all__ = ["EraseReceipt", "EraseRequest", "erase", "preview"]
+__all__ = ["MOST_PEOPLE", "EraseReceipt", "EraseRequest", "People", "erase", "preview"]

@@ -1,4 +1,4 @@
-"""Finds a person in raw files, and rewrites raw files without the person: all other lines stay byte for byte."""
+"""Finds people in raw files, and rewrites raw files without them: all other lines stay byte for byte."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from shoplake.engines.base import Progress
 from shoplake.lake import ledger
-from shoplake.lake.erasures import people
 from shoplake.lake.ledger import Entry
+from shoplake.operations.erase.people import People
 from shoplake.settings import Bounds, Settings
 from shoplake.sources.base import Source, SourceFile
 from shoplake.sources.formats import deflating
@@ -19,11 +19,11 @@ from shoplake.sources.lines import GoneError, UnreadableError, line_blocks
 
 @dataclass
 class RawFile:
-    """A raw file that contains a person, or may contain one.
+    """A raw file that contains people who are erased, or may contain them.
 
     Attributes:
         file: Its path below the source.
-        lines: Lines about the person.
+        lines: Lines about them.
         rewritten: It was rewritten without them.
         gone: It is no longer in the source.
         error: Why it could not be searched or rewritten; empty if it could.
@@ -36,22 +36,17 @@ class RawFile:
     error: str = ""
 
 
-def is_about(raw: bytes, user: str) -> bool:
-    """Whether a raw line is about a person; most lines are ruled out without being parsed."""
-    return (user.encode() in raw or b"\\" in raw) and user in people(raw)
-
-
 def candidates(listing: Sequence[SourceFile], entries: Mapping[str, Entry], owners: set[str]) -> list[SourceFile]:
-    """The raw files that can contain a person. No others can, because every line is accounted for.
+    """The raw files that can contain the people. No others can, because every line is accounted for.
 
-    A line of the person is in ``events`` or ``quarantine`` under its file, or was dropped after an erasure, or is a
+    A line of theirs is in ``events`` or ``quarantine`` under its file, or was dropped after an erasure, or is a
     duplicate of such a line, in the same file or in one that the ledger links to it. Or its file has not been ingested yet.
     Or it was too long, so that quarantine has only its first bytes.
 
     Args:
         listing: What the source contains.
         entries: The ledger.
-        owners: Source files of rows of the person, and of lines that were too long.
+        owners: Source files of their rows, and of lines that were too long.
     """
     owners = owners | {path for path, entry in entries.items() if entry.erased}
     owners |= ledger.dependents(entries, owners)
@@ -63,9 +58,9 @@ def _is_settled(file: SourceFile, entry: Entry | None) -> bool:
 
 
 def search(
-    source: Source, files: Sequence[SourceFile], user: str, settings: Settings, progress: Progress
+    source: Source, files: Sequence[SourceFile], people: People, settings: Settings, progress: Progress
 ) -> list[RawFile]:
-    """Search raw files; returns those that contain the person, with how many lines, and those that cannot be read."""
+    """Search raw files; returns those that contain the people, with how many lines, and those that cannot be read."""
 
     def search_one(file: SourceFile) -> RawFile:
         record = RawFile(file.path, 0)
@@ -73,7 +68,7 @@ def search(
         try:
             for _, block in line_blocks(source, file, _whole_lines(settings)) if file.bytes else ():
                 lines += len(block)
-                record.lines += sum(is_about(line, user) for line in block)
+                record.lines += len(people.owning(block))
         except UnreadableError as error:
             record.error = f"could not be searched: {error}"
         except GoneError:
@@ -87,10 +82,10 @@ def search(
         return [record for record in pool.map(search_one, files) if record.lines or record.error]
 
 
-def rewrite(source: Source, file: SourceFile, user: str, settings: Settings, record: RawFile) -> None:
-    """Rewrite a raw file without a person's lines, and enter the outcome in ``record``."""
+def rewrite(source: Source, file: SourceFile, people: People, settings: Settings, record: RawFile) -> None:
+    """Rewrite a raw file without some people's lines, and enter the outcome in ``record``."""
     try:
-        source.replace(file, _without(source, file, user, settings))
+        source.replace(file, _without(source, file, people, settings))
     except (GoneError, FileNotFoundError):
         record.error = "was replaced or removed in the meantime"
     except UnreadableError as error:
@@ -99,14 +94,15 @@ def rewrite(source: Source, file: SourceFile, user: str, settings: Settings, rec
         record.rewritten = True
 
 
-def _without(source: Source, file: SourceFile, user: str, settings: Settings) -> bytes:
+def _without(source: Source, file: SourceFile, people: People, settings: Settings) -> bytes:
     with source.open(file) as stream:
         head = stream.read(4)
     content = io.BytesIO()
     separator = b""
     with deflating(content, head) as stream:
         for _, block in line_blocks(source, file, _whole_lines(settings)):
-            kept = [line for line in block if not is_about(line, user)]
+            gone = people.owning(block)
+            kept = [line for place, line in enumerate(block) if place not in gone]
             if kept:
                 stream.write(separator + b"\n".join(kept))
                 separator = b"\n"

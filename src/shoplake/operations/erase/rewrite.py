@@ -1,9 +1,9 @@
-"""What an erasure writes: data files without the person, gold of their hours, and the ledger entries of their source files."""
+"""What an erasure writes: data files without the people, gold of their hours, and the ledger entries of their source files."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -16,16 +16,17 @@ from shoplake.lake.commits import Commit
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, View
-from shoplake.operations.erase.rows import PersonRows, of_person
+from shoplake.operations.erase.people import People
+from shoplake.operations.erase.rows import PersonRows, of_people
 from shoplake.storage.base import Storage
 from shoplake.tables import EVENTS, GOLD_HOURLY, Table
 
 
-def without_person(commit: Commit, table: Table, file: DataFile, user: str, storage: Storage) -> NewFile | None:
-    """Write a data file again without the person's rows; None if it has no others."""
+def without_people(commit: Commit, table: Table, file: DataFile, people: People, storage: Storage) -> NewFile | None:
+    """Write a data file again without some people's rows; None if it has no others."""
     with parquet.reading(file.path):
         rows = parquet.read_together(table, [storage.read(file.path)])
-    rest = rows.filter(pc.invert(of_person(table, rows, user)))
+    rest = rows.filter(pc.invert(of_people(table, rows, people)))
     return commit.write(table, file.lower[table.partition[0]], rest, ()) if rest.num_rows else None
 
 
@@ -46,18 +47,14 @@ def gold(engine: Engine, hours: Collection[datetime], after: View, commit: Commi
 def ledger_entries(view: View, after: View, found: PersonRows) -> dict[str, Entry]:
     """The ledger's entries of the source files concerned: lines that were accepted or quarantined are now erased.
 
-    Lines that were dropped as duplicates of the person's events are not known one by one; they still count as duplicates.
+    Lines that were dropped as duplicates of the people's events are not known one by one; they still count as duplicates.
 
     Args:
         view: The lake before the erasure.
-        after: The lake without the person's rows.
-        found: The person's rows.
+        after: The lake without the people's rows.
+        found: The people's rows.
     """
-    accepted = Counter(row["source_file"] for row in found.events)
-    quarantined = Counter(row["source_file"] for row in found.quarantined)
-    extras: dict[str, list[str | None]] = defaultdict(list)
-    for row in [*found.events, *found.quarantined]:
-        extras[row["source_file"]].append(row["extra"])
+    accepted, quarantined = found.accepted, found.quarantined
     entries = ledger.read(view["ledger"])
     spans = _spans(after, sorted(accepted))
     changed = {}
@@ -65,7 +62,7 @@ def ledger_entries(view: View, after: View, found: PersonRows) -> dict[str, Entr
         entry = entries.get(path)
         if entry is None:
             continue  # the lake is damaged, which verify reports; the rows go all the same
-        keys = erasures.without_keys(json.loads(entry.unknown_keys or "{}"), extras[path])
+        keys = erasures.without_keys(json.loads(entry.unknown_keys or "{}"), found.extras.get(path, ()))
         first, last = (
             spans.get(path, (None, None)) if path in accepted else (entry.min_event_time, entry.max_event_time)
         )

@@ -1,6 +1,6 @@
-"""Removes a person from a lake: from events, quarantine, gold and history; on request from the raw files as well.
+"""Removes people from a lake: from events, quarantine, gold and history; on request from the raw files as well.
 
-The tables change by one commit like any batch's, together with the list that keeps later ingests from bringing the person
+The tables change by one commit like any batch's, together with the list that keeps later ingests from bringing them
 back. That commit also expires the history, and every file that only the history referenced is deleted right after it. The
 same command finishes a run that was killed part-way.
 """
@@ -21,7 +21,7 @@ from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact
 from shoplake.operations.erase import raw_files, rewrite, rows
 from shoplake.operations.erase.raw_files import RawFile
-from shoplake.operations.erase.receipt import EraseReceipt, EraseRequest
+from shoplake.operations.erase.receipt import ErasedPerson, EraseReceipt, EraseRequest
 from shoplake.operations.erase.rows import PersonRows
 from shoplake.operations.maintain import vacuum
 from shoplake.operations.quarantine import contents
@@ -46,7 +46,7 @@ def preview(request: EraseRequest) -> EraseReceipt:
 
 
 def erase(request: EraseRequest) -> EraseReceipt:
-    """Erase a person; doing it twice changes nothing more.
+    """Erase people, all by one commit; doing it twice changes nothing more.
 
     Raises:
         UsageError: There is no lake, no event can have such an id, or raw files are to be rewritten and there is no source.
@@ -79,7 +79,7 @@ def erase(request: EraseRequest) -> EraseReceipt:
 
 
 def _find(view: View, request: EraseRequest) -> PersonRows:
-    return rows.find(view, request.user, request.settings.threads)
+    return rows.find(view, request.people, request.settings.threads)
 
 
 def _erase_tables(request: EraseRequest) -> tuple[EraseReceipt, PersonRows, set[str]]:
@@ -93,26 +93,37 @@ def _erase_tables(request: EraseRequest) -> tuple[EraseReceipt, PersonRows, set[
         _commit(request, view, found, erased, receipt)
         return receipt, found, before
 
-    return transact(request.lake, erase_from, doing="erase the person", note=request.note)
+    return transact(request.lake, erase_from, doing="erase people", note=request.note)
 
 
 def _receipt(request: EraseRequest, view: View, found: PersonRows, erased: Erased, *, dry_run: bool) -> EraseReceipt:
-    user_hash = erased.hash(request.user)
+    ids, known = request.people.ids, bool(erased) or not dry_run
+    hashes = [erased.hash(user) for user in ids]
+    people = [
+        ErasedPerson(user_hash if known else None, user_hash in erased.hashes, int(events), found.lines_of[user])
+        for user, user_hash, events in zip(ids, hashes, found.events_of, strict=True)
+    ]
     receipt = EraseReceipt(
         request.new_id(),
         request.now().replace(tzinfo=None),
-        None if dry_run and not erased else user_hash,
+        people[0].user_hash if len(people) == 1 else None,
         request.lake.root,
         request.source.name if request.source else None,
         dry_run,
-        repeated=user_hash in erased.hashes,
-        removed={"events": len(found.events), "quarantine": len(found.quarantined), "user_hourly": len(found.hours)},
+        repeated=all(person.repeated for person in people),
+        people=people,
+        removed={
+            "events": found.accepted.total(),
+            "quarantine": found.quarantined.total(),
+            "user_hourly": found.user_hours,
+        },
+        mentions=found.mentions,
         hours=found.hours,
     )
     changed = set() if receipt.repeated else {ERASURES.name}
     if found.lines:
         changed |= {*found.files, LEDGER.name}
-    if found.events:
+    if found.accepted:
         changed |= {ACTIVITY_DAILY.name, *(table.name for table in GOLD_HOURLY)}
     for table in TABLES:
         kept = 0 if table.name in changed else 1
@@ -125,15 +136,15 @@ def _commit(request: EraseRequest, view: View, found: PersonRows, erased: Erased
     with Commit(request.lake, view, now, {"shoplake.operation": ERASE, "shoplake.request": receipt.request}) as commit:
         for table in (EVENTS, QUARANTINE):
             files = found.files[table.name]
-            new = [rewrite.without_person(commit, table, file, request.user, storage) for file in files]
+            new = [rewrite.without_people(commit, table, file, request.people, storage) for file in files]
             commit.replace(table, (), [file for file in new if file], merge={file.path for file in files})
         after = commit.staged()
-        if found.events:
+        if found.accepted:
             publish_gold(commit, rewrite.gold(request.engine(), found.hours, after, commit), found.hours)
         if found.lines:
             entries = rewrite.ledger_entries(view, after, found)
             ledger.write(commit, entries.keys(), entries, now)
-        erasures.add(commit, erased, request.user, receipt.request, now)
+        erasures.add(commit, erased, request.people.ids, receipt.request, now)
         commit.expire_snapshots()
         commit.publish()
 
@@ -142,7 +153,7 @@ def _commit(request: EraseRequest, view: View, found: PersonRows, erased: Erased
 
 
 def _search_raw_files(request: EraseRequest, view: View, found: PersonRows, receipt: EraseReceipt) -> None:
-    """Find the raw files that contain the person; without a source, go by what the tables say of them."""
+    """Find the raw files that contain the people; without a source, go by what the tables say of them."""
     lines = found.lines
     if request.source is None:
         receipt.raw = [RawFile(path, number) for path, number in sorted(lines.items())]
@@ -150,13 +161,13 @@ def _search_raw_files(request: EraseRequest, view: View, found: PersonRows, rece
     listing = request.source.list()
     shortened = contents.files_of(view, LineFilter(reason=TOO_LONG))  # which may be about anybody
     suspects = raw_files.candidates(listing, ledger.read(view["ledger"]), {*lines, *shortened})
-    receipt.raw = raw_files.search(request.source, suspects, request.user, request.settings, request.progress)
+    receipt.raw = raw_files.search(request.source, suspects, request.people, request.settings, request.progress)
     listed = {file.path for file in listing}
     receipt.raw += [RawFile(path, number, gone=True) for path, number in sorted(lines.items()) if path not in listed]
 
 
 def _rewrite_raw_files(request: EraseRequest, receipt: EraseReceipt) -> None:
-    """Rewrite the raw files that contain the person, and ingest them again, which changes no other row.
+    """Rewrite the raw files that contain the people, and ingest them again, which changes no other row.
 
     The ledger marks them first: from then on the next batch, whoever runs it, ingests these files again, whether they have been
     rewritten by then or not. A kill at any point neither loses nor doubles anything.
@@ -171,7 +182,7 @@ def _rewrite_raw_files(request: EraseRequest, receipt: EraseReceipt) -> None:
     with request.lake.lock(request.note):
         _announce(request, {file.path: file.version for file in files})
         for file in files:
-            raw_files.rewrite(source, file, request.user, request.settings, concerned[file.path])
+            raw_files.rewrite(source, file, request.people, request.settings, concerned[file.path])
     _reingest_marked(request)
 
 
