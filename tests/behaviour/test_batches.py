@@ -6,7 +6,8 @@ import pytest
 
 from shoplake.engines import duckdb
 from shoplake.ingestion import plan
-from tests.support import ENGINE, START, dump, event, ingest, put
+from shoplake.lake.catalog import Lake
+from tests.support import ENGINE, START, data_files, dump, event, ingest, put
 
 pytestmark = pytest.mark.skipif(ENGINE == "spark", reason="Spark's rows are in files of its executors")
 
@@ -48,3 +49,30 @@ def test_files_that_the_lake_knows_are_done_together(shop, monkeypatch):
     monkeypatch.setattr(duckdb, "_MOST_LINES", 1)
     done = ingest(shop / "raw", shop / "lake", threads=1)
     assert (done.batches, done.accepted, done.duplicates) == (1, 5, 35)
+
+
+def test_small_files_of_an_hour_share_a_data_file(tmp_path):
+    """A hundred files cost a hundred lines of the ledger, and not a hundred Parquet files; each can still be replaced."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    for slot in range(12):
+        put(source, slot, [event(100 * slot + number) for number in range(5)])
+    ingest(source, lake, threads=2)
+    (path,) = data_files(lake, "events")
+    put(source, 3, [event(9_000)])
+    assert ingest(source, lake, threads=2).accepted == 1
+    assert path not in data_files(lake, "events")
+    put(tmp_path / "others", 3, [event(9_000)])
+    for slot in (0, 1, 2, *range(4, 12)):
+        put(tmp_path / "others", slot, [event(100 * slot + number) for number in range(5)])
+    ingest(tmp_path / "others", tmp_path / "second", threads=2)
+    assert dump(lake) == dump(tmp_path / "second")
+
+
+def test_larger_ones_have_their_own(tmp_path, monkeypatch):
+    """What is replaced by itself is written by itself, as far as that costs little."""
+    monkeypatch.setattr(duckdb, "_FEW_ROWS", 5)
+    for slot, rows in enumerate((5, 4, 4, 2, 6)):
+        put(tmp_path / "raw", slot, [event(100 * slot + number) for number in range(rows)])
+    ingest(tmp_path / "raw", tmp_path / "lake", threads=2)
+    files = Lake(str(tmp_path / "lake")).view()["events"].files
+    assert sorted(file.rows for file in files) == [2, 5, 6, 8]

@@ -198,7 +198,7 @@ class Engine(Protocol):
         ...
 
     def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
-        """Write the accepted rows, or hand over what is written: one data file for each source file and hour."""
+        """Write the accepted rows, or hand over what is written: data files of one hour each."""
         ...
 
     def gold(self, request: GoldRequest, output: Output) -> Gold:

@@ -45,12 +45,17 @@ if TYPE_CHECKING:
 
     from shoplake.lake.scans import Scans
 
+_Part = tuple[str, pa.Table]
+"""The path of a source file, and rows of it."""
+
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 _HOUR_US = 3_600_000_000
 # Of a batch: a full hour, so that its memory and what a kill costs are bounded whatever the files hold.
 _MOST_LINES = 8_000_000
 _MOST_BYTES = 1 << 30
 _MOST_HOURS = 200
+# Source files of fewer rows in an hour share a data file there, which is then written again if one of them is replaced.
+_FEW_ROWS = 10_000
 
 
 class _Held:
@@ -149,20 +154,17 @@ class DuckDBEngine:
         """Nothing to do: nothing is written before the batch is published."""
 
     def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
-        """Write the accepted rows, one data file for each source file and hour."""
-
-        def one(part: tuple[str, datetime, pa.Table]) -> NewFile:
-            source_file, hour, rows = part
-            lineage = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int32), pa.array([source_file]))
-            return output.write(EVENTS, hour, rows.append_column("source_file", lineage))
-
-        parts = (
-            (result.file.path, hour, rows)
-            for result in files
-            if result.accepted
-            for hour, rows in _by_hour(result.rows, result.hours)
-        )
-        return self._map(one, parts)
+        """Write the accepted rows: a data file for each source file and hour; one for many of few rows of the same hour."""
+        alone: list[tuple[datetime, list[_Part]]] = []
+        together: dict[datetime, list[_Part]] = {}
+        for result in files:
+            for hour, rows in _by_hour(result.rows, result.hours) if result.accepted else ():
+                if rows.num_rows >= _FEW_ROWS:
+                    alone.append((hour, [(result.file.path, rows)]))
+                else:
+                    together.setdefault(hour, []).append((result.file.path, rows))
+        small = [(hour, some) for hour, parts in together.items() for some in _in_groups(parts, _FEW_ROWS)]
+        return self._map(lambda part: output.write(EVENTS, part[0], _with_lineage(part[1])), [*alone, *small])
 
     def gold(self, request: GoldRequest, output: Output) -> Gold:
         """Compute every gold table for some hours and their days; of grown hours from the batch's rows alone."""
@@ -322,6 +324,31 @@ def _by_hour(rows: pa.Table, hours: Collection[datetime]) -> Iterator[tuple[date
     order = np.argsort(numbers, kind="stable")
     for positions in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
         yield _moment(int(numbers[positions[0]]) * _HOUR_US), rows.take(pa.array(positions))
+
+
+def _in_groups(parts: Sequence[_Part], rows: int) -> Iterator[list[_Part]]:
+    """Parts in groups, each ended by the one that brings it to some number of rows."""
+    group: list[_Part] = []
+    count = 0
+    for part in parts:
+        group.append(part)
+        count += part[1].num_rows
+        if count >= rows:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
+
+
+def _with_lineage(parts: Sequence[_Part]) -> pa.Table:
+    """The rows of some source files with the column that tells these."""
+    rows = parts[0][1]
+    if len(parts) > 1:
+        rows = pa.concat_tables([of_file for _, of_file in parts]).unify_dictionaries().combine_chunks()
+    codes = np.repeat(np.arange(len(parts), dtype=np.int32), [of_file.num_rows for _, of_file in parts])
+    return rows.append_column(
+        "source_file", pa.DictionaryArray.from_arrays(codes, pa.array([path for path, _ in parts]))
+    )
 
 
 def _microseconds(moment: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import ACTIVITY_DAILY, PRODUCT_HOURLY, SESSION_HOURLY, UNIT_TABLES, USER_HOURLY, Table
 
 _COUNTED = {USER_HOURLY: "unique_users", SESSION_HOURLY: "unique_sessions"}
+_FEW_ROWS = 10_000
 _ONE_DAY = timedelta(days=1, microseconds=-1)
 
 
@@ -40,7 +41,12 @@ def write_gold(computed: HourlyGold, request: GoldRequest, output: Output, mappe
     added = dict(products)
     for hour, stored in _stored_products(base[PRODUCT_HOURLY.name], request.grown & products.keys()).items():
         added[hour] = add_up(PRODUCT_HOURLY, pa.concat_tables([_plain(stored), _plain(products[hour])]))
-    hourly = {PRODUCT_HOURLY.name: [output.write(PRODUCT_HOURLY, *part) for part in added.items()]}
+    hourly = {
+        PRODUCT_HOURLY.name: [
+            output.write(PRODUCT_HOURLY, hours[0], pa.concat_tables([_plain(added[hour]) for hour in hours]))
+            for hours in _in_files(added)
+        ]
+    }
     sets: dict[Table, dict[datetime, Keys]] = {}
     units = mapper(lambda table: _write_units(computed, table, base[table.name].uuid, output, mapper), UNIT_TABLES)
     for table, (files, keys) in zip(UNIT_TABLES, units, strict=True):
@@ -58,15 +64,36 @@ def write_gold(computed: HourlyGold, request: GoldRequest, output: Output, mappe
 def _write_units(
     computed: HourlyGold, table: Table, salt: str, output: Output, mapper: Mapper
 ) -> tuple[list[NewFile], dict[datetime, Keys]]:
-    """Write a table of users or sessions, a file for each hour; also gives their keys."""
-    rows, sets = computed.rows(table), computed.keys(table, salt)
+    """Write a table of users or sessions; also gives the keys of each hour."""
+    rows = dict(computed.rows(table))
+    keys = dict(zip(rows, computed.keys(table, salt), strict=True))
 
-    def write(part: tuple[tuple[datetime, pa.Table], Keys]) -> NewFile:
-        (hour, of_hour), keys = part
-        return output.write(table, hour, of_hour, keys=keys.encoded(salt))
+    def write(hours: Sequence[datetime]) -> NewFile:
+        if len(hours) == 1:
+            return output.write(table, hours[0], rows[hours[0]], keys=keys[hours[0]].encoded(salt))
+        of_hours = pa.concat_tables([rows[hour] for hour in hours])
+        return output.write(
+            table, hours[0], of_hours, keys=unit_keys.union([keys[hour] for hour in hours]).encoded(salt)
+        )
 
-    files = mapper(write, zip(rows, sets, strict=True))
-    return files, {hour: keys for (hour, _), keys in zip(rows, sets, strict=True)}
+    return mapper(write, _in_files(rows)), keys
+
+
+def _in_files(rows: Mapping[datetime, pa.Table]) -> list[list[datetime]]:
+    """Which hours share a data file: those of a day that have few rows, so that a file of stray times is not a thousand."""
+    files: list[list[datetime]] = []
+    room: dict[date, int] = {}
+    shared: dict[date, list[datetime]] = {}
+    for hour, of_hour in rows.items():
+        day, count = hour.date(), of_hour.num_rows
+        if count < _FEW_ROWS and count <= room.get(day, 0):
+            shared[day].append(hour)
+            room[day] -= count
+            continue
+        files.append([hour])
+        if count < _FEW_ROWS:
+            shared[day], room[day] = files[-1], _FEW_ROWS - count
+    return files
 
 
 @dataclass(frozen=True)
