@@ -102,8 +102,8 @@ class Killed(BaseException):
     """The end of the driver: nothing is caught, removed or released."""
 
 
-POINTS = ("check", "dedupe", "gold", "_daily", "quarantine", "events", "activity_daily", "ledger", "swap")
-FEW = [("_daily", "spark")]
+POINTS = ("check", "dedupe", "gold", "_hourly", "quarantine", "events", "activity_daily", "ledger", "swap")
+FEW = [("_hourly", "spark")]
 NEXT = [*FEW, *proofs(*sorted({*product(POINTS, ("duckdb", "spark"))} - {*FEW}))]
 
 
@@ -142,7 +142,7 @@ def die_after(patch, point):
 
     patch.setattr(Commit, "__exit__", lambda *_: None)
     patch.setattr(SparkEngine, "discard", lambda *_: None)
-    if point in {"check", "dedupe", "gold", "_daily"}:
+    if point in {"check", "dedupe", "gold", "_hourly"}:
         patch.setattr(SparkEngine, point, dying(getattr(SparkEngine, point), lambda _: True))
     elif point == "swap":
         patch.setattr(Lake, "swap", lambda *_: (_ for _ in ()).throw(Killed))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shoplake.engines import unit_keys
 from shoplake.engines.unit_keys import Keys, StoredKeys
 from shoplake.lake.snapshots import keys_location
+from shoplake.tables import USER_HOURLY
 
 texts = st.text(st.characters(codec="utf-8"), max_size=80)
 
@@ -24,6 +25,7 @@ def mapper(function, items):
 class Beside:
     """A data file whose keys lie beside it; it plays the table's snapshot, its storage and the file."""
 
+    table = USER_HOURLY
     uuid = "salt"
     path = "f.parquet"
 

@@ -168,15 +168,8 @@ class DuckDBEngine:
 
     def gold(self, request: GoldRequest, output: Output) -> Gold:
         """Compute every gold table for some hours and their days; of grown hours from the batch's rows alone."""
-        paths = {result.file.path for result in request.files}
-        stored = request.base[EVENTS.name]
-        parts: list[Callable[[], pa.Table]] = [
-            *(partial(_rows_of, result) for result in request.files if result.accepted),
-            *(
-                partial(_stored, stored, file, names=aggregates.COLUMNS, paths=paths)
-                for file in events_of_hours(request.base, set(request.hours) - request.grown, paths)
-            ),
-        ]
+        fresh: list[Callable[[], pa.Table]] = [partial(_rows_of, result) for result in request.files if result.accepted]
+        parts = [*fresh, *stored_parts(request, {result.file.path for result in request.files})]
         return write_gold(aggregates.HourlyGold(parts, request.hours, self._map), request, output, self._map)
 
     @cached_property
@@ -205,6 +198,15 @@ class DuckDBEngine:
     def _map(self, function: Any, items: Iterable[Any]) -> list[Any]:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="shoplake") as pool:
             return list(pool.map(function, items))
+
+
+def stored_parts(request: GoldRequest, paths: Collection[str]) -> list[Callable[[], pa.Table]]:
+    """The stored events of the hours that are computed whole, but for those of some source files, as gold takes them."""
+    stored = request.base[EVENTS.name]
+    return [
+        partial(_stored, stored, file, names=aggregates.COLUMNS, paths=paths)
+        for file in events_of_hours(request.base, set(request.hours) - request.grown, paths)
+    ]
 
 
 def _encoded(result: CheckedFile) -> CheckedFile:

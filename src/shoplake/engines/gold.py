@@ -20,11 +20,41 @@ from shoplake.lake import parquet
 from shoplake.lake.parquet import NewFile, arrow_schema
 from shoplake.lake.parts import add_up, hours_of
 from shoplake.lake.snapshots import DataFile, TableSnapshot
-from shoplake.tables import ACTIVITY_DAILY, PRODUCT_HOURLY, SESSION_HOURLY, UNIT_TABLES, USER_HOURLY, Table
+from shoplake.tables import ACTIVITY_DAILY, GOLD_HOURLY, PRODUCT_HOURLY, SESSION_HOURLY, UNIT_TABLES, USER_HOURLY, Table
 
 _COUNTED = {USER_HOURLY: "unique_users", SESSION_HOURLY: "unique_sessions"}
 _FEW_ROWS = 10_000
 _ONE_DAY = timedelta(days=1, microseconds=-1)
+
+
+@dataclass(frozen=True)
+class WrittenHours:
+    """The gold of some hours, written.
+
+    Attributes:
+        files: Of each hourly table, by name.
+        events: How many events each hour has now.
+        fresh: How many of them are of the batch, where the hour has only grown.
+        keys: The batch's users and sessions, by the name of their table and by hour.
+    """
+
+    files: dict[str, list[NewFile]]
+    events: dict[datetime, int]
+    fresh: dict[datetime, int]
+    keys: dict[str, dict[datetime, Keys | StoredKeys]]
+
+    @classmethod
+    def joined(cls, parts: Sequence[WrittenHours]) -> WrittenHours:
+        """Those of several parts, none of which has an hour of another."""
+        return cls(
+            {table.name: [file for part in parts for file in part.files[table.name]] for table in GOLD_HOURLY},
+            {hour: events for part in parts for hour, events in part.events.items()},
+            {hour: events for part in parts for hour, events in part.fresh.items()},
+            {
+                table.name: {hour: keys for part in parts for hour, keys in part.keys[table.name].items()}
+                for table in UNIT_TABLES
+            },
+        )
 
 
 def write_gold(computed: HourlyGold, request: GoldRequest, output: Output, mapper: Mapper) -> Gold:
@@ -36,29 +66,45 @@ def write_gold(computed: HourlyGold, request: GoldRequest, output: Output, mappe
         output: Where to write.
         mapper: Spreads the work over threads.
     """
+    written = write_hours(computed, request, output, mapper)
+    days = frozenset(hour.date() for hour in request.hours)
+    return as_gold(request, written, [day_row(day, request, written, mapper) for day in sorted(days)], output)
+
+
+def write_hours(computed: HourlyGold, request: GoldRequest, output: Output, mapper: Mapper) -> WrittenHours:
+    """Write the hourly tables; arguments as of :func:`write_gold`."""
     base = request.base
     products = dict(computed.rows(PRODUCT_HOURLY))
     added = dict(products)
     for hour, stored in _stored_products(base[PRODUCT_HOURLY.name], request.grown & products.keys()).items():
         added[hour] = add_up(PRODUCT_HOURLY, pa.concat_tables([_plain(stored), _plain(products[hour])]))
-    hourly = {
+    files = {
         PRODUCT_HOURLY.name: [
             output.write(PRODUCT_HOURLY, hours[0], pa.concat_tables([_plain(added[hour]) for hour in hours]))
             for hours in _in_files(added)
         ]
     }
-    sets: dict[Table, dict[datetime, Keys]] = {}
+    keys: dict[str, dict[datetime, Keys | StoredKeys]] = {}
     units = mapper(lambda table: _write_units(computed, table, base[table.name].uuid, output, mapper), UNIT_TABLES)
-    for table, (files, keys) in zip(UNIT_TABLES, units, strict=True):
-        hourly[table.name], sets[table] = files, keys
-    daily = []
+    for table, (files[table.name], of_hours) in zip(UNIT_TABLES, units, strict=True):
+        keys[table.name] = dict(of_hours)
+    events, fresh = ({hour: _events([rows]) for hour, rows in some.items()} for some in (added, products))
+    return WrittenHours(files, events, fresh, keys)
+
+
+def day_row(day: date, request: GoldRequest, written: WrittenHours, mapper: Mapper) -> dict[str, Any] | None:
+    """The row that ``activity_daily`` has of a day now; None if it has no events."""
+    return _Day(day, request, mapper).row(written)
+
+
+def as_gold(request: GoldRequest, written: WrittenHours, rows: Sequence[dict[str, Any] | None], output: Output) -> Gold:
+    """The gold of a request, its rows of ``activity_daily`` written."""
+    schema = arrow_schema(ACTIVITY_DAILY).remove_metadata()
+    daily = [
+        output.write(ACTIVITY_DAILY, row["event_date"], pa.Table.from_pylist([row], schema)) for row in rows if row
+    ]
     days = frozenset(hour.date() for hour in request.hours)
-    for day in sorted(days):
-        row = _Day(day, request, mapper).row(added, products, sets)
-        if row:
-            rows = pa.Table.from_pylist([row], arrow_schema(ACTIVITY_DAILY).remove_metadata())
-            daily.append(output.write(ACTIVITY_DAILY, day, rows))
-    return Gold(hourly, request.grown, days, daily)
+    return Gold(written.files, request.grown, days, daily)
 
 
 def _write_units(
@@ -110,28 +156,20 @@ class _Day:
     request: GoldRequest
     mapper: Mapper
 
-    def row(
-        self,
-        products: dict[datetime, pa.Table],
-        fresh: dict[datetime, pa.Table],
-        sets: dict[Table, dict[datetime, Keys]],
-    ) -> dict[str, Any] | None:
-        """The day's new row; None if it has no events.
-
-        Args:
-            products: The new rows of ``product_hourly`` by hour.
-            fresh: Of grown hours those of the batch alone.
-            sets: The keys of the batch's users and of its sessions, by hour.
-        """
+    def row(self, written: WrittenHours) -> dict[str, Any] | None:
+        """The day's new row; None if it has no events."""
         own = [hour for hour in self.request.hours if hour.date() == self.day]
-        new = {table: [sets[table][hour] for hour in own if hour in sets[table]] for table in UNIT_TABLES}
+        new = {
+            table: [written.keys[table.name][hour] for hour in own if hour in written.keys[table.name]]
+            for table in UNIT_TABLES
+        }
         known = self._known() if set(own) <= self.request.grown else None
         if known:
             counts = {name: known[name] + self._coming(table, new[table]) for table, name in _COUNTED.items()}
-            events = known["events"] + _events(fresh[hour] for hour in own if hour in fresh)
+            events = known["events"] + sum(written.fresh.get(hour, 0) for hour in own)
         else:
             counts = {name: self._all(table, own, new[table]) for table, name in _COUNTED.items()}
-            events = self._other_events(own) + _events(products[hour] for hour in own if hour in products)
+            events = self._other_events(own) + sum(written.events.get(hour, 0) for hour in own)
         return {"event_date": self.day, **counts, "events": events} if events else None
 
     def _known(self) -> dict[str, Any] | None:
@@ -148,15 +186,17 @@ class _Day:
             return None
         return rows[0] if len(rows) == 1 else None
 
-    def _coming(self, table: Table, new: Sequence[Keys]) -> int:
+    def _coming(self, table: Table, new: Sequence[Keys | StoredKeys]) -> int:
         """How many units the day gains."""
         stored = self.request.base[table.name]
         newest_first = sorted(self._files(table), key=lambda file: (file.upper["event_hour"], file.rows), reverse=True)
         return unit_keys.count_new(
-            unit_keys.union(new), [StoredKeys(stored, file) for file in newest_first], self.mapper
+            unit_keys.union([keys.all() for keys in new]),
+            [StoredKeys(stored, file) for file in newest_first],
+            self.mapper,
         )
 
-    def _all(self, table: Table, own: Collection[datetime], new: Sequence[Keys]) -> int:
+    def _all(self, table: Table, own: Collection[datetime], new: Sequence[Keys | StoredKeys]) -> int:
         """How many units the day has: those of the batch's hours, and the stored ones of all others."""
         stored = self.request.base[table.name]
         others = [

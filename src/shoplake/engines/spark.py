@@ -1,8 +1,8 @@
 """The engine of a cluster: Spark spreads source files over its executors and computes what crosses files.
 
 On an executor the embedded engine reads and judges one source file and writes the accepted rows straight into data files of
-``events`` (:mod:`shoplake.engines.spark_tasks`). Duplicates across files and the gold tables are Spark SQL over those data
-files. The driver holds facts about files, never their rows.
+``events`` (:mod:`shoplake.engines.spark_tasks`). Duplicates across files are Spark SQL over those data files; the gold of an
+hour is again the embedded engine's, on an executor. The driver holds facts about files, never their rows.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial, reduce
 from typing import Any
 
-import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -26,18 +24,19 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output
+from shoplake.engines.gold import WrittenHours, as_gold
 from shoplake.engines.spark_session import cause
-from shoplake.engines.sql import events_of_hours, gold_of_days, only_of
+from shoplake.engines.sql import events_of_hours, only_of
 from shoplake.errors import FatalError, MissingFileError
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
-from shoplake.lake.hours import literals, start_of_hour
-from shoplake.lake.parquet import NewFile, arrow_schema
+from shoplake.lake.hours import start_of_hour
+from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.queries import sql
 from shoplake.settings import DEFAULT_BOUNDS, Bounds
-from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, SESSION_HOURLY, USER_HOURLY, Table
+from shoplake.tables import EVENTS, Table
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -48,6 +47,7 @@ _SETTINGS = {
 }
 _IN_PATTERNS = re.compile(r"[][{}*?\\]")  # what stands for other characters where Spark takes a path
 _FILE_NOT_FOUND = ("FileNotFoundException", "PATH_NOT_FOUND", "FileNotFoundError")
+_FEW_EVENTS = 200_000  # in the hours of one task, if it has several
 _TOO_MUCH = "The quarantined lines pass through the driver: raise that setting or lower SHOPLAKE_BATCH_BYTES, and"
 
 
@@ -145,46 +145,29 @@ class SparkEngine:
         return written
 
     def gold(self, request: GoldRequest, output: Output) -> Gold:
-        """Recompute every gold table for some hours and their days, also where they have only grown."""
-        files, hours, base = request.files, request.hours, request.base
-        paths = {result.file.path for result in files}
-        # In this order: the pool waits for its threads, so their jobs have to be cancelled before.
-        with ThreadPoolExecutor(len(GOLD_HOURLY)) as pool, self._telling("compute the gold tables"):
-            fresh = self._read(EVENTS, [file.path for result in files for file in result.rows])
-            stored = self._read(EVENTS, [file.path for file in events_of_hours(base, hours, paths)]).where(
-                ~F.col("source_file").isin(*paths)
-            )
-            # No other hours are in these files: a data file of events holds one hour.
-            fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
-            running = {table.name: pool.submit(self._write_hourly, table, len(hours), output) for table in GOLD_HOURLY}
-            hourly = {name: future.result() for name, future in running.items()}
-            return self._daily(hours, base, output, hourly)
+        """Compute every gold table for some hours and their days: a task for each hour, and then one for each day.
 
-    def _daily(self, hours: Collection[datetime], base: View, output: Output, hourly: dict[str, list[NewFile]]) -> Gold:
-        days = frozenset(hour.date() for hour in hours)
-        others = f"event_hour NOT IN ({literals(hours)}) AND CAST(event_hour AS DATE) IN ({literals(days)})"
-        for table in (USER_HOURLY, SESSION_HOURLY):
-            kept = [file.path for file in gold_of_days(base, table, hours)]
-            new = self._read(table, [file.path for file in hourly[table.name]])
-            new.unionAll(self._read(table, kept).where(others)).createOrReplaceTempView(table.name)
-        found = self._spark.sql(sql("gold_activity_daily")).collect()
-        rows: dict[date, dict[str, Any]] = {row["event_date"]: row.asDict() for row in found}
-        schema = arrow_schema(ACTIVITY_DAILY).remove_metadata()
-        daily = [
-            output.write(ACTIVITY_DAILY, day, pa.Table.from_pylist([rows[day]], schema=schema)) for day in sorted(rows)
-        ]
-        return Gold(hourly, frozenset(), days, daily)
+        In a task the embedded engine does it, as it does on one machine: from the rows of an hour, or from the batch's alone
+        where it has only grown; and a day from the keys of its users and sessions.
+        """
+        tables = {name: replace(table, files_by_manifest={}) for name, table in request.base.tables.items()}
+        light = replace(request, files=(), base=View(tables, None, 0))  # what a task needs of it
+        with self._telling("compute the gold tables"):
+            written = self._hourly(request, light, output)
+            days = sorted({hour.date() for hour in request.hours})
+            one = partial(tasks.day, request=light, written=replace(written, files={}))
+            rows = self._context.parallelize(days, self._slices(len(days))).map(one).collect()
+        return as_gold(request, written, rows, output)
 
-    def _write_hourly(self, table: Table, hours: int, output: Output) -> list[NewFile]:
-        with self._telling(f"compute {table.name}"):  # in a thread of its own
-            rows = self._spark.sql(sql(f"gold_{table.name}"))
-            typed = rows.select(*(F.col(column.name).cast(column_type(column.type).spark) for column in table.columns))
-            write = partial(tasks.write_hours, table=table, writer=self._writer)
-            together = typed.repartition(self._slices(hours), "event_hour").sortWithinPartitions("event_hour")
-            written = together.mapInArrow(write, tasks.WRITTEN).collect()
-        files: list[NewFile] = [tasks.unpacked(row["file"]) for row in written]
-        output.adopt(files)
-        return files
+    def _hourly(self, request: GoldRequest, light: GoldRequest, output: Output) -> WrittenHours:
+        groups = _hours_together(request)
+        paths = frozenset(result.file.path for result in request.files)
+        one = partial(tasks.gold_of_hours, request=light, paths=paths, writer=self._writer)
+        packed = self._context.parallelize(groups, self._slices(len(groups))).map(one).collect()
+        written = WrittenHours.joined([tasks.unpacked(octets) for octets in packed])
+        for files in written.files.values():
+            output.adopt(files)
+        return written
 
     def _duplicates(
         self, parts: Sequence[_Part], paths: Collection[str], late: dict[int, list[DataFile]], shared: Collection[int]
@@ -283,6 +266,29 @@ class SparkEngine:
         """How many tasks to divide a number of files into."""
         cores = int(self._context.defaultParallelism)
         return max(1, min(count, 2 * cores))
+
+
+def _hours_together(request: GoldRequest) -> list[tuple[list[datetime], list[str]]]:
+    """The hours of each task with the batch's data files of them: one hour, or several that have few events."""
+    paths = {result.file.path for result in request.files}
+    new: dict[datetime, list[NewFile]] = {}
+    for result in request.files:
+        for file in result.rows or ():
+            new.setdefault(start_of_hour(parquet.bounds(EVENTS, file.metadata)["event_time"][0]), []).append(file)
+    groups: list[tuple[list[datetime], list[str]]] = []
+    room = 0
+    for hour in sorted(request.hours):
+        stored = events_of_hours(request.base, {hour} - request.grown, paths)
+        events = sum(file.rows for file in (*stored, *new.get(hour, ())))
+        files = [file.path for file in new.get(hour, ())]
+        if groups and events <= room:
+            groups[-1][0].append(hour)
+            groups[-1][1].extend(files)
+            room -= events
+        else:
+            groups.append(([hour], files))
+            room = _FEW_EVENTS - events
+    return groups
 
 
 def _parts(checked: Sequence[CheckedFile]) -> list[_Part]:

@@ -7,18 +7,22 @@ has returned is ever committed: a task that is repeated, or done twice at once, 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import groupby, pairwise
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-from shoplake.engines.base import CheckRequest
-from shoplake.engines.duckdb import DuckDBEngine
+from shoplake.engines.aggregates import COLUMNS, HourlyGold
+from shoplake.engines.base import CheckRequest, GoldRequest
+from shoplake.engines.codes import encoded
+from shoplake.engines.duckdb import DuckDBEngine, stored_parts
+from shoplake.engines.gold import WrittenHours, day_row, write_hours
+from shoplake.engines.unit_keys import Keys, StoredKeys
 from shoplake.lake import parquet
 from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
@@ -26,10 +30,9 @@ from shoplake.lake.snapshots import keys_location
 from shoplake.settings import DEFAULT_BOUNDS, Bounds
 from shoplake.sources.base import Source, SourceFile
 from shoplake.storage.base import Storage
-from shoplake.tables import EVENTS, Table
+from shoplake.tables import EVENTS, UNIT_TABLES, Table
 
 REWRITTEN = "file_order long, removed long, first_source_files array<string>, file binary"
-WRITTEN = "file binary"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,22 @@ class Writer:
 
     def adopt(self, files: Iterable[NewFile]) -> None:
         """Nothing to do: the driver hands them to its commit."""
+
+
+class _Recorded:
+    """A writer that knows what it has written."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.locations: list[str] = []
+
+    def write(self, table: Table, partition: date, rows: pa.Table, *, keys: bytes | None = None) -> NewFile:
+        file = self._writer.write(table, partition, rows, keys=keys)
+        self.locations += [file.path, keys_location(file.path)]
+        return file
+
+    def adopt(self, files: Iterable[NewFile]) -> None:
+        self._writer.adopt(files)
 
 
 def check(
@@ -107,14 +126,53 @@ def rewrite(
         )
 
 
-def write_hours(batches: Iterable[pa.RecordBatch], table: Table, writer: Writer) -> Iterator[pa.RecordBatch]:
-    """Write rows of an hourly table, one data file for each hour; an hour's rows come together.
+def gold_of_hours(
+    hours_and_files: tuple[list[datetime], list[str]], request: GoldRequest, paths: frozenset[str], writer: Writer
+) -> bytes:
+    """Compute and write the hourly gold of some hours.
 
-    Yields:
-        The files, packed.
+    Args:
+        hours_and_files: The hours, and the locations of the batch's data files of events that hold their rows.
+        request: Of the batch, without its files.
+        paths: The batch's source files, whose stored rows do not count.
+        writer: Where the data files go.
+
+    Returns:
+        The :class:`~shoplake.engines.gold.WrittenHours`, packed; the keys of a single hour are those beside its files.
     """
-    for hour, parts in groupby((part for batch in batches for part in _cut(batch)), _hour_of):
-        yield _record(file=_packed(writer.write(table, hour, pa.Table.from_batches(list(parts)))))
+    hours, files = hours_and_files
+    request = replace(request, hours=hours, grown=request.grown.intersection(hours))
+    fresh: list[Callable[[], pa.Table]] = [partial(_events, writer.storage, file) for file in files]
+    computed = HourlyGold([*fresh, *stored_parts(request, paths)], hours, _in_turn)
+    output = _Recorded(writer)
+    try:
+        written = write_hours(computed, request, output, _in_turn)
+    except BaseException:
+        writer.storage.delete(output.locations)  # the driver will never hear of them
+        raise
+    if len(hours) == 1:
+        of_files = {table: written.files[table.name] for table in UNIT_TABLES}
+        beside: dict[str, dict[datetime, Keys | StoredKeys]] = {
+            table.name: dict.fromkeys(hours, StoredKeys(request.base[table.name], files[0])) if files else {}
+            for table, files in of_files.items()
+        }
+        written = replace(written, keys=beside)
+    return _packed(written)
+
+
+def day(of: date, request: GoldRequest, written: WrittenHours) -> dict[str, Any] | None:
+    """The row that ``activity_daily`` has of a day now; None if it has no events."""
+    return day_row(of, request, written, _in_turn)
+
+
+def _events(storage: Storage, location: str) -> pa.Table:
+    with parquet.reading(location):
+        return encoded(parquet.read_together(EVENTS, [storage.read(location)], COLUMNS))
+
+
+def _in_turn(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """A task has one core."""
+    return [function(item) for item in items]
 
 
 def unpacked(octets: bytes) -> Any:
@@ -130,17 +188,3 @@ def _packed(returned: Any) -> bytes:
 
 def _record(**values: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([values])
-
-
-def _hour_of(part: pa.RecordBatch) -> datetime:
-    hour: datetime = part.column("event_hour")[0].as_py()
-    return hour
-
-
-def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A batch in the order of its hours, cut where the hour changes."""
-    hours = batch.column("event_hour").cast(pa.int64()).to_numpy()
-    starts = [0, *(np.flatnonzero(hours[1:] != hours[:-1]) + 1).tolist(), len(hours)]
-    for start, end in pairwise(starts):
-        if end > start:
-            yield batch.slice(start, end - start)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from shoplake.lake.hours import ONE_HOUR, hours_between
+from shoplake.lake.hours import ONE_HOUR
 from shoplake.lake.snapshots import DataFile, View
-from shoplake.tables import Table
 
 
 def only_of(file: DataFile, paths: Collection[str]) -> bool:
@@ -20,14 +19,3 @@ def events_of_hours(base: View, hours: Collection[datetime], paths: Collection[s
     last = ONE_HOUR - timedelta(microseconds=1)
     found = {file.path: file for hour in hours for file in base["events"].within(hour, hour + last)}
     return [file for file in found.values() if not only_of(file, paths)]
-
-
-def gold_of_days(base: View, table: Table, hours: Collection[datetime]) -> list[DataFile]:
-    """The data files of an hourly table that may hold other hours of the days of these."""
-    found = {}
-    for day in {hour.date() for hour in hours}:
-        start = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - times of the lake are UTC without a zone
-        for file in base[table.name].within(start, start + timedelta(days=1, microseconds=-1)):
-            if not set(hours_between(file.lower["event_hour"], file.upper["event_hour"])) <= set(hours):
-                found[file.path] = file
-    return list(found.values())

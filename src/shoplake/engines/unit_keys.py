@@ -21,6 +21,7 @@ from shoplake.engines.codes import Mapper
 from shoplake.engines.texts import LONGEST, Numbers, hashes, lengths
 from shoplake.errors import MissingFileError
 from shoplake.lake import parquet
+from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import DataFile, TableSnapshot, keys_location
 
 _MAGIC = b"shoplake unit keys 1"
@@ -92,7 +93,7 @@ def union(sets: Sequence[Keys]) -> Keys:
 class StoredKeys:
     """The set that lies beside one data file, read as far as it is needed."""
 
-    def __init__(self, snapshot: TableSnapshot, file: DataFile, without: Collection[datetime] = ()) -> None:
+    def __init__(self, snapshot: TableSnapshot, file: DataFile | NewFile, without: Collection[datetime] = ()) -> None:
         """Nothing is read yet.
 
         Args:
@@ -100,7 +101,8 @@ class StoredKeys:
             file: The data file.
             without: Hours whose rows do not count.
         """
-        self._snapshot, self._file, self._without = snapshot, file, without
+        self._storage, self._table, self._salt = snapshot.storage, snapshot.table, snapshot.uuid
+        self._path, self._without = file.path, without
         self._made: Keys | None = None
 
     def all(self) -> Keys:
@@ -129,25 +131,25 @@ class StoredKeys:
         if self._without:
             return None
         try:
-            stream = self._snapshot.storage.open(keys_location(self._file.path))
+            stream = self._storage.open(keys_location(self._path))
         except MissingFileError:
             return None
         size = stream.seek(0, os.SEEK_END) - _HEAD
         stream.seek(0)
-        if stream.read(_HEAD) != _head(self._snapshot.uuid) or size % 16:
+        if stream.read(_HEAD) != _head(self._salt) or size % 16:
             stream.close()
             return None
         return _Lane(stream, size // 16)
 
     def _from_texts(self) -> Keys:
         if self._made is None:
-            self._made = union([of(self._texts(), self._snapshot.uuid)])
+            self._made = union([of(self._texts(), self._salt)])
         return self._made
 
     def _texts(self) -> pa.StringArray:
-        table, unit = self._snapshot.table, str(self._snapshot.table.unit)
-        content = self._snapshot.storage.read(self._file.path)
-        with parquet.reading(self._file.path):
+        table, unit = self._table, str(self._table.unit)
+        content = self._storage.read(self._path)
+        with parquet.reading(self._path):
             rows = parquet.read_together(table, [content], [unit, table.key] if self._without else [unit])
         if self._without:
             rows = rows.filter(pc.invert(parquet.among(rows.column(table.key), self._without)))

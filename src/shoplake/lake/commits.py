@@ -92,7 +92,7 @@ class Commit:
 
     def adopt(self, files: Iterable[NewFile]) -> None:
         """Take over data files that were written elsewhere: they are removed along with this commit's own."""
-        self._written += [file.path for file in files]
+        self._written += [location for file in files for location in (file.path, keys_location(file.path))]
 
     def new_location(self, table: Table, partition: date) -> str:
         """A location for a new data file; nothing is made there."""
