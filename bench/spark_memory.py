@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from shoplake.engines import spark_session, spark_tasks
+from shoplake.engines.base import CheckRequest
 from shoplake.engines.spark import SparkEngine
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
@@ -105,7 +106,7 @@ def driver(folder: Path) -> None:
 
 def _check(folder: Path, source: LocalSource) -> bytes:
     writer = spark_tasks.Writer(LocalStorage(str(folder / "lake")))
-    return spark_tasks.check(source.list()[0], source, START + timedelta(days=1), Erased(""), writer)
+    return spark_tasks.check(source.list()[0], CheckRequest(source, (), START + timedelta(days=1), Erased("")), writer)
 
 
 def _put(raw: Path, at: datetime, lines: int, **others: object) -> None:

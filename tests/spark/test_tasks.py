@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 
+from shoplake.engines.base import CheckRequest
 from shoplake.engines.spark_tasks import Writer, check, unpacked
 from shoplake.errors import ContractError, FatalError
 from shoplake.lake.catalog import Lake
@@ -15,7 +16,7 @@ from shoplake.storage.local import LocalStorage
 from shoplake.tables import GOLD_HOURLY
 from tests.spark.dying import DyingOnce, Full, run
 from tests.spark.test_parity import tables
-from tests.support import as_line, data_files, dump, event, events, ingest, proof, proofs, put, snapshots
+from tests.support import as_line, data_files, dump, event, events, ingest, key, proof, proofs, put, snapshots
 
 
 def fill(source):
@@ -73,9 +74,34 @@ def test_quarantined_lines_travel_packed(tmp_path):
     put(tmp_path / "raw", 0, lines)
     source, storage = LocalSource(tmp_path / "raw"), LocalStorage(str(tmp_path / "lake"))
     (file,) = source.list()
-    octets = check(file, source, datetime(2030, 1, 1), Erased(""), Writer(storage))  # noqa: DTZ001
+    octets = check(file, CheckRequest(source, (), datetime(2030, 1, 1), Erased("")), Writer(storage))  # noqa: DTZ001
     assert len(octets) < sum(map(len, lines)) / 5
     assert [line.raw for line in unpacked(octets).quarantined] == lines
+
+
+@pytest.mark.parametrize("engine", ["spark", *proofs("duckdb")])
+def test_many_quarantined_lines_stay_on_executors(session, tmp_path, engine):
+    """They are written where they were read, and the next run of either engine replaces them with their file."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    many = [b"broken %06d " % number + b"x" * 200 for number in range(6_000)]
+    put(source, 0, [*events(5), *many])
+    put(source, 1, [*events(5, first=10), b"broken"])
+    done = ingest(source, lake, engine="spark", max_quarantine_rate=1)
+    assert (done.accepted, done.quarantined) == (10, 6_001)
+    assert len(data_files(lake, "quarantine")) == 2
+    ingest(source, tmp_path / "duckdb", engine="duckdb", max_quarantine_rate=1)
+    assert tables(lake) == tables(tmp_path / "duckdb")
+    put(source, 0, events(5))
+    assert ingest(source, lake, engine=engine).quarantined == 0
+    assert [row["source_file"] for row in tables(lake)["quarantine"]] == [key(1)]
+
+
+def test_many_quarantined_lines_of_a_stopped_batch(session, tmp_path):
+    """The breaker speaks of them, and their files go."""
+    put(tmp_path / "raw", 0, [*events(5), *[b"broken" + b"x" * 200] * 6_000])
+    with pytest.raises(ContractError, match="6,000 of 6,005"):
+        ingest(tmp_path / "raw", tmp_path / "lake", engine="spark")
+    assert on_disk(tmp_path / "lake", "events") == on_disk(tmp_path / "lake", "quarantine") == 0
 
 
 @proof

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -58,6 +59,7 @@ class CheckRequest:
         erased: Whose lines are kept nowhere.
         progress: Is told of finished work.
         whole: Whether all files have to be read. If not, the engine may stop after some when it holds a great deal.
+        arrival: With it the engine may write quarantined lines of new files by itself.
     """
 
     source: Source
@@ -66,6 +68,37 @@ class CheckRequest:
     erased: Erased
     progress: Progress = ignore
     whole: bool = True
+    arrival: Arrival | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What the rows of ``quarantine`` say of the files that are new in a batch.
+
+    Attributes:
+        batch: The batch's id.
+        at: When it happens, UTC without a zone.
+        paths: The source files that the lake does not know yet.
+    """
+
+    batch: str
+    at: datetime
+    paths: frozenset[str]
+
+
+@dataclass(frozen=True)
+class WrittenLines:
+    """Quarantined lines of a source file that an executor wrote by itself, since they were many.
+
+    Attributes:
+        files: Data files of ``quarantine`` that hold them.
+        lines: How many they are.
+        reasons: How many have each reason.
+    """
+
+    files: tuple[NewFile, ...]
+    lines: int
+    reasons: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -75,7 +108,8 @@ class CheckedFile:
     Attributes:
         file: The file.
         lines: Its lines that are not blank.
-        quarantined: Those that break the contract.
+        quarantined: Those that break the contract, but for ``written``.
+        written: Those of them that the engine wrote by itself, instead of all in ``quarantined``.
         erased: Those about erased people, of which nothing else is kept.
         error: Why it could not be read whole (then it has no lines), or None.
         gone: It was deleted before it could be read.
@@ -99,6 +133,17 @@ class CheckedFile:
     duplicates: int = 0
     duplicates_of: frozenset[str] = frozenset()
     rows: Any = None
+    written: WrittenLines | None = None
+
+    @property
+    def broken(self) -> int:
+        """How many lines break the contract."""
+        return self.written.lines if self.written else len(self.quarantined)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many lines have each reason; a line may have several."""
+        return self.written.reasons if self.written else self.quarantined.by_reason()
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import overload
 
 import pyarrow as pa
+
+from shoplake.lake import raw_lines
+from shoplake.lake.parquet import arrow_schema
+from shoplake.tables import QUARANTINE
 
 _SCHEMA = pa.schema(
     [("line_number", pa.int64()), ("raw", pa.binary()), ("reasons", pa.dictionary(pa.int32(), pa.string()))]
 )
 _TOGETHER = 10_000
+FILE_BYTES = 256 << 20
+"""Of the lines in one data file of ``quarantine``, before it is compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,39 @@ class QuarantinedLines(Sequence[Quarantined]):
                 stop = max(start + 1, int(np.searchsorted(ends, before + most_bytes, "right")))
                 yield batch.slice(start, stop - start)
                 start = stop
+
+
+def as_rows(path: str, lines: pa.RecordBatch, arrived: datetime, batch: str) -> pa.Table:
+    """Packed lines of a source file as rows of ``quarantine``.
+
+    Args:
+        path: The source file's path.
+        lines: Some of :meth:`QuarantinedLines.batches`.
+        arrived: When the file was first ingested.
+        batch: The id of the batch that quarantined them.
+    """
+    schema = arrow_schema(QUARANTINE)
+    raw, encoding = raw_lines.to_texts(lines.column("raw"))
+    reasons = lines.column("reasons")
+    codes = [codes.split(",") if codes else [] for codes in reasons.dictionary.to_pylist()]
+    each = pa.array(codes, schema.field("reasons").type)
+    columns = {
+        "source_file": _throughout(path, lines.num_rows),
+        "line_number": lines.column("line_number"),
+        "raw": raw,
+        "encoding": encoding,
+        "reasons": each.take(reasons.indices),
+        "arrived_at": pa.repeat(pa.scalar(arrived, schema.field("arrived_at").type), lines.num_rows),
+        "batch": _throughout(batch, lines.num_rows),
+    }
+    return pa.table(columns)
+
+
+def _throughout(text: str, rows: int) -> pa.Array:
+    """A text in each of some rows."""
+    import numpy as np
+
+    return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([text]))
 
 
 def _codes(codes: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
 from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import spark_tasks as tasks
-from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output
+from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output, ignore
 from shoplake.engines.gold import WrittenHours, as_gold
 from shoplake.engines.spark_session import cause
 from shoplake.engines.sql import events_of_hours, only_of
@@ -48,7 +48,7 @@ _SETTINGS = {
 _IN_PATTERNS = re.compile(r"[][{}*?\\]")  # what stands for other characters where Spark takes a path
 _FILE_NOT_FOUND = ("FileNotFoundException", "PATH_NOT_FOUND", "FileNotFoundError")
 _FEW_EVENTS = 200_000  # in the hours of one task, if it has several
-_TOO_MUCH = "The quarantined lines pass through the driver: raise that setting or lower SHOPLAKE_BATCH_BYTES, and"
+_TOO_MUCH = "Facts about files pass through the driver: raise that setting or lower SHOPLAKE_BATCH_BYTES, and"
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,8 @@ class SparkEngine:
 
         All of them: what was read lies in data files of the executors, so there is no need to stop.
         """
-        one = partial(
-            tasks.check,
-            source=request.source,
-            latest=request.latest,
-            erased=request.erased,
-            writer=self._writer,
-            bounds=self._bounds,
-        )
+        light = replace(request, files=(), progress=ignore)  # what a task needs of it
+        one = partial(tasks.check, request=light, writer=self._writer, bounds=self._bounds)
         with self._telling("read the source files"):
             packed = self._context.parallelize(request.files, len(request.files)).map(one).collect()
         checked: list[CheckedFile] = [tasks.unpacked(octets) for octets in packed]
@@ -136,7 +130,11 @@ class SparkEngine:
 
     def discard(self, files: Sequence[CheckedFile]) -> None:
         """Remove the data files that were written for the batch."""
-        self._writer.storage.delete(file.path for result in files for file in result.rows or ())
+        self._writer.storage.delete(
+            file.path
+            for result in files
+            for file in (*(result.rows or ()), *(result.written.files if result.written else ()))
+        )
 
     def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
         """Hand over the data files, one for each source file and hour; they were written when the source files were read."""

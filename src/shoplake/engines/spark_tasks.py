@@ -18,20 +18,21 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from shoplake.engines.aggregates import COLUMNS, HourlyGold
-from shoplake.engines.base import CheckRequest, GoldRequest
+from shoplake.engines.base import CheckRequest, GoldRequest, WrittenLines
 from shoplake.engines.codes import encoded
 from shoplake.engines.duckdb import DuckDBEngine, stored_parts
 from shoplake.engines.gold import WrittenHours, day_row, write_hours
+from shoplake.engines.quarantined import FILE_BYTES, QuarantinedLines, as_rows
 from shoplake.engines.unit_keys import Keys, StoredKeys
 from shoplake.lake import parquet
-from shoplake.lake.erasures import Erased
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import keys_location
 from shoplake.settings import DEFAULT_BOUNDS, Bounds
-from shoplake.sources.base import Source, SourceFile
+from shoplake.sources.base import SourceFile
 from shoplake.storage.base import Storage
-from shoplake.tables import EVENTS, UNIT_TABLES, Table
+from shoplake.tables import EVENTS, QUARANTINE, UNIT_TABLES, Table
 
+_MANY_BYTES = 1 << 20  # of quarantined lines that pass through the driver, at most, for each source file
 REWRITTEN = "file_order long, removed long, first_source_files array<string>, file binary"
 
 
@@ -72,24 +73,32 @@ class _Recorded:
         self._writer.adopt(files)
 
 
-def check(
-    file: SourceFile,
-    source: Source,
-    latest: datetime,
-    erased: Erased,
-    writer: Writer,
-    bounds: Bounds = DEFAULT_BOUNDS,
-) -> bytes:
+def check(file: SourceFile, request: CheckRequest, writer: Writer, bounds: Bounds = DEFAULT_BOUNDS) -> bytes:
     """Read one source file, judge every line, drop its own duplicates, and write what is accepted.
 
-    The embedded engine does it, so that no line can have another fate than on one machine.
+    The embedded engine does it, so that no line can have another fate than on one machine. Many quarantined lines of a new
+    file are written here as well: the driver has no room for those of a batch.
+
+    Args:
+        file: The file.
+        request: Of the batch, without its files.
+        writer: Where data files go.
+        bounds: How much is read at once.
 
     Returns:
         The :class:`~shoplake.engines.base.DedupedFile`, packed; ``rows`` are its data files, one for each hour.
     """
     engine = DuckDBEngine(1, bounds)
-    checked = engine.check(CheckRequest(source, [file], latest, erased))
+    checked = engine.check(replace(request, files=[file]))
     (deduped,), _ = engine.dedupe(checked, None)
+    arrival, lines = request.arrival, deduped.quarantined
+    if arrival and file.path in arrival.paths and lines.rows.nbytes > _MANY_BYTES:
+        batches = lines.batches(FILE_BYTES)
+        rows = (as_rows(file.path, batch, arrival.at, arrival.batch) for batch in batches)
+        written = WrittenLines(
+            tuple(writer.write(QUARANTINE, arrival.at, part) for part in rows), len(lines), lines.by_reason()
+        )
+        deduped = replace(deduped, quarantined=QuarantinedLines(), written=written)
     return _packed(replace(deduped, rows=tuple(engine.write_events([deduped], writer))))
 
 

@@ -25,7 +25,7 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
         ContractError: More lines than that are quarantined.
     """
     lines = sum(result.lines for result in checked)
-    quarantined = sum(len(result.quarantined) for result in checked)
+    quarantined = sum(result.broken for result in checked)
     if lines < BREAKER_LINES or quarantined <= max_quarantine_rate * lines:
         return
     top = ", ".join(f"{code} {number:,}" for code, number in reasons(checked).most_common(5))
@@ -39,13 +39,13 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
 
 def _worst(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> str:
     """The files that trip the breaker, those with the most quarantined lines first."""
-    tripping = [result for result in checked if len(result.quarantined) > max_quarantine_rate * result.lines]
-    tripping.sort(key=lambda result: (-len(result.quarantined), result.file.path))
-    named = [f"{file.file.path} ({len(file.quarantined):,} of {file.lines:,} lines)" for file in tripping[:NAMED]]
+    tripping = [result for result in checked if result.broken > max_quarantine_rate * result.lines]
+    tripping.sort(key=lambda result: (-result.broken, result.file.path))
+    named = [f"{file.file.path} ({file.broken:,} of {file.lines:,} lines)" for file in tripping[:NAMED]]
     more = f" and {len(tripping) - NAMED:,} more" if len(tripping) > NAMED else ""
     return ", ".join(named) + more
 
 
 def reasons(checked: Sequence[CheckedFile]) -> Counter[str]:
     """Quarantined lines by reason code; a line may have several."""
-    return sum((result.quarantined.by_reason() for result in checked), Counter())
+    return sum((result.reasons for result in checked), Counter())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Engine, Progress, ignore
+from shoplake.engines.base import Arrival, CheckedFile, CheckRequest, Deduped, DedupedFile, Engine, Progress, ignore
 from shoplake.errors import TransientError, UsageError
 from shoplake.ingestion import breaker, plan
 from shoplake.ingestion.plan import Batch, Plan
@@ -241,7 +241,7 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         ContractError: The breaker stopped the batch; it changed nothing.
     """
     began, now, batch_id = time.perf_counter(), run.now().replace(tzinfo=None), run.new_id()
-    checked, failures, unread = _check(run, engine, base, batch, now)
+    checked, failures, unread = _check(run, engine, base, batch, now, batch_id)
     if not checked:
         return Done(base, BatchReport(failures=failures), reopened=False, unread=unread)
     batch = batch.only(result.file for result in checked)
@@ -260,7 +260,7 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
 
 
 def _check(
-    run: Run, engine: Engine, base: View, batch: Batch, now: datetime
+    run: Run, engine: Engine, base: View, batch: Batch, now: datetime, batch_id: str
 ) -> tuple[list[CheckedFile], dict[str, str], tuple[SourceFile, ...]]:
     """Read and judge the files. Those that stay as they are come with the reason instead, as far as it is a failure.
 
@@ -272,7 +272,9 @@ def _check(
     latest, erased = latest_event(run.settings, now), erasures.read(base["erasures"])
     checked, failures = [], {}
     to_read = [file for file in batch.files if file.path not in run.set_aside]
-    request = CheckRequest(run.source, to_read, latest, erased, run.watchers.progress, whole=bool(batch.known))
+    arrival = Arrival(batch_id, now, frozenset(file.path for file in to_read) - batch.known)
+    whole = bool(batch.known)
+    request = CheckRequest(run.source, to_read, latest, erased, run.watchers.progress, whole=whole, arrival=arrival)
     results = engine.check(request) if to_read else []
     unread = tuple(to_read[len(results) :])
     results += [CheckedFile(file, error=SET_ASIDE) for file in batch.files if file.path in run.set_aside]
@@ -366,7 +368,7 @@ def _report(files: Sequence[DedupedFile], batch: Batch, hours: int, failures: di
         lines=sum(result.lines for result in files),
         accepted=sum(result.accepted for result in files),
         duplicates=sum(result.duplicates for result in files),
-        quarantined=sum(len(result.quarantined) for result in files),
+        quarantined=sum(result.broken for result in files),
         erased=sum(result.erased for result in files),
         reasons=breaker.reasons(files),
         unknown_keys=unknown,

@@ -9,21 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import numpy as np
 import pyarrow as pa
 
 from shoplake.engines.base import DedupedFile, Engine, Gold, GoldRequest
-from shoplake.lake import ledger, raw_lines
+from shoplake.engines.quarantined import FILE_BYTES, as_rows
+from shoplake.lake import ledger
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
-from shoplake.lake.parquet import arrow_schema
+from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, UNIT_TABLES
-
-# Of lines in one data file, so that neither their texts nor their pages are too much at once.
-_QUARANTINE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def ledger_entry(result: DedupedFile, arrived: datetime, batch: str, engine: str
         lines=result.lines,
         accepted=result.accepted,
         duplicates=result.duplicates,
-        quarantined=len(result.quarantined),
+        quarantined=result.broken,
         erased=result.erased,
         unknown_keys=json.dumps(ledger.bounded(result.unknown_keys), ensure_ascii=False)
         if result.unknown_keys
@@ -125,41 +122,20 @@ def _grown(hours: Collection[datetime], losing: Collection[datetime]) -> frozens
 def _quarantine(commit: Commit, outcome: Outcome) -> None:
     """Replace the files' quarantined lines. They arrived when their file did, also when it is done again."""
     days: dict[date, list[pa.Table]] = {}
-    new = []
+    new: list[NewFile] = []
     for result in outcome.files:
         arrived = outcome.entries[result.file.path].arrived_at
         parts = days.setdefault(arrived.date(), [])
-        for batch in result.quarantined.batches(_QUARANTINE_BYTES):
-            if parts and sum(part.nbytes for part in parts) + batch.nbytes > _QUARANTINE_BYTES:
+        if result.written:
+            commit.adopt(result.written.files)
+            new += result.written.files
+        for batch in result.quarantined.batches(FILE_BYTES):
+            if parts and sum(part.nbytes for part in parts) + batch.nbytes > FILE_BYTES:
                 new.append(commit.write(QUARANTINE, arrived, pa.concat_tables(parts)))
                 parts.clear()
-            parts.append(_quarantine_rows(result.file.path, batch, arrived, outcome.batch))
+            parts.append(as_rows(result.file.path, batch, arrived, outcome.batch))
     new += [commit.write(QUARANTINE, day, pa.concat_tables(parts)) for day, parts in days.items() if parts]
     commit.replace(QUARANTINE, outcome.known, new)
-
-
-def _quarantine_rows(path: str, lines: pa.RecordBatch, arrived: datetime, batch: str) -> pa.Table:
-    """Packed lines of a file as rows of ``quarantine``."""
-    schema = arrow_schema(QUARANTINE)
-    raw, encoding = raw_lines.to_texts(lines.column("raw"))
-    reasons = lines.column("reasons")
-    codes = [codes.split(",") if codes else [] for codes in reasons.dictionary.to_pylist()]
-    each = pa.array(codes, schema.field("reasons").type)
-    columns = {
-        "source_file": _throughout(path, lines.num_rows),
-        "line_number": lines.column("line_number"),
-        "raw": raw,
-        "encoding": encoding,
-        "reasons": each.take(reasons.indices),
-        "arrived_at": pa.repeat(pa.scalar(arrived, schema.field("arrived_at").type), lines.num_rows),
-        "batch": _throughout(batch, lines.num_rows),
-    }
-    return pa.table(columns)
-
-
-def _throughout(text: str, rows: int) -> pa.Array:
-    """A text in each of some rows."""
-    return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([text]))
 
 
 def publish_gold(commit: Commit, gold: Gold, hours: Collection[datetime]) -> None:
