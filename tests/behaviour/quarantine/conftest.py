@@ -2,8 +2,15 @@
 
 import pytest
 
+from shoplake.engines import duckdb
 from tests.behaviour.quarantine.support import EARLY, ahead, ingest_at
 from tests.support import as_line, event, events, put
+
+
+@pytest.fixture(autouse=True)
+def own_data_files(monkeypatch):
+    """Each source file has its own, as those of many rows do: these tests are about what a replay leaves alone."""
+    monkeypatch.setattr(duckdb, "_FEW_ROWS", 1)
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def build(place):
 
 
 @pytest.fixture
-def shop(as_built):
+def shop(own_data_files, as_built):
     """Four files that arrived early: lines of the future, some twice, in one file and across files; broken lines."""
     place = as_built(build)
     return place / "raw", place / "lake"
