@@ -65,6 +65,29 @@ def _everywhere_by_both(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("place", "engine"), [local, s3, *spark], indirect=True)
 
 
+def everywhere_but(names: str, *cases: Any, on_s3: Any) -> pytest.MarkDecorator:
+    """Cases in a folder, and one of them on S3 as well; the others are left to the proofs there.
+
+    Args:
+        names: What a case consists of, as for `parametrize`.
+        cases: The cases, with a name each.
+        on_s3: The one for S3.
+    """
+    values = [case if isinstance(case, tuple) else (case,) for case in cases]
+    local = [pytest.param("tmp_path", *value, id=f"local-{_id(value)}") for value in values]
+    s3 = [
+        pytest.param(
+            "s3_place", *value, id=f"s3-{_id(value)}", marks=[pytest.mark.s3, *([] if case == on_s3 else [proof])]
+        )
+        for case, value in zip(cases, values, strict=True)
+    ]
+    return pytest.mark.parametrize(f"place, {names}", [*local, *s3], indirect=["place"])
+
+
+def _id(value: tuple[Any, ...]) -> str:
+    return "-".join(part if isinstance(part, str) else part.__name__ for part in value)
+
+
 both, both_in_proofs = _both(), _both(proof)
 everywhere_by_both, everywhere_by_both_in_proofs = _everywhere_by_both(), _everywhere_by_both(proof)
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
