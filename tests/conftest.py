@@ -82,7 +82,8 @@ class Rounds:
     """
 
     def __init__(self):
-        self._seen, self._round = Counter(), {}
+        self._seen: Counter[str] = Counter()
+        self._round: dict[str, int] = {}
 
     def __call__(self, nodeid):
         if nodeid not in self._round:
@@ -90,6 +91,12 @@ class Rounds:
             self._round[nodeid] = self._seen[function] // CASES_A_ROUND
             self._seen[function] += 1
         return self._round[nodeid]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: tests wait for servers, browsers and processes a third of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)
