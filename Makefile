@@ -15,7 +15,7 @@ BIN := .venv/bin
 BENCH_BIN := .venv-bench/bin
 RELEASE_BIN := .venv-release/bin
 XDIST = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-SAMPLE := tests/behaviour/test_ingest.py tests/behaviour/test_status.py tests/behaviour/cli tests/unit/test_generate_files.py
+SAMPLE := tests/behaviour/test_ingest.py tests/behaviour/cli tests/unit/test_generate_files.py
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help

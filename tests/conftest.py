@@ -10,6 +10,7 @@ import signal
 import time
 import uuid
 import warnings
+from collections import Counter
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,9 @@ SPARK = "spark"
 LONGEST = ("behaviour/maintain/test_merging", "web/test_browser", "recovery/test_kills", "recovery/test_no_room")
 """Files that take long, in this order, begin before the others: none of them should be what all workers wait for."""
 
+CASES_A_ROUND = 4
+"""How many cases of a function follow one another where all proofs are run, before other functions' turn comes."""
+
 UNTIL = float(os.environ.get("SHOPLAKE_PROOFS_UNTIL", "inf"))
 """When no more proof begins, in seconds since 1970."""
 
@@ -48,6 +52,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("proof")]
     if hasattr(config, "workerinput"):
         items.sort(key=turn)
+    if support.FULL:
+        rounds = Rounds()
+        items.sort(key=lambda item: rounds(item.nodeid) if item.get_closest_marker("proof") else 0)
 
 
 def computes_with_spark(item, call):
@@ -68,6 +75,30 @@ def scope(nodeid):
     return SPARK if named else nodeid.partition("::")[0]
 
 
+class Rounds:
+    """When a proof's turn is: the first few cases of every function come before the next few of any.
+
+    So a run that has not the time for all proofs tries each family of them.
+    """
+
+    def __init__(self):
+        self._seen: Counter[str] = Counter()
+        self._round: dict[str, int] = {}
+
+    def __call__(self, nodeid):
+        if nodeid not in self._round:
+            function = nodeid.partition("[")[0]
+            self._round[nodeid] = self._seen[function] // CASES_A_ROUND
+            self._seen[function] += 1
+        return self._round[nodeid]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: tests wait for servers, browsers and processes a third of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Group as :func:`scope` does.
@@ -76,9 +107,12 @@ def pytest_xdist_make_scheduler(config, log):
     """
     from xdist.scheduler.loadfile import LoadFileScheduling
 
+    rounds = Rounds()
+
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return scope(nodeid)
+            shared = scope(nodeid)
+            return shared if shared == SPARK or not support.FULL else f"{shared} {rounds(nodeid)}"
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" and support.ENGINE != "spark" else None
 

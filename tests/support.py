@@ -11,10 +11,11 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -27,6 +28,7 @@ from shoplake.engines import choose
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.catalog import Lake
+from shoplake.lake.reader import OpenLake
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
 from shoplake.sources.open import open_source
@@ -63,6 +65,29 @@ def _everywhere_by_both(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
     s3 = pytest.param("s3_place", ENGINE, id="s3", marks=pytest.mark.s3)
     spark = [pytest.param("tmp_path", "spark", id="spark", marks=marks)] if ENGINE == "duckdb" else []
     return pytest.mark.parametrize(("place", "engine"), [local, s3, *spark], indirect=True)
+
+
+def everywhere_but(names: str, *cases: Any, on_s3: Any) -> pytest.MarkDecorator:
+    """Cases in a folder, and one of them on S3 as well; the others are left to the proofs there.
+
+    Args:
+        names: What a case consists of, as for `parametrize`.
+        cases: The cases, with a name each.
+        on_s3: The one for S3.
+    """
+    values = [case if isinstance(case, tuple) else (case,) for case in cases]
+    local = [pytest.param("tmp_path", *value, id=f"local-{_id(value)}") for value in values]
+    s3 = [
+        pytest.param(
+            "s3_place", *value, id=f"s3-{_id(value)}", marks=[pytest.mark.s3, *([] if case == on_s3 else [proof])]
+        )
+        for case, value in zip(cases, values, strict=True)
+    ]
+    return pytest.mark.parametrize(f"place, {names}", [*local, *s3], indirect=["place"])
+
+
+def _id(value: tuple[Any, ...]) -> str:
+    return "-".join(part if isinstance(part, str) else part.__name__ for part in value)
 
 
 both, both_in_proofs = _both(), _both(proof)
@@ -224,8 +249,25 @@ def data_files(lake: Place, table: str) -> dict[str, tuple[Any, Any]]:
 
 def dump(lake: Place) -> dict[str, list[dict[str, Any]]]:
     """Every published row of every table, sorted, without the columns that say when and by which run it came."""
-    with shoplake.open(str(lake), threads=2) as opened:
+    with reading(lake) as opened:
         return {name: _rows(opened, name) for name in opened.tables}
+
+
+@contextmanager
+def reading(lake: Place) -> Iterator[OpenLake]:
+    """The newest state of a lake, opened; in a folder, by a database that may have read it before: a new one costs 20 ms."""
+    if isinstance(lake, S3Path):
+        with shoplake.open(str(lake), threads=2) as opened:
+            yield opened
+    else:
+        opened = _database(str(lake))
+        opened.refresh()
+        yield opened
+
+
+@lru_cache(maxsize=3)
+def _database(lake: str) -> OpenLake:
+    return shoplake.open(lake, threads=2)
 
 
 def _rows(opened: Any, name: str) -> list[dict[str, Any]]:
@@ -251,13 +293,13 @@ def ledger(lake: Place) -> dict[str, dict[str, Any]]:
 
 def answers(lake: Place) -> dict[str, list[tuple[Any, ...]]]:
     """The five answers from the gold tables."""
-    with shoplake.open(str(lake), threads=2) as opened:
+    with reading(lake) as opened:
         return {name: opened.query(name).fetchall() for name in QUESTIONS}
 
 
 def oracle(lake: Place) -> dict[str, list[tuple[Any, ...]]]:
     """The five answers from the events, by grading/queries.sql."""
-    with shoplake.open(str(lake), threads=2) as opened:
+    with reading(lake) as opened:
         return {query.name: opened.sql(query.sql).fetchall() for query in queries.oracle()}
 
 

@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.aws import support
+from tests.support import proofs
 
 AT = datetime(2025, 11, 18, 14, 2, 37, tzinfo=UTC)  # rate(5 minutes) counts from when the rule was made
 
@@ -49,8 +50,8 @@ def test_the_events_are_those_of_the_five_minutes_before_and_as_many_as_it_says(
 
 @pytest.mark.parametrize(
     "payload",
-    [None, {}, [], "text", {"key1": "value1", "key2": "value2"}, {"time": "soon"}, {"time": 5}],
-    ids=["none", "empty", "list", "text", "the console's test event", "no time", "a number"],
+    [None, "text", {"key1": "value1", "key2": "value2"}, {"time": 5}, *proofs({}, [], {"time": "soon"})],
+    ids=["none", "text", "the console's test event", "a number", "empty", "list", "no time"],
 )
 def test_any_payload_makes_a_file_for_now(invoke: Any, payload: Any):
     before = datetime.now(UTC).replace(microsecond=0)

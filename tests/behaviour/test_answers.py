@@ -19,7 +19,6 @@ from tests.support import (
     START,
     accepted,
     answers,
-    both,
     both_in_proofs,
     dump,
     event,
@@ -212,7 +211,7 @@ def test_offsets_decide_the_day(tmp_path):
     assert [f"{row[0]:%d %H}" for row in found["hourly_revenue"]] == ["18 22", "19 04"]
 
 
-@both
+@both_in_proofs
 def test_lake_with_nothing_but_quarantine(tmp_path):
     """A lake in which no line was accepted has five empty answers."""
     assert not any(ingested(tmp_path, [b"broken", event(1, user_id="")]).values())
@@ -251,7 +250,7 @@ shapes = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 @given(st.lists(st.lists(shapes, max_size=12), min_size=1, max_size=3), st.booleans())
 def test_any_events(files, at_once):
     """For any events, in one run or a run each, the answers are those counted over the raw lines."""

@@ -135,7 +135,7 @@ def in_order(rows: list[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
     return sorted((sorted(row.items()) for row in rows), key=repr)
 
 
-@pytest.mark.parametrize("seed", [*range(3), *proofs(*range(3, 60))])
+@pytest.mark.parametrize("seed", [0, 1, *proofs(*range(2, 60))])
 def test_gold_after_every_run(tmp_path, seed):
     """Files that arrive late or in any order, that are replaced, replayed or equal in part; erasures and maintenance."""
     rng = random.Random(seed)

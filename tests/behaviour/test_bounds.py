@@ -17,7 +17,7 @@ from shoplake.lake.erasures import Erased
 from shoplake.parsing import FIRST_BYTES
 from shoplake.settings import DEFAULT_BOUNDS
 from shoplake.sources.local import LocalSource
-from tests.support import as_line, both, both_in_proofs, dump, event, events, ingest, key, ledger, put, put_bytes
+from tests.support import as_line, both_in_proofs, dump, event, events, ingest, key, ledger, proofs, put, put_bytes
 
 LATEST = datetime(2030, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 LONGEST_LINE = DEFAULT_BOUNDS.line_bytes
@@ -74,7 +74,7 @@ def test_a_line_at_the_bound(tmp_path):
     assert (row["line_number"], row["raw"]) == (3, f"{first} ... [{LONGEST_LINE + 1} bytes in all]")
 
 
-@pytest.mark.parametrize("octets", [b"\0", b"\xff", b"{", "é".encode()])
+@pytest.mark.parametrize("octets", [b"\0", "é".encode(), *proofs(b"\xff", b"{")])
 def test_an_endless_line(tmp_path, octets):
     """A line that takes up the whole file is read in time that grows with its length alone."""
     put_bytes(tmp_path / "raw", 0, gzip.compress(octets * (96_000_000 // len(octets)), 1))
@@ -95,7 +95,7 @@ def test_endless_white_space_is_a_blank_line(tmp_path):
     assert [row["line_number"] for row in dump(tmp_path / "lake")["quarantine"]] == [3]
 
 
-@both
+@both_in_proofs
 def test_a_file_over_the_bound_is_set_aside(tmp_path):
     """It is recorded with its reason, and its neighbour is taken in; with a higher bound it can be ingested as well."""
     put(tmp_path / "raw", 0, [*events(3), b" " * 100_000])

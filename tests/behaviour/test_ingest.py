@@ -16,11 +16,12 @@ from tests.support import (
     accepted,
     answers,
     both,
+    both_in_proofs,
     dump,
     event,
     events,
     everywhere,
-    everywhere_by_both,
+    everywhere_but,
     everywhere_by_both_in_proofs,
     fates,
     five_answers,
@@ -100,7 +101,7 @@ def test_every_line_has_one_fate(source, lake):
     check(source, lake)
 
 
-@both
+@both_in_proofs
 def test_ledger_tells_the_times_of_a_file(source, lake, engine):
     """The ledger shows each file's earliest and latest accepted event, its size, engine and status."""
     ingest(source, lake)
@@ -360,7 +361,7 @@ def test_only_file_deleted_before_it_is_read(place, lake):
     assert set(ledger(lake)) == {key(1)}
 
 
-@everywhere_by_both
+@everywhere_by_both_in_proofs
 def test_replaced_file_deleted_before_it_is_read(source, lake):
     """A known file whose new version is gone before it is read keeps its earlier rows, in every table alike."""
     ingest(source, lake)
@@ -447,9 +448,8 @@ def test_hostile_file_names(place, lake):
     check(source, lake)
 
 
-@everywhere
-@pytest.mark.parametrize(
-    "name", ["it's a lake", "läke 🏞", "lake #1", "what?", "50%20off", "[lake] *", "semi;colon&amp=1"]
+@everywhere_but(
+    "name", "it's a lake", "läke 🏞", "lake #1", "what?", "50%20off", "[lake] *", "semi;colon&amp=1", on_s3="50%20off"
 )
 def test_hostile_lake_names(name, source, place):
     """A lake may stand in a folder of any name."""

@@ -1,6 +1,7 @@
 """Replay: chosen files are taken in again, in place of what the lake holds of them, and nothing else is touched."""
 
 import gzip
+import itertools
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from tests.support import (
     once_before,
     oracle,
     prepare,
+    proofs,
     put,
     put_bytes,
     snapshots,
@@ -342,8 +344,12 @@ def test_a_replaced_file_that_goes_on_the_way(shop):
 # ------------------------------------------------------------------------------------------------------------ duplicates
 
 
-@pytest.mark.parametrize("files", [[0], [1], [2], [0, 1], [1, 2], [2, 0], [0, 1, 2]], ids=str)
-@pytest.mark.parametrize("size", [1, 10**9], ids=["batches of one", "one batch"])
+ONE_BATCH = 10**9
+FEW = [([1], ONE_BATCH), ([2, 0], ONE_BATCH), ([2, 0], 1), ([0, 1, 2], 1)]
+ALL = itertools.product([[0], [1], [2], [0, 1], [1, 2], [2, 0], [0, 1, 2]], [1, ONE_BATCH])
+
+
+@pytest.mark.parametrize(("files", "size"), [*FEW, *proofs(*(case for case in ALL if case not in FEW))], ids=str)
 def test_duplicates_stay_where_they_are(tmp_path, files, size):
     """Replaying any of the files that share events changes no row: the first by name keeps each."""
     source, lake = tmp_path / "raw", tmp_path / "lake"

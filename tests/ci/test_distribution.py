@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import Rounds
 from tests.support import proof
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +43,15 @@ def test_proofs_that_no_time_is_left_for_are_named():
     done = run("-m", "proof", PROOFS, SHOPLAKE_PROOFS="full", SHOPLAKE_PROOFS_UNTIL="0")
     assert done.returncode == 0
     assert f"no time was left for {PROOFS}::test_killed_before_the_swap\n" in done.stdout
-    assert " 4 skipped" in done.stdout
+    assert " 6 skipped" in done.stdout
     assert "passed" not in done.stdout
+
+
+def test_every_family_of_proofs_gets_a_turn():
+    """Before the next cases of any function, the first of all functions are tried."""
+    rounds, cases = Rounds(), [f"test_file.py::{name}[{case}]" for name in ("test_a", "test_b") for case in range(6)]
+    assert [rounds(case) for case in cases] == [0, 0, 0, 0, 1, 1] * 2
+    assert [rounds(case) for case in cases] == [0, 0, 0, 0, 1, 1] * 2, "it stays what it was"
 
 
 @proof

@@ -85,7 +85,7 @@ def test_every_write_is_counted(start):
 @pytest.mark.parametrize(
     ("code", "every"),
     [
-        pytest.param(NO_ROOM, 23, id="full"),
+        pytest.param(NO_ROOM, 41, id="full"),
         pytest.param(READ_ONLY, SELDOM, id="read-only"),
         pytest.param(DENIED, SELDOM, id="denied"),
         pytest.param(NO_ROOM, 1, id="full at each", marks=proof),
@@ -148,7 +148,7 @@ def test_fault_at_every_write_of_the_first_run(tmp_path, monkeypatch, code, ever
 SCRIPT = Path(__file__).with_name("small_disk.py")
 
 
-@pytest.mark.parametrize("pages", [40, *proofs(4)])
+@pytest.mark.parametrize("pages", [60, *proofs(4)])
 def test_a_real_small_disk(tmp_path, pages):
     """A disk of its own, made ever smaller, then read-only: the same."""
     tried = subprocess.run(["unshare", "-rm", "true"], check=False) if shutil.which("unshare") else None

@@ -20,6 +20,7 @@ from tests.support import (
     event,
     events,
     everywhere,
+    everywhere_but,
     five_answers,
     ingest,
     judge_files,
@@ -55,9 +56,8 @@ POINTS = (
 )
 
 
-@everywhere
+@everywhere_but("cls, method", *POINTS, on_s3=(Commit, "publish"))
 @pytest.mark.usefixtures("unlocked")
-@pytest.mark.parametrize(("cls", "method"), POINTS)
 def test_the_older_view_never_wins(place, monkeypatch, cls, method):
     """A run overtaken at any step by one over the same and further files ends with the tables of one undisturbed run."""
     raw, lake = place / "raw", place / "lake"

@@ -20,8 +20,9 @@ from shoplake.lake.catalog import Lake
 from tests.recovery.test_kills import DIED, DRIVER, changes, first_files, undisturbed
 from tests.support import answers, dump, ingest, oracle, proofs
 
-POINTS = ("before:swap", "after:swap")
+POINTS = ("after:swap",)
 MORE = (
+    "before:swap",
     *("after:write:9", "after:events", "before:write:1", "gold", "before:write:20"),
     *("before:quarantine", "after:quarantine", "after:ledger"),
 )

@@ -42,7 +42,7 @@ def test_wrong_master(session, tmp_path, master, message):
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("table", ["events", "user_hourly"])
+@pytest.mark.parametrize("table", ["user_hourly", *proofs("events")])
 def test_interrupted(session, tmp_path, table):
     """Ctrl-C while Spark works stops what the run has begun, and nothing else: the caller's own job ends, and Spark answers."""
     put(tmp_path / "raw", 0, events(2))

@@ -128,7 +128,7 @@ def check_gold(parts: list[pa.Table], hours: list[datetime]) -> HourlyGold:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files, st.lists(forms, min_size=4, max_size=4), st.sets(st.sampled_from(HOURS), min_size=1))
 def test_gold_is_what_the_sql_says(rows, how, hours):
     """For any events in any form, any hours of them, and sums that 64 bits do not hold."""

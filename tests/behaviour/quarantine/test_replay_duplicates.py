@@ -9,7 +9,21 @@ import pytest
 from shoplake.ingestion import pipeline
 from shoplake.operations.quarantine.contents import LineFilter
 from tests.behaviour.quarantine.support import EARLY, LATE, ahead, ingest_at, replay_at, truth, verified
-from tests.support import START, answers, command, dump, event, everywhere, ingest, key, ledger, oracle, prepare, put
+from tests.support import (
+    START,
+    answers,
+    command,
+    dump,
+    event,
+    everywhere,
+    ingest,
+    key,
+    ledger,
+    oracle,
+    prepare,
+    proofs,
+    put,
+)
 
 
 @everywhere
@@ -77,7 +91,7 @@ def test_a_file_to_be_done_again_still_is(source, lake):
     truth(source, lake)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *proofs(*range(1, 8))])
 def test_any_history(source, lake, seed):
     """Files over a few events arrive in any order, at any time, with replays in between: the end is that of a fresh lake."""
     chooser = random.Random(seed)
