@@ -2,7 +2,7 @@
 
 Half of the lake is written by DuckDB and half by Spark: by the Glue job, with the arguments that the template gives it. AWS
 is moto, an emulator. The tables are found by the Glue Data Catalog that both keep in step, as Athena finds them, and by
-``shoplake catalog``, as any other Trino finds them.
+``shoplake catalog``, as any other Trino finds them: those on S3, and those of a copy in a folder.
 
 Trino comes from Maven Central (0.8 GB, once; two of its plugins are unpacked, 0.2 GB) and needs Java 24 or newer:
 ``JAVA_HOME``, or one below /usr/lib/jvm. Spark needs Java 17, from a Python package, and Hadoop's S3 client (0.3 GB, once).
@@ -76,6 +76,7 @@ s3.path-style-access=true
 s3.aws-access-key=testing
 s3.aws-secret-key=testing
 """
+FILES_IN_A_FOLDER = "fs.hadoop.enabled=true\n"
 _VALUES = {
     "bigint": int,
     "integer": int,
@@ -144,12 +145,13 @@ def attachable(place: str) -> Iterator[str]:
 
 
 @contextmanager
-def running(url: str, rest: str) -> Iterator[Trino]:
-    """A server whose catalogs ``iceberg`` and ``raw`` stand on the emulator, and ``lake`` on a REST catalog.
+def running(url: str, rest: str, rest_of_folder: str) -> Iterator[Trino]:
+    """A server whose catalogs ``iceberg`` and ``raw`` stand on the emulator, and ``lake`` and ``folder`` on REST catalogs.
 
     Args:
         url: Of the emulator.
-        rest: Of the REST catalog.
+        rest: Of the REST catalog of the lake there.
+        rest_of_folder: Of the REST catalog of a lake in a folder.
     """
     home, java = _unpacked(), _java()
     with socket.socket() as free:
@@ -167,6 +169,7 @@ def running(url: str, rest: str) -> Iterator[Trino]:
             "log.properties": "io.trino=WARN\n",
             "catalog/iceberg.properties": f"connector.name=iceberg\niceberg.catalog.type=glue\n{glue}",
             "catalog/lake.properties": REST.format(url=rest) + files,
+            "catalog/folder.properties": REST.format(url=rest_of_folder) + FILES_IN_A_FOLDER,
             "catalog/raw.properties": "connector.name=hive\nhive.metastore=glue\n"
             # Athena looks into folders below a partition's, Trino on request.
             f"hive.partition-projection-enabled=true\nhive.recursive-directories=true\n{glue}",
@@ -352,12 +355,15 @@ def main() -> None:
         database, place = stack.outputs["GlueDatabaseName"], stack.outputs["AnalyticalDatasetS3Uri"].rstrip("/")
         print(f"{sum(written.values()):,} events in {place}; starting Trino {VERSION}", flush=True)
         with (
+            tempfile.TemporaryDirectory(prefix="lake-") as folder,
             attachable(place) as rest,
-            running(os.environ["AWS_ENDPOINT_URL"], rest) as trino,
+            attachable(api.copy(place, folder).dest) as rest_of_folder,
+            running(os.environ["AWS_ENDPOINT_URL"], rest, rest_of_folder) as trino,
             api.open(place) as lake,
         ):
             ask_the_lake(checks, trino, lake, "iceberg", database)
             ask_the_lake(checks, trino, lake, "lake", rest_catalog.NAMESPACE)
+            ask_the_lake(checks, trino, lake, "folder", rest_catalog.NAMESPACE)
             ask_to_write(checks, trino)
             engines = trino.ask("SELECT engine, sum(accepted) FROM ledger GROUP BY 1", "iceberg", database)
             checks.ask("half of the events by DuckDB, half by Spark", dict(engines), written)
