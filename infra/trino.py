@@ -1,7 +1,8 @@
 """``make trino``: Athena's engine reads the tables, the raw events and the five questions, on this machine.
 
 Half of the lake is written by DuckDB and half by Spark: by the Glue job, with the arguments that the template gives it. AWS
-is moto, an emulator. The tables are found by the Glue Data Catalog that both keep in step, as Athena finds them.
+is moto, an emulator. The tables are found by the Glue Data Catalog that both keep in step, as Athena finds them, and by
+``shoplake catalog``, as any other Trino finds them: those on S3, and those of a copy in a folder.
 
 Trino comes from Maven Central (0.8 GB, once; two of its plugins are unpacked, 0.2 GB) and needs Java 24 or newer:
 ``JAVA_HOME``, or one below /usr/lib/jvm. Spark needs Java 17, from a Python package, and Hadoop's S3 client (0.3 GB, once).
@@ -35,6 +36,7 @@ from infra import ddl, emulate, grade
 from shoplake import api, queries
 from shoplake.lake.reader import OpenLake
 from shoplake.tables import TABLES
+from shoplake.web import rest_catalog
 
 VERSION = "476"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoplake"
@@ -62,13 +64,19 @@ GLUE = """hive.metastore.glue.endpoint-url={url}
 hive.metastore.glue.region={region}
 hive.metastore.glue.aws-access-key=testing
 hive.metastore.glue.aws-secret-key=testing
-fs.native-s3.enabled=true
+"""
+REST = """connector.name=iceberg
+iceberg.catalog.type=rest
+iceberg.rest-catalog.uri={url}
+"""
+FILES_ON_S3 = """fs.native-s3.enabled=true
 s3.endpoint={url}
 s3.region={region}
 s3.path-style-access=true
 s3.aws-access-key=testing
 s3.aws-secret-key=testing
 """
+FILES_IN_A_FOLDER = "fs.hadoop.enabled=true\n"
 _VALUES = {
     "bigint": int,
     "integer": int,
@@ -123,14 +131,35 @@ class Trino:
 
 
 @contextmanager
-def running(url: str) -> Iterator[Trino]:
-    """A server whose catalogs ``iceberg`` and ``raw`` stand on the emulator at an URL."""
+def attachable(place: str) -> Iterator[str]:
+    """``shoplake catalog`` for a lake; gives its URL."""
+    words = [sys.executable, "-m", "shoplake", "catalog", "--lake", place, "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own words
+        try:
+            said = process.stdout.readline() if process.stdout else ""
+            if not said:
+                sys.exit("shoplake catalog did not start: see what it says above")
+            yield said.split()[-1]
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def running(url: str, rest: str, rest_of_folder: str) -> Iterator[Trino]:
+    """A server whose catalogs ``iceberg`` and ``raw`` stand on the emulator, and ``lake`` and ``folder`` on REST catalogs.
+
+    Args:
+        url: Of the emulator.
+        rest: Of the REST catalog of the lake there.
+        rest_of_folder: Of the REST catalog of a lake in a folder.
+    """
     home, java = _unpacked(), _java()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="trino-") as folder:
-        glue = GLUE.format(url=url, region=grade.REGION)
+        files = FILES_ON_S3.format(url=url, region=grade.REGION)
+        glue = GLUE.format(url=url, region=grade.REGION) + files
         for name, text in {
             "node.properties": f"node.environment=test\nnode.id=1\nnode.data-dir={folder}/data\n"
             "node.internal-address=127.0.0.1\nnode.bind-ip=127.0.0.1\n",
@@ -139,6 +168,8 @@ def running(url: str) -> Iterator[Trino]:
             "jvm.config": JVM,
             "log.properties": "io.trino=WARN\n",
             "catalog/iceberg.properties": f"connector.name=iceberg\niceberg.catalog.type=glue\n{glue}",
+            "catalog/lake.properties": REST.format(url=rest) + files,
+            "catalog/folder.properties": REST.format(url=rest_of_folder) + FILES_IN_A_FOLDER,
             "catalog/raw.properties": "connector.name=hive\nhive.metastore=glue\n"
             # Athena looks into folders below a partition's, Trino on request.
             f"hive.partition-projection-enabled=true\nhive.recursive-directories=true\n{glue}",
@@ -243,14 +274,28 @@ def by_spark(stack: emulate.Stack) -> None:
         sys.exit("the Glue job failed on this machine: see what it says above")
 
 
-def ask_the_lake(checks: grade.Checks, trino: Trino, lake: OpenLake, database: str) -> None:
+def ask_the_lake(checks: grade.Checks, trino: Trino, lake: OpenLake, catalog: str, schema: str) -> None:
     """The five questions, their oracle, and all rows of each table."""
     for query in (*queries.five(), *queries.oracle()):
         name = f"{'queries.sql' if query in queries.five() else 'grading/queries.sql'} {query.name}"
-        checks.ask(name, trino.ask(query.sql, "iceberg", database), lake.sql(query.sql).fetchall())
+        checks.ask(f"{catalog}: {name}", trino.ask(query.sql, catalog, schema), lake.sql(query.sql).fetchall())
     for table in lake.tables:
         sql = f"SELECT count(*) FROM {table}"
-        checks.ask(f"rows of {table}", trino.ask(sql, "iceberg", database), lake.sql(sql).fetchall())
+        if table in ("user_hourly", "session_hourly"):  # whose parts shoplake adds up
+            sql = f"SELECT count(*) FROM (SELECT DISTINCT event_hour, {table.split('_')[0]}_id FROM {table})"
+        checks.ask(f"{catalog}: rows of {table}", trino.ask(sql, catalog, schema), lake.sql(sql).fetchall())
+
+
+def ask_to_write(checks: grade.Checks, trino: Trino) -> None:
+    """Through the REST catalog nothing is created, changed or dropped."""
+    for sql in ("CREATE SCHEMA mine", "CREATE TABLE mine AS SELECT 1 AS one", "DROP TABLE erasures"):
+        try:
+            trino.ask(sql, "lake", rest_catalog.NAMESPACE)
+            said = "it was done"
+        except RuntimeError as error:
+            said = str(error).lower()
+        refused = "refused" if "not support" in said or "read-only" in said else said
+        checks.ask(f"lake: {sql}", refused, "refused")
 
 
 def ask_raw(checks: grade.Checks, trino: Trino, lake: OpenLake, database: str, table: str) -> None:
@@ -265,6 +310,10 @@ def ask_raw(checks: grade.Checks, trino: Trino, lake: OpenLake, database: str, t
         "SELECT regexp_extract(source_file, '[^/]+$'), count(*), count(price) FROM events GROUP BY 1 ORDER BY 1"
     ).fetchall()
     checks.ask(f'{table} by "$path": lines and prices of each file', counted, files)
+    days = {"year=2025/month=11/day=17": 0, "year=2025/month=11/day=18": sum(lines for _, lines, _ in files)}
+    for day, lines in days.items():
+        found = trino.ask(f"SELECT count(*), count(DISTINCT day) FROM {table} WHERE day = '{day}'", "raw", database)
+        checks.ask(f"{table} of {day}", found, [(lines, min(lines, 1))])
 
 
 def ask_statements(checks: grade.Checks, trino: Trino, stack: emulate.Stack, database: str) -> None:
@@ -305,8 +354,17 @@ def main() -> None:
             ingest(stack)
         database, place = stack.outputs["GlueDatabaseName"], stack.outputs["AnalyticalDatasetS3Uri"].rstrip("/")
         print(f"{sum(written.values()):,} events in {place}; starting Trino {VERSION}", flush=True)
-        with running(os.environ["AWS_ENDPOINT_URL"]) as trino, api.open(place) as lake:
-            ask_the_lake(checks, trino, lake, database)
+        with (
+            tempfile.TemporaryDirectory(prefix="lake-") as folder,
+            attachable(place) as rest,
+            attachable(api.copy(place, folder).dest) as rest_of_folder,
+            running(os.environ["AWS_ENDPOINT_URL"], rest, rest_of_folder) as trino,
+            api.open(place) as lake,
+        ):
+            ask_the_lake(checks, trino, lake, "iceberg", database)
+            ask_the_lake(checks, trino, lake, "lake", rest_catalog.NAMESPACE)
+            ask_the_lake(checks, trino, lake, "folder", rest_catalog.NAMESPACE)
+            ask_to_write(checks, trino)
             engines = trino.ask("SELECT engine, sum(accepted) FROM ledger GROUP BY 1", "iceberg", database)
             checks.ask("half of the events by DuckDB, half by Spark", dict(engines), written)
             ask_raw(checks, trino, lake, database, "raw_events")

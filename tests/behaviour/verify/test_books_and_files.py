@@ -170,6 +170,13 @@ def test_bounds_that_are_not_true(shop):
     assert ("accounts", "unknown_file", key(8)) in found(report)
 
 
+def test_notes_are_no_orphans(shop):
+    """What lies beside the catalog belongs to the lake; maintenance never removes it."""
+    for name in ("acknowledged-gaps", "demo", "last-failure"):
+        (shop / "lake" / f"{name}.json").write_text("{}")
+    assert check(shop).notes == []
+
+
 def test_lake_that_changes_meanwhile_is_looked_at_again(shop, monkeypatch):
     """Documents that a run beside this lets go of are no damage."""
     monkeypatch.setattr(metadata, "METADATA_KEPT", 1)

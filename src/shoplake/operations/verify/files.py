@@ -283,7 +283,9 @@ class Files:
         orphans = [
             file
             for location, file in sorted(self._listing.items())
-            if owner(location) not in self._referenced and not location.rpartition("/")[2].startswith(".")
+            if owner(location) not in self._referenced
+            and not location.rpartition("/")[2].startswith(".")
+            and "/" in self.inventory.short(location)  # notes lie beside the catalog
         ]
         if not orphans:
             return []
