@@ -5,15 +5,26 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from inspect import signature
+from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
+import shoplake
 from shoplake import contract, queries, settings, tables
+from shoplake.cli import table as tabular
 from shoplake.cli.main import cli
+
+if TYPE_CHECKING:
+    from shoplake.lake.reader import OpenLake
 
 WIDTH = 100
 FOLDER = Path(__file__).parent / "reference"
@@ -123,12 +134,81 @@ def queries_page() -> str:
     return "\n".join(lines).rstrip()
 
 
-PAGES = {
+SAMPLE_SHOP = runpy.run_path(str(Path(__file__).parent / "sample_shop.py"))
+ROWS_SHOWN = 8
+
+
+def metrics_page(lake: OpenLake) -> str:
+    """The metrics: what each is, its text and what it yields."""
+    lines = [
+        "# Metrics",
+        "",
+        "Each metric is defined once, in `src/shoplake/sql/metrics.sql`: this page, `shoplake query NAME`, `.query NAME` in",
+        "`shoplake sql` and the tests all take it from there. The five questions count events: their conversion is one",
+        "purchase event per view event, not a person who buys. Rates of people and of sessions stand beside it here, and",
+        "they differ, so say which one you mean.",
+        "",
+        *_executed(lake, queries.metrics()),
+    ]
+    return "\n".join(lines)
+
+
+def cookbook_page(lake: OpenLake) -> str:
+    """Queries to start from, with what they yield."""
+    lines = [
+        "# Cookbook",
+        "",
+        "Queries to run as they are (`shoplake query NAME --lake lake`, or `.query NAME` in `shoplake sql`) or to start from.",
+        "They are in DuckDB's SQL, in `src/shoplake/sql/cookbook.sql`. With `--from` and `--to` they see a range of the lake.",
+        "",
+        *_executed(lake, queries.recipes()),
+    ]
+    return "\n".join(lines)
+
+
+def _executed(lake: OpenLake, asked: Iterable[queries.NamedQuery]) -> Iterator[str]:
+    yield "What they yield below is of the small shop in `docs/sample_shop.py`, when this page was built."
+    for query in asked:
+        notes, sql = _apart(query.sql)
+        yield from ("", f"## {query.name}", "", f"{query.question[0].upper()}{query.question[1:]}.")
+        if notes:
+            yield from ("", notes)
+        yield from ("", "```sql", sql, "```", "", "```text", *_output(lake, query.sql), "```")
+
+
+def _apart(sql: str) -> tuple[str, str]:
+    """The remarks at the start of a text, as prose, and the rest."""
+    lines = sql.split("\n")
+    remarks = list(takewhile(lambda line: line.startswith("-- "), lines))
+    return " ".join(line.removeprefix("-- ") for line in remarks), "\n".join(lines[len(remarks) :])
+
+
+def _output(lake: OpenLake, sql: str) -> Iterator[str]:
+    relation = lake.sql(sql)
+    rows = relation.fetchall()
+    yield from (line.rstrip() for line in tabular.lines(relation.columns, rows[:ROWS_SHOWN]))
+    if len(rows) > ROWS_SHOWN:
+        yield f" ... {len(rows) - ROWS_SHOWN} more rows"
+
+
+@contextmanager
+def sample_lake() -> Iterator[OpenLake]:
+    """A lake of the small shop, which is gone after the block."""
+    with TemporaryDirectory() as folder:
+        SAMPLE_SHOP["write"](Path(folder, "raw"))
+        shoplake.ingest(Path(folder, "raw"), Path(folder, "lake"), threads=2)
+        with shoplake.open(Path(folder, "lake"), threads=2) as lake:
+            yield lake
+
+
+PAGES: dict[str, Callable[..., str]] = {
     "contract.md": contract_page,
     "tables.md": tables_page,
     "settings.md": settings_page,
     "cli.md": cli_page,
     "queries.md": queries_page,
+    "metrics.md": metrics_page,
+    "cookbook.md": cookbook_page,
 }
 
 
@@ -148,11 +228,18 @@ def _filled(text: str) -> str:
     return start + textwrap.fill(text.strip(), WIDTH, break_long_words=False, break_on_hyphens=False) + end
 
 
+def pages() -> Iterator[tuple[str, str]]:
+    """Every page by its name."""
+    with sample_lake() as lake:
+        for name, page in PAGES.items():
+            yield name, page(lake) if signature(page).parameters else page()
+
+
 def main() -> int:
     """Write the pages, or say which are out of date."""
     stale = []
-    for name, page in PAGES.items():
-        path, text = FOLDER / name, HEADER + wrapped(page()) + "\n"
+    for name, page in pages():
+        path, text = FOLDER / name, HEADER + wrapped(page) + "\n"
         if not path.is_file() or path.read_text("utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:
