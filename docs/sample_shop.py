@@ -19,6 +19,7 @@ from typing import Any
 START = datetime(2025, 11, 3)  # noqa: DTZ001 - UTC
 DAYS = 21
 USERS = 60
+BROKEN_DAY = "2025-11-05"
 HOURS = (9, 12, 17, 19, 20, 23)
 SEARCHES = ("yoga mat", " Yoga Mat", "lego", "desk lamp", "python books", "rain jacket")
 PRODUCTS = {
@@ -91,7 +92,7 @@ def _event(at: datetime, user: str, session: str, kind: str, product: str | None
 
 
 def write(source: Path) -> None:
-    """Write the events as source files, one a day."""
+    """Write the events as source files, one a day, and a line that breaks the contract."""
     days: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events():
         days[event["timestamp"][:10]].append(event)
@@ -99,4 +100,7 @@ def write(source: Path) -> None:
         year, month, number = day.split("-")
         path = source / f"events/year={year}/month={month}/day={number}/hour=23/minute=55/events.jsonl.gz"
         path.parent.mkdir(parents=True)
-        path.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
+        texts = [json.dumps(line) for line in lines]
+        if day == BROKEN_DAY:
+            texts.append(json.dumps(lines[0] | {"event_type": "refund"}))
+        path.write_bytes(gzip.compress("\n".join(texts).encode()))

@@ -16,6 +16,7 @@ import pytest
 import shoplake
 from shoplake import queries
 from shoplake.errors import UsageError
+from shoplake.tables import JOINS, TABLES, VIEWS
 from tests.support import ingest
 
 SHOP = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "sample_shop.py"))
@@ -195,3 +196,25 @@ def test_local_days(lake, lines, name, zone):
     ]
     assert lake.query(name).fetchall() == expected
     assert [row[1] for row in expected] != [row[1] for row in lake.query("user_activity").fetchall()]
+
+
+@pytest.mark.parametrize("name", [table.name for table in (*TABLES, *VIEWS)])
+def test_keys_are_keys(lake, name):
+    """No two rows of a table share the key that the data dictionary gives."""
+    key = ", ".join(next(table for table in (*TABLES, *VIEWS) if table.name == name).identity)
+    ((rows, distinct),) = lake.sql(
+        f"SELECT (SELECT count(*) FROM {name}), count(*) FROM (SELECT DISTINCT {key} FROM {name})"
+    ).fetchall()
+    assert rows == distinct
+    assert rows or name == "erasures"
+
+
+@pytest.mark.parametrize("join", JOINS, ids=lambda join: f"{join.many.name}-{join.one.name}")
+def test_joins_join(lake, join):
+    """Each row of the first table has exactly one row of the second."""
+    many, one = join.many.name, join.one.name
+    ((rows, joined, matched),) = lake.sql(
+        f"SELECT (SELECT count(*) FROM {many}), count(*), count({one}.{join.one.identity[0]})"
+        f" FROM {many} LEFT JOIN {one} ON {join.condition}"
+    ).fetchall()
+    assert rows == joined == matched > 0
