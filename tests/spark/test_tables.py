@@ -11,7 +11,7 @@ from shoplake.engines import spark_session
 from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.tables import EVENTS, TABLES
-from tests.support import command, event, events, ingest, put
+from tests.support import command, event, events, ingest, proofs, put
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,13 @@ def test_rows(iceberg, lake, table):
     assert expected
 
 
-@pytest.mark.parametrize("query", [*queries.five(), *queries.oracle()], ids=lambda query: query.name)
+@pytest.mark.parametrize(
+    "query", [*queries.five(), *queries.oracle(), *proofs(*queries.metrics())], ids=lambda query: query.name
+)
 def test_queries(iceberg, lake, query):
-    """queries.sql and the oracle, unchanged: the same rows in the same order."""
+    """queries.sql, the oracle and the metrics, unchanged: the same rows in the same order."""
     spark_session.show(iceberg, Lake(lake).view())
+    iceberg.sql(f"CREATE OR REPLACE TEMPORARY VIEW sessions AS {queries.sql('view_sessions')}")
     with shoplake.open(lake) as opened:
         expected = opened.sql(query.sql).fetchall()
     assert [tuple(row) for row in iceberg.sql(query.sql).collect()] == expected
