@@ -20,7 +20,7 @@ START = datetime(2025, 11, 3)  # noqa: DTZ001 - UTC
 DAYS = 21
 USERS = 60
 BROKEN_DAY = "2025-11-05"
-HOURS = (9, 12, 17, 19, 20, 23)
+HOURS = (9, 19, 23)
 SEARCHES = ("yoga mat", " Yoga Mat", "lego", "desk lamp", "python books", "rain jacket")
 PRODUCTS = {
     f"p_{category[0]}{number}": (category, price)
