@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shoplake import queries
 from shoplake.cli import asking, output
+from shoplake.cli.signals import EndedError
 from shoplake.errors import UsageError
 from shoplake.tables import TABLES, VIEWS
 
@@ -53,6 +54,8 @@ def statements(lake: OpenLake, commands: Sequence[str]) -> Iterator[str]:
     while True:
         try:
             text = session.prompt()
+        except EndedError:
+            raise
         except KeyboardInterrupt:
             continue
         except EOFError:

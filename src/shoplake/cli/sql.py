@@ -14,6 +14,7 @@ import click
 from shoplake import api, queries
 from shoplake.cli import asking, options, output, table
 from shoplake.cli.asking import Answer, Reading
+from shoplake.cli.signals import EndedError
 from shoplake.errors import ShoplakeError, UsageError
 from shoplake.queries import NamedQuery
 from shoplake.tables import TABLES, VIEWS, Table
@@ -73,12 +74,14 @@ def sql(lake: str | None, start: str | None, end: str | None, at: str | None, st
 
 
 def interact(shell: Shell, statements: Iterator[str]) -> None:
-    """Run statements as a person gives them; no error ends the shell, nor does Ctrl-C."""
+    """Run statements as a person gives them; no error ends the shell, nor does Ctrl-C, but a signal to end does."""
     for text in statements:
         try:
             shell.run(text)
         except ShoplakeError as error:
             output.failure(str(error), error.remedy)
+        except EndedError:
+            raise
         except KeyboardInterrupt:
             output.note("stopped")
         if shell.over:

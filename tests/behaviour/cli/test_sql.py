@@ -79,10 +79,11 @@ def test_a_session(shop, typed):
         assert words in result.err
 
 
-def test_ctrl_c_stops_what_is_running_and_keeps_the_shell(shop, typed, monkeypatch):
-    """The statement ends, and the next one is answered."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_ctrl_c_stops_what_is_running_and_keeps_the_shell(shop, typed, monkeypatch, number, code):
+    """The statement ends, and the next one is answered; a signal to end ends the shell as well."""
     real = asking._show_progress
-    timers = iter([threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))])
+    timers = iter([threading.Timer(0.3, os.kill, (os.getpid(), number))])
 
     def interrupted(future, share):
         for timer in timers:
@@ -93,9 +94,9 @@ def test_ctrl_c_stops_what_is_running_and_keeps_the_shell(shop, typed, monkeypat
     started = time.monotonic()
     result = typed(shop / "lake", FOREVER, "SELECT 'still here' AS text;", CTRL_D)
     assert time.monotonic() - started < 30
-    assert result.code == 0
+    assert result.code == code
     assert "stopped" in result.err
-    assert "still here" in result.out
+    assert ("still here" in result.out) == (number == signal.SIGINT)
 
 
 def test_it_follows_the_lake(typed, tmp_path, monkeypatch):
