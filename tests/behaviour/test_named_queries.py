@@ -17,7 +17,7 @@ import shoplake
 from shoplake import queries
 from shoplake.errors import UsageError
 from shoplake.tables import JOINS, TABLES, VIEWS
-from tests.support import ingest
+from tests.support import command, ingest
 
 SHOP = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "sample_shop.py"))
 
@@ -62,6 +62,8 @@ def test_names(lake):
     with pytest.raises(UsageError) as caught:
         lake.query("avrage_order_value")
     assert "Did you mean average_order_value?" in caught.value.remedy
+    shown = command("query", "--help").out
+    assert [query.name for query in queries.metrics() if query.name not in shown] == []
 
 
 def test_funnels(lake, lines):

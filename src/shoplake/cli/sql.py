@@ -103,7 +103,7 @@ def _given(lines: Iterable[str]) -> Iterator[str]:
 def _greet(lake: OpenLake) -> None:
     until = lake.complete_until
     complete = f", complete until {until:%Y-%m-%d %H:%M} UTC" if until else ""
-    output.say(f"{lake.place}, version {lake.view.version:,}{complete}. Type .help for help.")
+    output.say(f"{lake.place}, {lake.version}{complete}. Type .help for help.")
 
 
 class Shell:
@@ -188,7 +188,7 @@ class Shell:
         lake = self._reading.lake
         if lake.outdated:
             lake.refresh()
-            output.note(f"the lake has changed: now at version {lake.view.version:,}")
+            output.note(f"the lake has changed: now at {lake.version}")
 
     def _answer(self, question: NamedQuery) -> None:
         before = self._reading.seconds
