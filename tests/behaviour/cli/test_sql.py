@@ -223,3 +223,14 @@ def test_on_a_real_terminal(shop, tmp_path):
     os.write(terminal, b"\x04")
     assert process.wait(timeout=60) == 0
     os.close(terminal)
+
+
+def test_without_the_extra(shop, call, monkeypatch):
+    """On a terminal the error names what to install; stdin works without it."""
+    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
+    monkeypatch.delitem(sys.modules, "shoplake.cli.line_editing")
+    monkeypatch.delattr("shoplake.cli.line_editing")
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    tells(call("sql", "--lake", shop / "lake"), 2, "shoplake[shell]")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 1 AS one;"))
+    assert call("sql", "--lake", shop / "lake", "--format", "csv").out == "one\n1\n"
