@@ -98,7 +98,7 @@ lock: ## resolve the lock files again from pyproject.toml
 	compile() { uv --universal --python-version 3.11 --group checkout "$$@" pyproject.toml; }; \
 	aws() { uv --python-platform x86_64-manylinux_2_28 --constraint requirements.lock --extra s3 "$$@" pyproject.toml; }; \
 	compile --extra s3 --extra dev --output-file requirements.lock; \
-	compile --extra s3 --extra web --constraint requirements.lock --output-file requirements-runtime.lock; \
+	compile --extra s3 --extra shell --extra web --constraint requirements.lock --output-file requirements-runtime.lock; \
 	compile --extra bench --constraint requirements.lock --output-file requirements-bench.lock; \
 	uv --universal --python-version 3.11 --constraint requirements.lock --group release --output-file requirements-release.lock; \
 	aws --python-version 3.11 --output-file requirements-glue.lock; \

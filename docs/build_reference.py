@@ -5,15 +5,26 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from inspect import signature
+from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
+import shoplake
 from shoplake import contract, queries, settings, tables
+from shoplake.cli import table as tabular
 from shoplake.cli.main import cli
+
+if TYPE_CHECKING:
+    from shoplake.lake.reader import OpenLake
 
 WIDTH = 100
 FOLDER = Path(__file__).parent / "reference"
@@ -53,26 +64,69 @@ def contract_page() -> str:
     return "\n".join(lines)
 
 
-def tables_page() -> str:
+# Rows that show more of a table than its first ones, and values that differ from run to run.
+SAMPLES = {"events": "event_type IN ('search', 'purchase') AND user_id = 'u_05'", "product_hourly": "purchases > 0"}
+EACH_RUN = {
+    "arrived_at": "2025-11-24 00:00:07",
+    "batch": "5f0c2a91d3b7",
+    "bytes": "1,104",
+    "seconds": "0.0123",
+    "version": "1104-1763942400000000000",
+}
+
+
+def tables_page(lake: OpenLake) -> str:
     """The data dictionary."""
     lines = [
         "# Tables",
         "",
-        "Iceberg format version 2, Parquet with zstd, all in the namespace `shoplake`. Times are UTC without a zone.",
+        "Iceberg format version 2, Parquet with zstd, all in the namespace `shoplake`. Times are UTC without a zone. The key",
+        "of a table is what no two of its rows share; the rows below are of the small shop in `docs/sample_shop.py`.",
+        "",
+        "![The tables with their keys and joins](../images/tables.svg)",
+        "",
+        "An arrow leads from many rows to the one that each of them belongs to:",
+        "",
+        "| from | to | on |",
+        "| --- | --- | --- |",
+        *(f"| `{join.many.name}` | `{join.one.name}` | `{join.condition}` |" for join in tables.JOINS),
+        "",
+        "The hourly tables hold the sums of the same events, each by another unit: join one of them with `events` or with",
+        "what is below it, not with each other. Searches have neither product nor category, so both are NULL there. What",
+        "other engines read of `user_hourly` and `session_hourly` can have several rows, of one key, to add up; see",
+        "[Connect](../howto/connect.md).",
     ]
     for table in tables.TABLES:
         column, transform = table.partition
-        lines += [
-            "",
-            f"## {table.name}",
-            "",
-            f"One row: {table.grain}. Partitioned by {transform} of `{column}`; replaced by `{table.key}`.",
-            "",
-            "| column | type | meaning |",
-            "| --- | --- | --- |",
-            *(f"| `{item.name}` | {item.type} | {item.doc} |" for item in table.columns),
-        ]
+        how = f"Partitioned by {transform} of `{column}`; replaced by `{table.key}`."
+        lines += _dictionary(lake, table, how)
+    for view in tables.VIEWS:
+        lines += _dictionary(lake, view, f"A view, computed when it is read (`sql/view_{view.name}.sql`).")
     return "\n".join(lines)
+
+
+def _dictionary(lake: OpenLake, table: tables.Table, how: str) -> Iterator[str]:
+    first, other = _samples(lake, table)
+    keys = ", ".join(f"`{column}`" for column in table.identity)
+    yield from ("", f"## {table.name}", "", f"One row: {table.grain}. Key: {keys}. {how}")
+    yield from ("", "| column | type | meaning | a row | another |", "| --- | --- | --- | --- | --- |")
+    for column, one, two in zip(table.columns, first, other, strict=True):
+        yield f"| `{column.name}` | {column.type} | {column.doc} | {one} | {two} |"
+
+
+def _samples(lake: OpenLake, table: tables.Table) -> tuple[list[str], list[str]]:
+    """Two rows as a person reads them; empty texts where there are not two."""
+    rows = lake.sql(
+        f"SELECT * FROM {table.name} WHERE {SAMPLES.get(table.name, 'true')} ORDER BY {', '.join(table.identity)} LIMIT 2"
+    ).fetchall()
+    shown = [[_sample(*each) for each in zip(table.column_names, row, strict=True)] for row in rows]
+    shown += [[""] * len(table.columns)] * 2
+    return shown[0], shown[1]
+
+
+def _sample(column: str, value: object) -> str:
+    text = EACH_RUN.get(column) or tabular.cell(value).replace("|", "&#124;")
+    return "NULL" if value is None else f"`{text}`"
 
 
 def settings_page() -> str:
@@ -123,12 +177,82 @@ def queries_page() -> str:
     return "\n".join(lines).rstrip()
 
 
-PAGES = {
+SAMPLE_SHOP = runpy.run_path(str(Path(__file__).parent / "sample_shop.py"))
+ROWS_SHOWN = 8
+
+
+def metrics_page(lake: OpenLake) -> str:
+    """The metrics: what each is, its text and what it yields."""
+    lines = [
+        "# Metrics",
+        "",
+        "Each metric is defined once, in `src/shoplake/sql/metrics.sql`: this page, `shoplake query NAME`, `.query NAME` in",
+        "`shoplake sql` and the tests all take it from there. The five questions count events: their conversion is one",
+        "purchase event per view event, not a person who buys. Rates of people and of sessions stand beside it here, and",
+        "they differ, so say which one you mean.",
+        "",
+        *_executed(lake, queries.metrics()),
+    ]
+    return "\n".join(lines)
+
+
+def cookbook_page(lake: OpenLake) -> str:
+    """Queries to start from, with what they yield."""
+    lines = [
+        "# Cookbook",
+        "",
+        "Queries to run as they are (`shoplake query NAME --lake lake`, or `.query NAME` in `shoplake sql`) or to start from.",
+        "They are in DuckDB's SQL, in `src/shoplake/sql/cookbook.sql`. With `--from` and `--to` they see a range of the lake.",
+        "",
+        *_executed(lake, queries.recipes()),
+    ]
+    return "\n".join(lines)
+
+
+def _executed(lake: OpenLake, asked: Iterable[queries.NamedQuery]) -> Iterator[str]:
+    yield "What they yield below is of the small shop in `docs/sample_shop.py`, when this page was built."
+    for query in asked:
+        notes, sql = _apart(query.sql)
+        yield from ("", f"## {query.name}", "", f"{query.question[0].upper()}{query.question[1:]}.")
+        if notes:
+            yield from ("", notes)
+        yield from ("", "```sql", sql, "```", "", "```text", *_output(lake, query.sql), "```")
+
+
+def _apart(sql: str) -> tuple[str, str]:
+    """The remarks at the start of a text, as prose, and the rest."""
+    lines = sql.split("\n")
+    remarks = list(takewhile(lambda line: line.startswith("-- "), lines))
+    return " ".join(line.removeprefix("-- ") for line in remarks), "\n".join(lines[len(remarks) :])
+
+
+def _output(lake: OpenLake, sql: str) -> Iterator[str]:
+    relation = lake.sql(sql)
+    rows = relation.fetchall()
+    yield from (line.rstrip() for line in tabular.lines(relation.columns, rows[:ROWS_SHOWN]))
+    if len(rows) > ROWS_SHOWN:
+        yield f" ... {len(rows) - ROWS_SHOWN} more rows"
+
+
+@contextmanager
+def sample_lake() -> Iterator[OpenLake]:
+    """A lake of the small shop, which is gone after the block."""
+    with TemporaryDirectory() as folder:
+        SAMPLE_SHOP["write"](Path(folder, "raw"))
+        shoplake.ingest(Path(folder, "raw"), Path(folder, "lake"), threads=2)
+        with shoplake.open(Path(folder, "lake"), threads=2) as lake:
+            yield lake
+
+
+PAGES: dict[str, Callable[..., str]] = {
     "contract.md": contract_page,
     "tables.md": tables_page,
     "settings.md": settings_page,
     "cli.md": cli_page,
     "queries.md": queries_page,
+    "metrics.md": metrics_page,
+    "cookbook.md": cookbook_page,
+    "../images/tables.svg": runpy.run_path(str(Path(__file__).parent / "table_diagram.py"))["picture"],
 }
 
 
@@ -148,11 +272,19 @@ def _filled(text: str) -> str:
     return start + textwrap.fill(text.strip(), WIDTH, break_long_words=False, break_on_hyphens=False) + end
 
 
+def pages() -> Iterator[tuple[str, str]]:
+    """Every page by its name."""
+    with sample_lake() as lake:
+        for name, page in PAGES.items():
+            text = page(lake) if signature(page).parameters else page()
+            yield name, HEADER + wrapped(text) + "\n" if name.endswith(".md") else text
+
+
 def main() -> int:
     """Write the pages, or say which are out of date."""
     stale = []
-    for name, page in PAGES.items():
-        path, text = FOLDER / name, HEADER + wrapped(page()) + "\n"
+    for name, text in pages():
+        path = FOLDER / name
         if not path.is_file() or path.read_text("utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:

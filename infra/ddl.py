@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from infra import emulate
+from shoplake import queries
 from shoplake.lake.types import column_type
-from shoplake.tables import TABLES, Table
+from shoplake.tables import TABLES, VIEWS, Table
 
 FILE = Path(__file__).with_name("athena.sql")
 _HEAD = """\
@@ -28,7 +29,7 @@ _HEAD = """\
 def athena() -> str:
     """The text of the file."""
     stack = emulate.Stack({"StudentId": "X"}, "us-west-2")
-    statements = [_athena_raw(raw(stack)), *map(_athena_table, TABLES)]
+    statements = [_athena_raw(raw(stack)), *map(_athena_table, TABLES), *map(_athena_view, VIEWS)]
     return _HEAD + "\n" + "\n".join(statements).replace(emulate.ACCOUNT, "ACCOUNT")
 
 
@@ -90,6 +91,16 @@ def _athena_table(table: Table) -> str:
         f"PARTITIONED BY ({_transform(table)})\n"
         f"LOCATION 's3://BUCKET/copy/{table.name}/'\n"
         f"TBLPROPERTIES ({_properties({'table_type': 'ICEBERG', 'format': 'parquet'})});\n"
+    )
+
+
+def _athena_view(view: Table) -> str:
+    text = "".join(
+        line for line in queries.sql(f"view_{view.name}").splitlines(keepends=True) if not line.startswith("--")
+    )
+    return (
+        f"-- {view.grain}, over all its hours: a view; run this one in the stack's own database to have it there\n"
+        f"CREATE OR REPLACE VIEW {view.name} AS\n{text.rstrip()};\n"
     )
 
 

@@ -1,10 +1,10 @@
-"""The SQL texts in files: the five questions by number and name, the oracle's answers to the same, and the shared SQL."""
+"""The SQL texts in files: the five questions, the oracle's answers to the same, metrics, the cookbook, and the shared SQL."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -36,20 +36,38 @@ def oracle() -> tuple[NamedQuery, ...]:
     return parse(_text("oracle.sql", "grading/queries.sql"))
 
 
+@cache
+def metrics() -> tuple[NamedQuery, ...]:
+    """The metrics, each defined once: ``sql/metrics.sql``."""
+    return tuple(replace(query, number=0) for query in parse(sql("metrics")))
+
+
+@cache
+def recipes() -> tuple[NamedQuery, ...]:
+    """The queries of the cookbook: ``sql/cookbook.sql``."""
+    return tuple(replace(query, number=0) for query in parse(sql("cookbook")))
+
+
+def named() -> tuple[NamedQuery, ...]:
+    """Everything that can be asked by its name."""
+    return (*five(), *metrics(), *recipes())
+
+
 def find(which: str) -> tuple[NamedQuery, ...]:
-    """The questions that a number, a name or ``all`` stands for.
+    """The questions that a number, a name or ``all`` stands for; the five alone have numbers, and are all that ``all`` means.
 
     Raises:
         UsageError: Nothing has that name.
     """
     if which == "all":
         return five()
-    found = tuple(query for query in five() if which in (str(query.number), query.name))
+    found = tuple(query for query in named() if which == query.name or (query.number and which == str(query.number)))
     if not found:
-        names = ", ".join(f"{query.number} {query.name}" for query in five())
-        close = difflib.get_close_matches(which, [query.name for query in five()], 1)
+        numbered = ", ".join(f"{query.number} {query.name}" for query in five())
+        others = ", ".join(query.name for query in (*metrics(), *recipes()))
+        close = difflib.get_close_matches(which, [query.name for query in named()], 1)
         meant = f"Did you mean {close[0]}? " if close else ""
-        raise UsageError(f"there is no query {which!r}", remedy=f"{meant}Known: {names}, or all.")
+        raise UsageError(f"there is no query {which!r}", remedy=f"{meant}Known: {numbered}, or all; {others}.")
     return found
 
 

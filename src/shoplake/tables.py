@@ -31,6 +31,7 @@ class Table:
         columns: In order; an Iceberg field id is the position, counted from 1.
         partition: The partitioned column and its transform (hour, day or month).
         key: The column by whose values rows are replaced as a whole (a source file, an hour, a day).
+        identity: The columns whose values no two rows share, NULL taken for a value.
         sort: Order of the rows inside a data file, for small files and selective reads; empty keeps the order of arrival.
         merged_sort: Order of the rows inside a file that maintenance merged.
         unit: The column of the users or sessions whose distinct values ``activity_daily`` counts, for a table of these. An
@@ -42,6 +43,7 @@ class Table:
     columns: tuple[Column, ...]
     partition: tuple[str, str]
     key: str
+    identity: tuple[str, ...]
     sort: tuple[str, ...] = ()
     merged_sort: tuple[str, ...] = ()
     unit: str | None = None
@@ -73,6 +75,7 @@ EVENTS = Table(
     ),
     ("event_time", "hour"),
     "source_file",
+    tuple(field.column for field in FIELDS),
     merged_sort=("event_type", "event_time"),
 )
 QUARANTINE = Table(
@@ -89,6 +92,7 @@ QUARANTINE = Table(
     ),
     ("arrived_at", "day"),
     "source_file",
+    ("source_file", "line_number"),
     merged_sort=("source_file", "line_number"),
 )
 LEDGER = Table(
@@ -124,6 +128,7 @@ LEDGER = Table(
     ),
     ("arrived_at", "month"),
     "source_file",
+    ("source_file",),
     merged_sort=("source_file",),
 )
 ERASURES = Table(
@@ -137,6 +142,7 @@ ERASURES = Table(
     ),
     ("erased_at", "month"),
     "user_hash",
+    ("user_hash",),
     merged_sort=("user_hash",),
 )
 PRODUCT_HOURLY = Table(
@@ -154,6 +160,7 @@ PRODUCT_HOURLY = Table(
     ),
     ("event_hour", "day"),
     "event_hour",
+    ("event_hour", "product_id", "category"),
     ("product_id", "category"),
     ("product_id", "category", "event_hour"),
 )
@@ -163,6 +170,7 @@ USER_HOURLY = Table(
     (_HOUR, Column("user_id", "string", "The user."), *_COUNTS, _SEARCHES, _EVENTS, _REVENUE),
     ("event_hour", "day"),
     "event_hour",
+    ("event_hour", "user_id"),
     ("user_id",),
     ("user_id", "event_hour"),
     unit="user_id",
@@ -183,6 +191,7 @@ SESSION_HOURLY = Table(
     ),
     ("event_hour", "day"),
     "event_hour",
+    ("event_hour", "session_id"),
     ("session_id",),
     ("session_id", "event_hour"),
     unit="session_id",
@@ -198,6 +207,7 @@ ACTIVITY_DAILY = Table(
     ),
     ("event_date", "month"),
     "event_date",
+    ("event_date",),
     merged_sort=("event_date",),
 )
 
@@ -216,6 +226,7 @@ SESSIONS = Table(
     ),
     ("first_event_time", "day"),
     "session_id",
+    ("session_id",),
 )
 
 GOLD_HOURLY = (PRODUCT_HOURLY, USER_HOURLY, SESSION_HOURLY)
@@ -224,3 +235,38 @@ TABLES = (EVENTS, QUARANTINE, *GOLD_HOURLY, ACTIVITY_DAILY, LEDGER, ERASURES)
 VIEWS = (SESSIONS,)
 """What is read like a table and computed from others, by ``sql/view_NAME.sql``; no lake stores it."""
 BY_NAME = {table.name: table for table in TABLES}
+
+
+@dataclass(frozen=True)
+class Join:
+    """How two tables join: every row of the first has exactly one row of the second.
+
+    Attributes:
+        many: The first table.
+        one: The second.
+        condition: SQL, with the names of the tables; NULL equals NULL where it says IS NOT DISTINCT FROM.
+        on: The same in the words of a diagram.
+    """
+
+    many: Table
+    one: Table
+    condition: str
+    on: str
+
+
+def _hour_of_events(table: Table, *columns: str) -> Join:
+    equal = "=" if table.unit else "IS NOT DISTINCT FROM"  # searches have neither product nor category
+    same = [f"events.{column} {equal} {table.name}.{column}" for column in columns]
+    hour = f"date_trunc('hour', events.event_time) = {table.name}.event_hour"
+    return Join(EVENTS, table, " AND ".join((hour, *same)), ", ".join(("hour", *columns)))
+
+
+JOINS = (
+    Join(EVENTS, LEDGER, "events.source_file = ledger.source_file", "source_file"),
+    Join(QUARANTINE, LEDGER, "quarantine.source_file = ledger.source_file", "source_file"),
+    _hour_of_events(PRODUCT_HOURLY, "product_id", "category"),
+    _hour_of_events(USER_HOURLY, "user_id"),
+    _hour_of_events(SESSION_HOURLY, "session_id"),
+    Join(SESSION_HOURLY, SESSIONS, "session_hourly.session_id = sessions.session_id", "session_id"),
+    Join(USER_HOURLY, ACTIVITY_DAILY, "CAST(user_hourly.event_hour AS DATE) = activity_daily.event_date", "day"),
+)

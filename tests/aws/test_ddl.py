@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from infra import ddl, emulate
+from shoplake import queries
 from shoplake.lake.metadata import new_table
 from shoplake.tables import TABLES
 from tests.aws.support import REGION
@@ -17,7 +19,7 @@ def plans(session: Any) -> dict[str, Any]:
     """What Spark's parser, which reads Hive's statements, makes of each statement of the file, by the table's name."""
     parser = session._jsparkSession.sessionState().sqlParser()
     file = ddl.FILE.read_text("utf-8").replace("${", "#{")  # Spark would put its own variables there
-    texts = [text for text in file.split(";\n") if "CREATE" in text]
+    texts = [text for text in file.split(";\n") if re.search("^CREATE.* TABLE", text, re.MULTILINE)]
     found = [parser.parsePlan(text) for text in texts]
     return {plan.name().nameParts().head(): plan for plan in found}
 
@@ -34,6 +36,13 @@ def properties(plan: Any) -> dict[str, str]:
 
 def test_the_file_is_made_of_the_template_and_the_tables_as_they_are_now():
     assert ddl.FILE.read_text("utf-8") == ddl.athena(), "run make template"
+
+
+def test_the_view_is_the_lakes_own():
+    (view,) = [
+        text for text in ddl.FILE.read_text("utf-8").split(";\n") if "CREATE OR REPLACE VIEW sessions AS" in text
+    ]
+    assert queries.sql("view_sessions").partition("SELECT")[2].strip() == view.partition("SELECT")[2].strip()
 
 
 @pytest.mark.spark

@@ -57,6 +57,7 @@ def test_every_version_gives_the_answers_of_its_time(shop):
         assert lake.sql("SELECT count(*) FROM quarantine").fetchall() == [(0,)]
         lake.refresh()
         assert answers(lake) == after[0]
+        assert "as of 20" in repr(lake)
 
 
 def test_a_version_that_is_not_there(shop):

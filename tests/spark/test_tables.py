@@ -47,13 +47,14 @@ def test_rows(iceberg, lake, table):
     assert expected
 
 
-QUERIES = some([*queries.five(), *queries.oracle()], "hourly_revenue", "user_activity")
+QUERIES = some([*queries.five(), *queries.oracle(), *queries.metrics()], "hourly_revenue", "user_activity")
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
 def test_queries(iceberg, lake, query):
-    """queries.sql and the oracle, unchanged: the same rows in the same order."""
+    """queries.sql, the oracle and the metrics, unchanged: the same rows in the same order."""
     spark_session.show(iceberg, Lake(lake).view())
+    iceberg.sql(f"CREATE OR REPLACE TEMPORARY VIEW sessions AS {queries.sql('view_sessions')}")
     with shoplake.open(lake) as opened:
         expected = opened.sql(query.sql).fetchall()
     assert [tuple(row) for row in iceberg.sql(query.sql).collect()] == expected

@@ -206,3 +206,14 @@ def split(text: str) -> list[str]:
         raise UsageError(
             f"this is not SQL: {error}", remedy="Give SELECT statements, separated by semicolons."
         ) from error
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text can be run: a command of the shell, nothing, or SQL whose last sign is a semicolon."""
+    import duckdb
+
+    if not text.strip() or text.lstrip().startswith("."):
+        return True
+    octets = text.encode()
+    signs = [place for place, kind in duckdb.tokenize(text) if kind is not duckdb.token_type.comment]
+    return bool(signs) and octets[signs[-1] :].lstrip()[:1] == b";"

@@ -34,6 +34,7 @@ from shoplake.cli.quarantine import quarantine
 from shoplake.cli.query import query
 from shoplake.cli.recover import recover
 from shoplake.cli.replay import replay
+from shoplake.cli.sql import sql
 from shoplake.cli.status import status
 from shoplake.cli.verify import verify
 from shoplake.errors import ShoplakeError
@@ -44,6 +45,7 @@ COMMANDS = (
     generate,
     ingest,
     query,
+    sql,
     dashboard,
     catalog,
     status,

@@ -83,6 +83,11 @@ def query(  # noqa: PLR0917 - one parameter an option
     3 top_products           the ten most viewed products
     4 category_performance   events of each category, day by day
     5 user_activity          unique users and sessions of each day
+
+    \b
+    Metrics have names too: event_funnel, people_funnel, session_funnel,
+    average_order_value, cart_abandonment, top_searches, repeat_rate. So have
+    the recipes of the cookbook, which `.query` of `shoplake sql` lists.
     """  # noqa: D301 - click wants the character itself
     asked = _Asked(which, sql, path)
     if engine == "athena":

@@ -26,6 +26,7 @@ EXTRAS = {
     "experiments": ("comparing variants", ("scipy",)),
     "lineage": ("OpenLineage events", ("openlineage.client",)),
     "web": ("the dashboard", ("starlette", "uvicorn")),
+    "shell": ("the shell, shoplake sql", ("prompt_toolkit",)),
     "df": ("results as data frames", ("pandas", "polars")),
 }
 _LOW_DISK = 2_000_000_000

@@ -132,6 +132,13 @@ class OpenLake:
         self._viewed: set[str] = set()
 
     @property
+    def version(self) -> str:
+        """Which version of the lake is being read, in words."""
+        if isinstance(self._at, datetime):
+            return f"as of {self._at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return f"version {self._view.version:,}" if self._at is None else f"as of snapshot {self._at}"
+
+    @property
     def outdated(self) -> bool:
         """Whether the lake has changed since the snapshots that are being read; one opened at a version never is."""
         return self._at is None and self._lake.changed_since(self._view)
@@ -334,8 +341,7 @@ class OpenLake:
 
     def __repr__(self) -> str:
         """Where it is, which version of it is being read, and what can be asked for."""
-        version = f"version {self._view.version:,}" if self._at is None else f"as of {self._at}"
-        return f"<shoplake lake {self._lake.root}, {version}, tables: {', '.join((*self.tables, *self.views))}>"
+        return f"<shoplake lake {self._lake.root}, {self.version}, tables: {', '.join((*self.tables, *self.views))}>"
 
     def __enter__(self) -> Self:
         """The lake itself."""

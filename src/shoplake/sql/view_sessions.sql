@@ -1,7 +1,7 @@
 -- sessions: whole sessions, over all their hours; exact whenever session_hourly is, late events included.
 -- grain: session_id
 -- input: session_hourly
--- dialect: DuckDB, Spark SQL, Trino. A view: a table would have to rewrite a session's row wherever a late event lands.
+-- dialect: shared by DuckDB, Spark SQL and Trino. A view: a table would have to rewrite a session's row wherever a late event lands.
 SELECT
     session_id,
     min(user_id) AS user_id,
