@@ -228,6 +228,17 @@ def test_realistic_times_of_a_session_ascend(realistic):
     assert len(times.keys() & {event["session_id"] for event in following}) > 0.3 * len(times)
 
 
+def test_realistic_sessions_begin_where_their_ids_say(shop):
+    """Fewer than one in a hundred is joined midway, though slots differ in how many sessions fit."""
+    midnight = datetime(2025, 11, 18, tzinfo=UTC)
+    late = []
+    for session, events in shop.items():
+        began = datetime.fromtimestamp(int(session[2:10], 16), UTC)
+        if began >= midnight:
+            late.append(datetime.fromisoformat(min(events)[0].decode() + "+00:00") >= began + SLOT)
+    assert share(late) < 0.01
+
+
 def test_the_week_has_a_rhythm():
     """Sunday is busier than Monday, hour by hour, in the realistic profile; uniform is every day the same but for noise."""
     monday = datetime(2025, 11, 17, tzinfo=UTC)
