@@ -137,6 +137,8 @@ def settings_page() -> str:
         "A command-line option takes precedence over the environment, the environment over `shoplake.toml` in the working",
         "directory, and that file over the default. Values outside the range are errors, NaN and infinities included.",
         "",
+        "Besides these keys, the file may have a table `[metrics]` with [metrics of experiments](../experiments.md#metrics).",
+        "",
         "| `shoplake.toml` | environment | default | values | meaning |",
         "| --- | --- | --- | --- | --- |",
     ]

@@ -27,7 +27,8 @@ import boto3
 
 from infra import emulate, grade, runtime
 from shoplake.aws import bundles, costs
-from shoplake.generator.events import SLOT, make_object
+from shoplake.generator.events import SLOT
+from shoplake.generator.files import make_object
 from tests.aws import support
 from tests.s3 import server
 

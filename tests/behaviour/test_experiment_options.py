@@ -328,7 +328,7 @@ def test_a_plan_follows_from_the_history(shop, lines):
         units, mean, deviation = len(spent), statistics.mean(spent), statistics.stdev(spent)
         error = deviation * (1 / (units * 0.375) + 1 / (units * 0.125)) ** 0.5
         step = next(step for step in found.steps if step.days == days)
-        assert [step.units, step.baseline] == pytest.approx([round(units / 2), mean])
+        assert [step.units, step.baseline, step.deviation] == pytest.approx([round(units / 2), mean, deviation])
         effect = (normal.inv_cdf(0.975) + normal.inv_cdf(0.8)) * error
         assert step.smallest_effect == pytest.approx(effect)
         assert not step.extrapolated
@@ -351,7 +351,7 @@ def test_a_plan_in_the_terminal(shop):
         for always, one in zip(told.json["steps"], once.steps, strict=False)
     )
     csv = command("experiment", "plan", "--lake", shop / "lake", "--format", "csv").out
-    assert csv.startswith("days,units,baseline,smallest_effect,smallest_lift,extrapolated\n")
+    assert csv.startswith("days,units,baseline,deviation,smallest_effect,smallest_lift,extrapolated\n")
 
 
 # ---------------------------------------------------------------------------------------------------------------- reports

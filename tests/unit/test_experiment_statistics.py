@@ -179,6 +179,27 @@ def test_peeking(simulations):
     assert always <= 0.05 * simulations
 
 
+@pytest.mark.parametrize("simulations", [400, *proofs(10_000)])
+def test_peeking_while_users_go_on(simulations):
+    """No effect, and a look each day at all that the users seen so far have spent: what each spent grows from look to look."""
+    rng = np.random.default_rng(10)
+    once = always = 0
+    for _ in range(simulations):
+        habit = rng.gamma(1, 1, (2, 400, 1)).clip(max=6)
+        there = rng.random((2, 400, 14)) < 0.15 * (1 + habit)
+        spent = np.where(there & (rng.random(there.shape) < 0.3), rng.lognormal(3, 1, there.shape), 0).cumsum(axis=2)
+        seen = there.cumsum(axis=2) > 0
+        units = seen.sum(axis=1)
+        mean = spent.sum(axis=1) / units  # who was not seen yet has spent nothing
+        error = np.sqrt(((spent**2).sum(axis=1) / units - mean**2) / units)
+        away = np.abs(mean[0] - mean[1]) / np.hypot(*error)
+        bound = [sequential.critical_value(int(n), 0.05, 5000) for n in units.sum(axis=0)]
+        once += bool((away > stats.norm.ppf(0.975)).any())
+        always += bool((away > bound).any())
+    assert once > 0.1 * simulations
+    assert always <= 0.05 * simulations
+
+
 def moments(rng, experiments, looks, each):
     """Mean and variance of some units' spending at each look: most spend nothing, the others a lognormal amount."""
     drawn = rng.lognormal(3, 1, (experiments, looks, each)) * (rng.random((experiments, looks, each)) < 0.2)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from shoplake.generator.events import PROFILES, SLOT, event_count, gzip_file, make_object, object_key, render
+from shoplake.generator.events import PROFILES, SLOT, event_count, gzip_file, object_key, render
+from shoplake.generator.files import make_object
 
 AT = datetime(2025, 11, 18, 14, 20, tzinfo=UTC)
 SRC = Path(__file__).resolve().parents[2] / "src"
@@ -169,19 +170,85 @@ def test_uniform_has_the_starters_catalogue_and_people(uniform):
     assert 499 < max(prices) <= 500
 
 
-def test_realistic_sessions_belong_to_one_user_who_comes_back(realistic):
-    """A session has one user and strictly ascending times; some users have several sessions; slots share users."""
-    users, times = defaultdict(set), defaultdict(list)
+FIELDS = re.compile(rb'"timestamp": "(.{19}).*?"user_id": "(.*?)", "session_id": "(.*?)", "event_type": "(.*?)"')
+
+
+def sessions_of(day, slots=288, events=300):
+    """The sessions of a day's first slots, each with times, users and types of its events; every slot is made by itself."""
+    sessions = defaultdict(list)
+    for slot in range(slots):
+        at = datetime(2025, 11, 18, tzinfo=UTC) + timedelta(days=day, minutes=5 * slot)
+        for time, user, session, kind in FIELDS.findall(text_of(events, "realistic", at)):
+            sessions[session].append((time, user, kind))
+    return sessions
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """The sessions of a day."""
+    return sessions_of(0)
+
+
+def share(counted):
+    counted = list(counted)
+    return sum(counted) / len(counted)
+
+
+def test_realistic_sessions_look_like_those_of_a_shop(shop):
+    """A user has 1 to 3 of them a day, they run over slots and hours, and 2 to 4 % of them buy."""
+    sessions = shop
+    assert all(len({user for _, user, _ in events}) == 1 for events in sessions.values())
+    counts = Counter(events[0][1] for events in sessions.values())
+    assert 1.3 < len(sessions) / len(counts) < 2
+    assert share(count <= 3 for count in counts.values()) > 0.93
+    assert max(counts.values()) < 20  # regulars
+    assert 0.02 < share(any(kind == b"purchase" for *_, kind in events) for events in sessions.values()) < 0.04
+    slots = [{(time[:15], time[15:16] < b"5") for time, *_ in events} for events in sessions.values()]
+    assert 0.3 < share(len(each) > 1 for each in slots) < 0.7
+    assert max(len(each) for each in slots) > 6
+    assert 0.04 < share(len({time[:13] for time, *_ in events}) > 1 for events in sessions.values()) < 0.15
+    assert 6 < sum(map(len, sessions.values())) / len(sessions) < 12
+
+
+def test_realistic_users_come_back_and_new_ones_come(shop):
+    """Of the users of another day, half were there the day before, and four weeks before little but the regulars."""
+    before = {events[0][1] for events in shop.values()}
+    next_day, later = ({events[0][1] for events in sessions_of(day, slots=60).values()} for day in (1, 28))
+    assert 0.45 < share(user in before for user in next_day) < 0.75
+    assert 0.1 < share(user in before for user in later) < 0.4
+
+
+def test_realistic_times_of_a_session_ascend(realistic):
+    """No two events of a session are at the same time."""
+    times = defaultdict(list)
     for event in realistic:
-        users[event["session_id"]].add(event["user_id"])
         times[event["session_id"]].append(event["timestamp"])
-    assert all(len(owners) == 1 for owners in users.values())
     assert all(len(set(stamps)) == len(stamps) for stamps in times.values())
-    people = {next(iter(owners)) for owners in users.values()}
-    assert len(people) < 0.95 * len(users)
     following = events_of(45_000, "realistic", AT + SLOT)
-    assert len(people & {event["user_id"] for event in following}) > 0.05 * len(people)
-    assert not users.keys() & {event["session_id"] for event in following}
+    assert len(times.keys() & {event["session_id"] for event in following}) > 0.3 * len(times)
+
+
+def test_realistic_sessions_begin_where_their_ids_say(shop):
+    """Fewer than one in a hundred is joined midway, though slots differ in how many sessions fit."""
+    midnight = datetime(2025, 11, 18, tzinfo=UTC)
+    late = []
+    for session, events in shop.items():
+        began = datetime.fromtimestamp(int(session[2:10], 16), UTC)
+        if began >= midnight:
+            late.append(datetime.fromisoformat(min(events)[0].decode() + "+00:00") >= began + SLOT)
+    assert share(late) < 0.01
+
+
+def test_the_week_has_a_rhythm():
+    """Sunday is busier than Monday, hour by hour, in the realistic profile; uniform is every day the same but for noise."""
+    monday = datetime(2025, 11, 17, tzinfo=UTC)
+    counts = [sum(event_count(1, monday + timedelta(days=d, hours=h)) for h in range(24)) for d in range(7)]
+    assert counts == sorted(counts)
+    assert counts[-1] > 1.015 * counts[0]
+    flat = [
+        sum(event_count(1, monday + timedelta(days=d, hours=h), profile="uniform") for h in range(24)) for d in range(7)
+    ]
+    assert flat != sorted(flat)
 
 
 def test_realistic_products_keep_price_and_category(realistic):
@@ -195,11 +262,17 @@ def test_realistic_products_keep_price_and_category(realistic):
     assert len(viewed) == 300
 
 
-def test_realistic_purchases_only_what_is_in_the_cart(realistic):
-    """A session views before it carts, and removes or buys only a quantity that it carted before."""
+def test_realistic_purchases_only_what_is_in_the_cart():
+    """A session views before it carts, and removes or buys only a quantity that it carted before.
+
+    So do those that began in the first of two hours, up to a number that every slot reaches.
+    """
     viewed: set[tuple[str, str]] = set()
     carts: Counter[tuple[str, str, int]] = Counter()
-    for event in realistic:
+    began = {f"s_{int((AT + n * SLOT).timestamp()):08x}" for n in range(12)}
+    for event in (event for n in range(24) for event in events_of(2_000, "realistic", AT + n * SLOT)):
+        if event["session_id"][:-5] not in began or int(event["session_id"][-5:], 16) > 150:
+            continue
         item = (event["session_id"], event["product_id"])
         match event["event_type"]:
             case "page_view":
@@ -210,6 +283,7 @@ def test_realistic_purchases_only_what_is_in_the_cart(realistic):
             case "remove_from_cart" | "purchase":
                 carts[*item, event["quantity"]] -= 1
                 assert carts[*item, event["quantity"]] >= 0
+    assert carts.total() > 20
 
 
 def test_realistic_shoppers_narrow_down_by_category(realistic):

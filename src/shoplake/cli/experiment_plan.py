@@ -124,7 +124,7 @@ def plan(  # noqa: PLR0917 - one parameter an option
             confidence=confidence,
             sequential=sequential_units or sequential,
         )
-    columns = ("days", "units", "baseline", "smallest_effect", "smallest_lift", "extrapolated")
+    columns = ("days", "units", "baseline", "deviation", "smallest_effect", "smallest_lift", "extrapolated")
     if style == "json":
         output.as_json(found.as_json())
     elif style == "csv":
@@ -136,12 +136,13 @@ def plan(  # noqa: PLR0917 - one parameter an option
 def _show_plan(found: Plan) -> None:
     output.say(f"Plan for {found.metric} by {found.unit}, from {found.start} to {found.end} UTC")
     output.as_table(
-        ("days", "units", "baseline", "smallest effect", "as a lift", ""),
+        ("days", "units", "baseline", "deviation", "smallest effect", "as a lift", ""),
         [
             (
                 f"{step.days:g}",
                 step.units,
                 f"{step.baseline:,.4g}",
+                f"{step.deviation:,.4g}",
                 f"{step.smallest_effect:,.4g}",
                 None if step.smallest_lift is None else f"{step.smallest_lift:.2%}",
                 "extrapolated" if step.extrapolated else "",

@@ -35,6 +35,7 @@ class Step:
         days: Its length.
         units: Distinct units that take part, in all variants together.
         baseline: The metric over such a time.
+        deviation: Its standard deviation from unit to unit.
         smallest_effect: The smallest difference that is found with the stated power.
         smallest_lift: The same as a share of the baseline; None if that is 0.
         extrapolated: Whether the history is shorter than this.
@@ -43,6 +44,7 @@ class Step:
     days: float
     units: int
     baseline: float
+    deviation: float
     smallest_effect: float
     smallest_lift: float | None
     extrapolated: bool
@@ -192,6 +194,7 @@ def _step(seen: Sequence[_Seen], design: Design, days: float) -> Step:
         days=days,
         units=round(at.units * design.traffic),
         baseline=at.baseline,
+        deviation=at.deviation,
         smallest_effect=effect,
         smallest_lift=effect / abs(at.baseline) if at.baseline else None,
         extrapolated=days > seen[-1].days,

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import accumulate, islice
+from itertools import accumulate, chain
 
 SLOT = timedelta(minutes=5)
 LOW, HIGH = 500_000, 750_000
@@ -20,31 +20,35 @@ GZIP_LEVEL = 3  # level 6 doubles the time of compression to save a seventh of t
 
 # category: P(cart | view), P(purchase | kept in cart), lowest and highest price, searches
 SHOP: dict[str, tuple[float, float, int, int, tuple[str, ...]]] = {
-    "electronics": (0.16, 0.38, 15, 900, ("wireless headphones", "laptop stand", "usb-c charger")),
-    "clothing": (0.26, 0.45, 9, 180, ("rain jacket", "running shoes", "jeans 32/34")),
-    "home": (0.22, 0.50, 6, 400, ("coffee maker", "desk lamp", "cr\u00e8me br\u00fbl\u00e9e torch")),
-    "books": (0.34, 0.62, 5, 60, ("python books", 'the "big" atlas', "crime novel")),
-    "sports": (0.20, 0.44, 8, 350, ("yoga mat", "dumbbells 10kg", "bike helmet")),
-    "toys": (0.28, 0.55, 4, 120, ("lego", "puzzle 1000 pieces", "board games")),
+    "electronics": (0.008, 0.38, 15, 900, ("wireless headphones", "laptop stand", "usb-c charger")),
+    "clothing": (0.013, 0.45, 9, 180, ("rain jacket", "running shoes", "jeans 32/34")),
+    "home": (0.011, 0.50, 6, 400, ("coffee maker", "desk lamp", "cr\u00e8me br\u00fbl\u00e9e torch")),
+    "books": (0.017, 0.62, 5, 60, ("python books", 'the "big" atlas', "crime novel")),
+    "sports": (0.010, 0.44, 8, 350, ("yoga mat", "dumbbells 10kg", "bike helmet")),
+    "toys": (0.014, 0.55, 4, 120, ("lego", "puzzle 1000 pieces", "board games")),
 }
 PRODUCTS_PER_CATEGORY = 50
 SEARCH_FIRST = 0.25
 REMOVE_AFTER_CART = 0.14
 QUANTITY_WEIGHTS = (0.70, 0.16, 0.08, 0.04, 0.02)
-VISITS_PER_SESSION = (34, 24, 16, 10, 7, 5, 3, 1)
+JOURNEYS = 8_192
+USERS, STAY = 300, 21  # for each session number, and days
 BUSY_BY_HOUR = (30, 18, 11, 8, 8, 12, 20, 32, 45, 55, 62, 66, 70, 66, 62, 62, 66, 74, 86, 97, 100, 92, 72, 48)  # %, UTC
 
 Visit = tuple[tuple[str, ...], tuple[str, ...]]  # line tails of one product: while browsing, and at the checkout
+Steps = tuple[tuple[int, ...], tuple[str, ...]]  # milliseconds of a slot, and line tails
 
 
-def event_count(seed: int, scheduled: datetime, low: int = LOW, high: int = HIGH) -> int:
-    """Return the number of events of a slot, in [low, high]: it follows the time of day (UTC), with noise."""
+def event_count(seed: int, scheduled: datetime, low: int = LOW, high: int = HIGH, profile: str = "realistic") -> int:
+    """Return the number of events of a slot, in [low, high]: it follows the time of day and week (UTC), with noise."""
     if not 1 <= low <= high:
         raise ValueError(f"events per file must satisfy 1 <= low <= high, got {low} and {high}")
     at = _utc(scheduled)
     now, later = BUSY_BY_HOUR[at.hour], BUSY_BY_HOUR[(at.hour + 1) % 24]
-    busy = (now + (later - now) * at.minute / 60) / 100
-    return low + round((high - low) * (0.8 * busy + 0.2 * _random(seed, "count", at).random()))
+    busy, noise = (now + (later - now) * at.minute / 60) / 100, 0.2
+    if profile == "realistic":
+        busy, noise = busy * (0.9 + at.weekday() / 60), 0.03
+    return low + round((high - low) * ((1 - noise) * busy + noise * _random(seed, "count", at).random()))
 
 
 def object_key(scheduled: datetime, written: datetime | None = None) -> str:
@@ -57,7 +61,7 @@ def render(scheduled: datetime, events: int, seed: int, profile: str = "realisti
     """Return a slot's lines as chunks of bytes, whose concatenation has no newline at its end.
 
     Event times ascend within [scheduled, scheduled + 5 minutes). `uniform` draws every field independently, as the
-    course's starter does; `realistic` has sessions that search, view, fill a cart and buy, each inside one slot.
+    course's starter does; `realistic` has sessions that search, view, fill a cart and buy, over several slots.
 
     Raises:
         ValueError: a time without a zone, fewer than 1 event, or an unknown profile; before any chunk is made.
@@ -67,7 +71,7 @@ def render(scheduled: datetime, events: int, seed: int, profile: str = "realisti
         raise ValueError(f"events must be at least 1, got {events}")
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
-    return _join((_realistic if profile == "realistic" else _uniform)(at, events, _random(seed, profile, at)))
+    return _join((_realistic if profile == "realistic" else _uniform)(at, events, seed))
 
 
 def gzip_file(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes]:
@@ -76,14 +80,6 @@ def gzip_file(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[byte
     for chunk in chunks:
         yield packer.compress(chunk)
     yield packer.flush()
-
-
-def make_object(
-    scheduled: datetime, seed: int, profile: str = "realistic", low: int = LOW, high: int = HIGH
-) -> tuple[str, int, Iterator[bytes]]:
-    """Return a slot's key, number of events and gzip stream; asked twice, it answers the same."""
-    events = event_count(seed, scheduled, low, high)
-    return object_key(scheduled), events, gzip_file(render(scheduled, events, seed, profile))
 
 
 def _utc(moment: datetime) -> datetime:
@@ -130,7 +126,8 @@ def _uniform_tails() -> list[tuple[str, str]]:
     return [(before, after) for before, _, after in (tail.partition('"@"') for tail in tails)]
 
 
-def _uniform(at: datetime, events: int, rng: random.Random) -> Iterator[list[str]]:
+def _uniform(at: datetime, events: int, seed: int) -> Iterator[list[str]]:
+    rng = _random(seed, "uniform", at)
     seconds, ids, tails = _seconds(at), range(10_000, 100_000), _uniform_tails()
     prices = [repr(cents / 100) for cents in range(1_000, 50_001)]
     step = SLOT.seconds * 1_000_000 / events
@@ -171,42 +168,46 @@ def _visits() -> tuple[list[Visit], list[float]]:
     return [visit for visit, _ in ways], list(accumulate(weight for _, weight in ways))
 
 
-def _sessions(events: int, rng: random.Random) -> tuple[list[str], list[int]]:
-    """Return line tails, session after session, and each session's length; at least `events` tails in all."""
-    visits, weights = _visits()
-    tails: list[str] = []
-    lengths: list[int] = []
-    while True:
-        sizes = rng.choices(range(1, len(VISITS_PER_SESSION) + 1), VISITS_PER_SESSION, k=1_000)
-        chosen = iter(rng.choices(visits, cum_weights=weights, k=sum(sizes)))
-        for size in sizes:
-            before = len(tails)
-            checkout: tuple[str, ...] = ()
-            for browsing, bought in islice(chosen, size):
-                tails += browsing
-                checkout += bought
-            tails += checkout
-            lengths.append(len(tails) - before)
-            if len(tails) >= events:
-                return tails, lengths
+@cache
+def _journeys() -> list[list[Steps]]:
+    """Return what each journey does in its first slot, in its second, and so on up to an hour."""
+    (visits, weights), rng = _visits(), random.Random("journeys")
+    slots: list[list[Steps]] = [[((), ())] * JOURNEYS for _ in range(12)]
+    for n in range(JOURNEYS):
+        chosen = rng.choices(visits, cum_weights=weights, k=1 + int(rng.expovariate(1 / 7)))
+        at = rng.random() * 3e5
+        for tail in chain(*chain(*zip(*chosen, strict=True))):  # all browsing, then the checkout
+            slot, time = divmod(int(at), 300_000)
+            if slot < len(slots):
+                times, tails = slots[slot][n]
+                slots[slot][n] = (*times, min(time, 298_999)), (*tails, tail)
+            at += 1_500 + rng.expovariate(1 / 4e4)
+    return slots
 
 
-def _realistic(at: datetime, events: int, rng: random.Random) -> Iterator[list[str]]:
-    tails, lengths = _sessions(events, rng)
-    draw, slot = rng.random, SLOT.seconds * 1_000
-    prefix = f'", "session_id": "s_{int(at.timestamp()):08x}'
-    times: list[int] = []
-    heads: list[str] = []
-    for number, length in enumerate(lengths):
-        pace = min(int(1_500 + 15_000 * draw() * draw()), slot // length)
-        start = (number + draw()) / len(lengths) * (slot - pace * length)
-        times += [int(start + pace * (step + 0.9 * draw())) for step in range(length)]
-        user = 10_000 + int(2 * events * draw() * draw())  # the product of two draws makes regulars: low numbers
-        heads += [f'Z", "user_id": "u_{user}{prefix}{number:05x}", '] * length
-    seconds, thousandths = _seconds(at), [f"{n:03d}" for n in range(1_000)]
-    order = sorted(range(events), key=times.__getitem__)
+def _realistic(at: datetime, events: int, seed: int) -> Iterator[list[str]]:
+    """Make a slot alone: a session's journey and user follow from its first slot, its number there and the seed."""
+    going = []
+    for age, journeys in enumerate(_journeys()):
+        began = at - age * SLOT
+        rng = _random(seed, "sessions", began)
+        turn = rng.randrange(JOURNEYS)
+        prefix = f'", "session_id": "s_{int(began.timestamp()):08x}'
+        going.append((journeys[turn:] + journeys[:turn], prefix, began.toordinal(), rng.random))
+    times, heads, tails = list[int](), list[str](), list[str]()
+    number, whole = 0, (events - (10 * events) ** 0.5) / 9.4  # numbers that most slots reach
+    while len(times) < events:
+        for journeys, prefix, day, draw in going[: None if number < whole else 1]:
+            chance, (steps, lines) = draw(), journeys[number % JOURNEYS]
+            if steps:
+                user = int(USERS * chance**1.5)  # the first are regulars, others stay for a while
+                group = number + (user > 30) * ((day + user) // STAY % 16) * 100_000
+                late = int(chance * 997_000) % 1_000
+                times += [step + late for step in steps]
+                heads += [f'Z", "user_id": "u_{group * USERS + user}{prefix}{number:05x}", '] * len(steps)
+                tails += lines
+        number += 1
+    seconds, order = _seconds(at), sorted(range(events), key=times.__getitem__)
     for first in range(0, events, CHUNK_LINES):
-        yield [
-            f"{seconds[times[i] // 1_000]}{thousandths[times[i] % 1_000]}{heads[i]}{tails[i]}"
-            for i in order[first : first + CHUNK_LINES]
-        ]
+        now = order[first : first + CHUNK_LINES]
+        yield [f"{seconds[times[i] // 1_000]}{times[i] % 1_000:03d}{heads[i]}{tails[i]}" for i in now]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from shoplake.generator.events import PROFILES, SLOT, event_count, gzip_file, object_key, render
+from shoplake.generator.events import HIGH, LOW, PROFILES, SLOT, event_count, gzip_file, object_key, render
 from shoplake.generator.faults import Expected, Faults, FaultyFile, Job
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def generate_files(  # noqa: PLR0913 - one argument per property of the data; al
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     slots = [start + SLOT * index for index in range(files)]
-    counts = [event_count(seed, slot, *events_per_file) for slot in slots]
+    counts = [event_count(seed, slot, *events_per_file, profile) for slot in slots]
     jobs = [
         Job(
             out,
@@ -119,6 +119,14 @@ def generate_files(  # noqa: PLR0913 - one argument per property of the data; al
     if faults:
         _store(out / MANIFEST_NAME, [_manifest(written, seed, profile, faults)])
     return written
+
+
+def make_object(
+    scheduled: datetime, seed: int, profile: str = "realistic", low: int = LOW, high: int = HIGH
+) -> tuple[str, int, Iterator[bytes]]:
+    """Return a slot's key, number of events and gzip stream; asked twice, it answers the same."""
+    events = event_count(seed, scheduled, low, high, profile)
+    return object_key(scheduled), events, gzip_file(render(scheduled, events, seed, profile))
 
 
 def _run(jobs: list[Job], workers: int | None) -> Iterator[GeneratedFile]:
