@@ -214,7 +214,7 @@ def test_the_five_answers(page, shop, url):
     """Every chart and every table shows what counting the events one by one gives; no other host is asked."""
     page.shown(url)
     check_charts(page, truth(shop[0]))
-    assert page.ask("[...document.querySelectorAll('#answers .chart canvas')].length") == len(CHARTS)
+    page.wait("document.querySelectorAll('#answers .chart canvas').length === arguments[0]", len(CHARTS) + 1)  # and searches
     assert page.ask("performance.getEntriesByType('resource').every(one => one.name.startsWith(arguments[0]))", url)
     first, last = page.wait("[document.querySelector('[name=from]').value, document.querySelector('[name=to]').value]")
     assert (first, last) == (DAYS[0].isoformat(), DAYS[2].isoformat())
@@ -515,7 +515,7 @@ def test_keyboard_and_screen_reader(page, url):
             break
         page.driver.switch_to.active_element.send_keys(Keys.TAB)
     assert {"A", "BUTTON", "INPUT", "SELECT", "SUMMARY"} <= set(seen)
-    page.wait("document.querySelectorAll('#answers .chart[role=img]').length === 5")
+    page.wait("document.querySelectorAll('#answers .chart[role=img]').length === 6")
     labels = page.ask("[...document.querySelectorAll('#answers .chart')].map(one => one.ariaLabel)")
     assert all(any(character.isdigit() for character in label) for label in labels)
     assert page.ask("[...document.querySelectorAll('input, select')].every(one => one.labels.length === 1)")

@@ -155,9 +155,9 @@ def test_many_ask_at_once(shop, monkeypatch):
     calls: Counter[object] = Counter()
     real, together = data.answers, Barrier(len(ranges))
 
-    def answers(shop, since, until):
+    def answers(shop, since, until, chosen):
         calls[since, until] += 1
-        return real(shop, since, until)
+        return real(shop, since, until, chosen)
 
     monkeypatch.setattr(data, "answers", answers)
 

@@ -210,7 +210,7 @@ class OpenLake:
 
     def _select(self, table: Table, snapshot: TableSnapshot) -> str:
         columns = ", ".join(table.column_names)
-        files, condition = _narrowed(table, snapshot, self._days)
+        files, condition = narrowed(table, snapshot, self._days)
         if not files:
             nothing = ", ".join(
                 f"CAST(NULL AS {column_type(column.type).duckdb}) AS {column.name}" for column in table.columns
@@ -238,7 +238,7 @@ class OpenLake:
         self.close()
 
 
-def _narrowed(table: Table, snapshot: TableSnapshot, days: tuple[date, date] | None) -> tuple[Sequence[DataFile], str]:
+def narrowed(table: Table, snapshot: TableSnapshot, days: tuple[date, date] | None) -> tuple[Sequence[DataFile], str]:
     """The files that can hold rows of some days, and the condition that picks these rows."""
     column = table.partition[0]
     if days is None or column not in _TIMES_OF_EVENTS:

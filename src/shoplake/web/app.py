@@ -1,11 +1,12 @@
-"""The dashboard's server: the page, its files, and three endpoints that return JSON. It is read-only."""
+"""The dashboard's server: the page, its files, and its endpoints, which return JSON. It is read-only."""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shoplake.errors import ShoplakeError, UsageError
-from shoplake.web import data, pages
+from shoplake.web import counts, data, pages
+from shoplake.web.counts import Chosen
 from shoplake.web.data import Shop
 from shoplake.web.guard import Guard
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _REMEMBERED = 32
+_COUNTS = {"distinct": (counts.distinct, counts.DISTINCT), "searches": (counts.searches, counts.SEARCHES)}
 
 
 def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
@@ -35,7 +38,7 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
         shop: What to show.
         host: The address or name to listen on.
     """
-    remembered = _Remembered()
+    remembered, counted = _Remembered(), _Remembered()
 
     def version(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
         return _answer(lambda: {"catalog": data.catalog(shop.lake)})
@@ -46,10 +49,26 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
         except UsageError as error:
             return _refusal(error, 400)
 
-        def ask() -> dict[str, Any]:
-            return _steady(shop, lambda: data.answers(shop, since, until))
+        chosen = Chosen(request.query_params.get("product", ""), request.query_params.get("category", ""))
 
-        return _answer(lambda: remembered.get((data.catalog(shop.lake), since, until), ask))
+        def ask() -> dict[str, Any]:
+            return _steady(shop, lambda: data.answers(shop, since, until, chosen))
+
+        return _answer(lambda: remembered.get((data.catalog(shop.lake), since, until, chosen), ask))
+
+    def count(what: str, request: Request) -> Response:
+        """Count what takes a while; it is remembered until the rows of these very days change."""
+        try:
+            since, until = data.days(request.query_params.get("from", ""), request.query_params.get("to", ""))
+        except UsageError as error:
+            return _refusal(error, 400)
+        since, until = since or date.min, until or date.max
+        ask, tables = _COUNTS[what]
+
+        def key() -> Hashable:
+            return what, counts.files_of(shop.lake.need_view(), (since, until), tables), since, until
+
+        return _answer(lambda: counted.get(key(), lambda: _steady(shop, lambda: ask(shop, since, until))))
 
     def health(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
         return _answer(lambda: _steady(shop, lambda: data.health(shop, datetime.now(UTC))))
@@ -60,6 +79,7 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
         Route("/api/version", version),
         Route("/api/answers", answers),
         Route("/api/health", health),
+        *(Route(f"/api/{what}", partial(count, what)) for what in _COUNTS),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, host=host)])
 
