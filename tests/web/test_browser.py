@@ -214,7 +214,9 @@ def test_the_five_answers(page, shop, url):
     """Every chart and every table shows what counting the events one by one gives; no other host is asked."""
     page.shown(url)
     check_charts(page, truth(shop[0]))
-    page.wait("document.querySelectorAll('#answers .chart canvas').length === arguments[0]", len(CHARTS) + 1)  # and searches
+    page.wait(
+        "document.querySelectorAll('#answers .chart canvas').length === arguments[0]", len(CHARTS) + 1
+    )  # and searches
     assert page.ask("performance.getEntriesByType('resource').every(one => one.name.startsWith(arguments[0]))", url)
     first, last = page.wait("[document.querySelector('[name=from]').value, document.querySelector('[name=to]').value]")
     assert (first, last) == (DAYS[0].isoformat(), DAYS[2].isoformat())

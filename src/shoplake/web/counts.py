@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shoplake.lake import retention
 from shoplake.lake.reader import OpenLake, narrowed
 from shoplake.lake.snapshots import View
-from shoplake.tables import EVENTS, UNIT_TABLES, Table
+from shoplake.tables import ACTIVITY_DAILY, EVENTS, UNIT_TABLES, Table
 from shoplake.text import json_value
 
 if TYPE_CHECKING:
@@ -116,9 +117,13 @@ def rows_of(view: View, days: tuple[date, date], tables: Sequence[Table]) -> int
 
 
 def distinct(shop: Shop, since: date, until: date) -> dict[str, Any]:
-    """The distinct users and sessions of a range of days, exactly."""
+    """The distinct users and sessions of a range of days, exactly; None for each where retention removed rows of these days."""
     found: dict[str, Any] = {}
     with OpenLake(shop.lake, shop.settings.threads, since, until) as lake, lake.reading():
+        start = retention.kept_from(lake.view[EVENTS.name])
+        totals = narrowed(ACTIVITY_DAILY, lake.view[ACTIVITY_DAILY.name], (since, until))[0]
+        if start and any(file.lower["event_date"] < start.date() for file in totals) and since < start.date():
+            return {"users": None, "sessions": None, "kept_from": str(start.date())}
         for table in UNIT_TABLES:
             counted = lake.sql(f"SELECT count(DISTINCT {table.unit}) FROM {table.name}").fetchall()
             found["users" if table.unit == "user_id" else "sessions"] = counted[0][0]

@@ -77,6 +77,7 @@ function distinctOf(name, column, of) {
     return [name, el("button", { type: "button", class: "count", title: "Takes seconds to minutes" }, "Count"), more, ["", ""]];
   }
   if (!state.distinct) return [name, "…", more, ["", ""]];
+  if (state.distinct[of] === null) return [name, "–", `rows are kept from ${state.distinct.kept_from} on`, ["", ""]];
   return [name, short(state.distinct[of]), more, change(state.distinct[of], state.earlier?.[of])];
 }
 
