@@ -21,7 +21,7 @@ from shoplake.errors import ContractError
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.notes import DEMO, Note
-from tests.support import command, event, events, ingest, key, prepare, proofs, put, put_bytes
+from tests.support import accepted, command, event, events, ingest, judge_files, key, prepare, proofs, put, put_bytes
 from tests.web.support import DAYS, HOSTILE, build, truth
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
@@ -244,6 +244,33 @@ def test_days(page, shop, url):
     page.shown(f"{url}?from=yesterday&last=x")
     check_charts(page, truth(shop[0]))
     assert "'yesterday' is not a day" in page.text("#range")
+
+
+def test_changes_counts_and_choices(page, shop, url):
+    """Figures show the change and the distinct users of the range; a product narrows the charts; a table is saved as CSV."""
+    page.shown(url)
+    found = accepted(judge_files(shop[0]))
+    page.wait("!!state.distinct && !!state.searches")
+    assert str(len({one.user for one in found})) in page.text("#figures div:nth-child(7)")
+    page.shown(f"{url}?last=1")
+    events = [sum(one.time.date() == day for one in found) for day in DAYS[1:]]
+    change = 100 * (events[1] - events[0]) / events[0]
+    assert f"\u2212{abs(change):.1f}%" in page.text("#figures div:nth-child(6)")
+    page.shown(url)
+    page.ask(
+        "(input => { input.value = arguments[0]; input.dispatchEvent(new Event('change', {bubbles: true})) })"
+        "(document.querySelector('[name=product]'))",
+        HOSTILE[1],
+    )
+    page.wait("state.answers.product === arguments[0]", HOSTILE[1])
+    assert page.places("top", "yAxis") == [HOSTILE[1]]
+    text = page.ask("csv(['a', 'b'], [[null, ''], ['x,\"y\"', 2]])")
+    assert text == 'a,b\n,""\n"x,""y""",2\n'
+    page.shown(url)
+    page.choose("#revenue select", "week")
+    revenue = sum(float(row[1]) for row in truth(shop[0])["hourly_revenue"])
+    assert sum(page.series("revenue")["Revenue"]) == pytest.approx(revenue)
+    assert page.places("revenue", "xAxis") == ["2025-11-17T00:00:00.000Z"]
 
 
 def test_groups_and_measures(page, shop, url):

@@ -155,7 +155,7 @@ class SparkEngine:
                 ~F.col("source_file").isin(*paths)
             )
             # No other hours are in these files: a data file of events holds one hour.
-            if not set(hours).issuperset(*(result.hours for result in files)):  # but in those of closed days
+            if not all(result.hours <= set(hours) for result in files):  # but in those of closed days
                 fresh = fresh.where(f"date_trunc('hour', event_time) IN ({literals(hours)})")
             fresh.unionAll(stored).select(*EVENT_COLUMNS).createOrReplaceTempView("events")
             running = {table.name: pool.submit(self._write_hourly, table, len(hours), output) for table in GOLD_HOURLY}
