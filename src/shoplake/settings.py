@@ -180,6 +180,11 @@ class Settings:
         "Whether a run that ingested something keeps the lake small afterwards, a little at a time.",
         ("on", "off"),
     )
+    keep_days: float = _setting(
+        0.0,
+        "Days that events, quarantined lines and the hourly rows of users and sessions are kept; 0 keeps them all.",
+        Range(0, 36_500),
+    )
     max_line_bytes: int = _setting(
         16 * 1024 * 1024,
         "Most bytes of a line; of a longer one, quarantine keeps the first bytes and the length.",

@@ -21,7 +21,7 @@ from shoplake.errors import ContractError
 from shoplake.ingestion import pipeline
 from shoplake.lake.catalog import Lake
 from shoplake.lake.notes import DEMO, Note
-from tests.support import command, event, events, ingest, key, prepare, proofs, put, put_bytes
+from tests.support import accepted, command, event, events, ingest, judge_files, key, prepare, proofs, put, put_bytes
 from tests.web.support import DAYS, HOSTILE, build, truth
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), "")
@@ -214,7 +214,9 @@ def test_the_five_answers(page, shop, url):
     """Every chart and every table shows what counting the events one by one gives; no other host is asked."""
     page.shown(url)
     check_charts(page, truth(shop[0]))
-    assert page.ask("[...document.querySelectorAll('#answers .chart canvas')].length") == len(CHARTS)
+    page.wait(
+        "document.querySelectorAll('#answers .chart canvas').length === arguments[0]", len(CHARTS) + 1
+    )  # and searches
     assert page.ask("performance.getEntriesByType('resource').every(one => one.name.startsWith(arguments[0]))", url)
     first, last = page.wait("[document.querySelector('[name=from]').value, document.querySelector('[name=to]').value]")
     assert (first, last) == (DAYS[0].isoformat(), DAYS[2].isoformat())
@@ -242,6 +244,33 @@ def test_days(page, shop, url):
     page.shown(f"{url}?from=yesterday&last=x")
     check_charts(page, truth(shop[0]))
     assert "'yesterday' is not a day" in page.text("#range")
+
+
+def test_changes_counts_and_choices(page, shop, url):
+    """Figures show the change and the distinct users of the range; a product narrows the charts; a table is saved as CSV."""
+    page.shown(url)
+    found = accepted(judge_files(shop[0]))
+    page.wait("!!state.distinct && !!state.searches")
+    assert str(len({one.user for one in found})) in page.text("#figures div:nth-child(7)")
+    page.shown(f"{url}?last=1")
+    events = [sum(one.time.date() == day for one in found) for day in DAYS[1:]]
+    change = 100 * (events[1] - events[0]) / events[0]
+    assert f"\u2212{abs(change):.1f}%" in page.text("#figures div:nth-child(6)")
+    page.shown(url)
+    page.ask(
+        "(input => { input.value = arguments[0]; input.dispatchEvent(new Event('change', {bubbles: true})) })"
+        "(document.querySelector('[name=product]'))",
+        HOSTILE[1],
+    )
+    page.wait("state.answers.product === arguments[0]", HOSTILE[1])
+    assert page.places("top", "yAxis") == [HOSTILE[1]]
+    text = page.ask("csv(['a', 'b'], [[null, ''], ['x,\"y\"', 2]])")
+    assert text == 'a,b\n,""\n"x,""y""",2\n'
+    page.shown(url)
+    page.choose("#revenue select", "week")
+    revenue = sum(float(row[1]) for row in truth(shop[0])["hourly_revenue"])
+    assert sum(page.series("revenue")["Revenue"]) == pytest.approx(revenue)
+    assert page.places("revenue", "xAxis") == ["2025-11-17T00:00:00.000Z"]
 
 
 def test_groups_and_measures(page, shop, url):
@@ -515,7 +544,7 @@ def test_keyboard_and_screen_reader(page, url):
             break
         page.driver.switch_to.active_element.send_keys(Keys.TAB)
     assert {"A", "BUTTON", "INPUT", "SELECT", "SUMMARY"} <= set(seen)
-    page.wait("document.querySelectorAll('#answers .chart[role=img]').length === 5")
+    page.wait("document.querySelectorAll('#answers .chart[role=img]').length === 6")
     labels = page.ask("[...document.querySelectorAll('#answers .chart')].map(one => one.ariaLabel)")
     assert all(any(character.isdigit() for character in label) for label in labels)
     assert page.ask("[...document.querySelectorAll('input, select')].every(one => one.labels.length === 1)")

@@ -6,7 +6,7 @@ import re
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from threading import Barrier
 
@@ -15,11 +15,25 @@ from starlette import testclient
 
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
+from shoplake.operations.maintain import MaintenanceRequest, maintain
 from shoplake.settings import Settings
 from shoplake.sources.open import open_source
+from shoplake.text import json_value
 from shoplake.web import app, data, pages
 from shoplake.web.data import Shop
-from tests.support import command, event, events, everywhere, ingest, judge_files, key, put, put_bytes
+from tests.support import (
+    accepted,
+    command,
+    event,
+    events,
+    everywhere,
+    five_answers,
+    ingest,
+    judge_files,
+    key,
+    put,
+    put_bytes,
+)
 from tests.web.support import BROKEN, DAYS, HOSTILE, answered, build, exported_data, slot_times, tree, truth
 
 STATIC = resources.files("shoplake.web").joinpath("static")
@@ -70,6 +84,68 @@ def test_answers_are_those_of_the_command_line(shop, client):
     told = command("query", "all", "--lake", shop[1], "--format", "json").json
     found = client.get("/api/answers").json()["answers"]
     assert [{key: one[key] for key in ("name", "columns", "rows")} for one in found] == told
+
+
+def counted(shop, first, last):
+    return [one for one in accepted(judge_files(shop[0])) if first <= one.time.date() <= last]
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"category": "books"}, {"product": "p_1"}, {"product": HOSTILE[2], "category": HOSTILE[2]}]
+)
+def test_a_product_or_a_category(shop, client, chosen):
+    """Every answer but that about users is narrowed to it, whatever it is called; users are those of all products."""
+    content = client.get("/api/answers", params=chosen).json()
+    some = [
+        one
+        for one in accepted(judge_files(shop[0]))
+        if chosen.get("product") in (None, one.product) and chosen.get("category") in (None, one.category)
+    ]
+    due = {name: [json_value(row) for row in rows] for name, rows in five_answers(some).items()}
+    assert answered(content) == due | {"user_activity": truth(shop[0])["user_activity"]}
+    assert set(content["choices"]["categories"]) == {"books", *HOSTILE}
+    assert {"p_0", "p_1", "p_2"} <= set(content["choices"]["products"])
+
+
+def test_the_period_before(shop, client):
+    """Figures of as many days before, exactly; none where the lake does not hold all of these days."""
+    content = client.get("/api/answers", params={"from": DAYS[2].isoformat(), "to": DAYS[2].isoformat()}).json()
+    earlier = counted(shop, DAYS[1], DAYS[1])
+    before = content["before"]
+    assert (before["since"], before["until"]) == (DAYS[1].isoformat(), DAYS[1].isoformat())
+    assert before["events"] == len(earlier)
+    assert before["purchases"] == sum(one.type == "purchase" for one in earlier)
+    assert before["users"] == len({one.user for one in earlier})
+    assert client.get("/api/answers", params={"from": DAYS[1].isoformat()}).json()["before"] is None
+
+
+def test_distinct_users_and_searches_of_a_range(shop, client):
+    """They are counted over the whole range, not day by day; retention leaves no wrong number."""
+    for first, last in ((DAYS[0], DAYS[2]), (DAYS[1], DAYS[2])):
+        found = counted(shop, first, last)
+        asked = {"from": first.isoformat(), "to": last.isoformat()}
+        due = {"users": len({one.user for one in found}), "sessions": len({one.session for one in found})}
+        assert client.get("/api/distinct", params=asked).json() == due
+        rows = client.get("/api/searches", params=asked).json()["rows"]
+        assert rows[0][:2] == ["yoga mat", sum(one.type == "search" for one in found)]
+    assert client.get("/api/distinct?from=yesterday").status_code == 400
+
+
+def test_distinct_users_of_days_that_are_not_kept(tmp_path):
+    """Of a range with closed days there is no count; of the days that are kept there is."""
+    source, lake = build(tmp_path)
+    noon = datetime(2025, 11, 19, 12, tzinfo=UTC)
+    maintain(MaintenanceRequest(Lake(lake), keep_days=1, now=lambda: noon))
+    client = client_of(lake)
+    asked = {"from": DAYS[0].isoformat(), "to": DAYS[2].isoformat()}
+    assert client.get("/api/distinct", params=asked).json() == {
+        "users": None,
+        "sessions": None,
+        "kept_from": "2025-11-18",
+    }
+    found = counted((source, lake), DAYS[1], DAYS[2])
+    kept = client.get("/api/distinct", params=asked | {"from": DAYS[1].isoformat()}).json()
+    assert kept["users"] == len({one.user for one in found})
 
 
 def test_health(shop, client):
@@ -155,9 +231,9 @@ def test_many_ask_at_once(shop, monkeypatch):
     calls: Counter[object] = Counter()
     real, together = data.answers, Barrier(len(ranges))
 
-    def answers(shop, since, until):
+    def answers(shop, since, until, chosen):
         calls[since, until] += 1
-        return real(shop, since, until)
+        return real(shop, since, until, chosen)
 
     monkeypatch.setattr(data, "answers", answers)
 

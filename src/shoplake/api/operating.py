@@ -195,6 +195,7 @@ def maintain(
     older_than: timedelta = timedelta(hours=24),
     dry_run: bool = False,
     observer: Observer | None = None,
+    **settings: Any,
 ) -> maintenance.MaintenanceReport:
     """Merge the small files of closed hours, days and months, and delete files that are no longer referred to.
 
@@ -206,9 +207,10 @@ def maintain(
         older_than: Unreferenced files are deleted when they were written this long ago; at least one hour.
         dry_run: Change nothing, and report what would be done.
         observer: Follows the work in bytes and files.
+        settings: Settings by name, such as ``keep_days=90``.
 
     Returns:
-        ``.merged`` by table, ``.removed``, ``.as_json()``.
+        ``.merged`` by table, ``.expired`` rows by table, ``.removed``, ``.as_json()``.
     """
     from shoplake.operations import maintain as operation
 
@@ -216,10 +218,12 @@ def maintain(
     Range(0, _HOURS).check(closed_after / hour, "closed_after, in hours,")
     Range(1, _HOURS).check(older_than / hour, "older_than, in hours,")
     watch = observer or Observer()
+    chosen = settled(lake, None, settings)
     request = operation.MaintenanceRequest(
-        lake_of(settled(lake, None, {})),
+        lake_of(chosen),
         closed_after,
         older_than,
+        chosen.keep_days,
         planned=watch.total,
         progress=watch.advance,
         note=watch.note,

@@ -52,9 +52,10 @@ def dashboard(lake: str | None, source: str | None, host: str, port: int, show: 
 
 def _export(shop: Shop, path: Path) -> None:
     from shoplake.storage.atomic import replacing
-    from shoplake.web import data, pages
+    from shoplake.web import counts, data, pages
 
-    page = pages.whole(data.answers(shop, None, None), data.health(shop, datetime.now(UTC)))
+    answers = data.answers(shop, None, None)
+    page = pages.whole(answers, data.health(shop, datetime.now(UTC)), counts.of_all_days(shop, answers["events"]))
     try:
         with replacing(path) as stream:  # whoever has the page open, or serves it, sees the old one or the new one
             stream.write(page.encode())

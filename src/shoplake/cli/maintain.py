@@ -38,9 +38,10 @@ def _hours(name: str, least: float, default: float, about: str) -> Callable[[Any
 def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: float, style: str) -> None:
     """Merge the many small files of closed hours, days and months, and delete files that are no longer referred to.
 
-    Run it once a day, at any time: ingests and readers can keep running. No row of any table changes. It deletes files that a
-    killed run left behind, and files that only expired snapshots use: each table keeps the snapshots of its last 100
-    batches, so a reader that opened the lake is undisturbed for that many.
+    Run it once a day, at any time: ingests and readers can keep running. No row of any table changes, unless the setting
+    keep_days is given: then events, quarantined lines and the hourly rows of users and sessions of older days are removed,
+    and totals stay. It deletes files that a killed run left behind, and files that only expired snapshots use: each table
+    keeps the snapshots of its last 100 batches, so a reader that opened the lake is undisturbed for that many.
     """
     spans = timedelta(hours=closed_after), timedelta(hours=older_than)
     with output.progress("merging", "files", shown=style == "table" and not dry_run) as observer:
@@ -60,7 +61,10 @@ def _show(done: MaintenanceReport, style: str) -> None:
     if style == "csv":
         output.as_csv(columns, rows)
         return
-    if not done.merged and not done.removed:
+    if done.expired:
+        gone = ", ".join(f"{count(rows, 'row')} of {name}" for name, rows in done.expired.items())
+        output.say(f"{'Would remove' if done.dry_run else 'Removed'} what is older than {done.kept_from}: {gone}.")
+    if not done.merged and not done.removed and not done.expired:
         output.say("Nothing to do: no closed hour, day or month has files to merge, and no file can be deleted.")
     if rows:
         output.as_table(columns, rows)
@@ -69,5 +73,5 @@ def _show(done: MaintenanceReport, style: str) -> None:
         output.say(f"Would delete {amount}." if done.dry_run else f"Deleted {amount}.")
     for name in done.retained:
         output.say(f"Left for a later run: old files of {name}, which had 100 batches within the last hour.")
-    if done.dry_run and (rows or done.removed):
+    if done.dry_run and (rows or done.removed or done.expired):
         output.say("Nothing was changed.")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from shoplake.engines.base import DedupedFile, Engine, Gold, GoldRequest
 from shoplake.engines.quarantined import FILE_BYTES, as_rows
-from shoplake.lake import ledger
+from shoplake.lake import ledger, retention
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.hours import start_of_hour
@@ -64,7 +64,8 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
     files, known = outcome.files, outcome.known
     with Commit(lake, base, outcome.now, {BATCH: outcome.batch, "shoplake.engine": engine.name}) as commit:
         losing = {start_of_hour(file.lower["event_time"]) for file in commit.files_with(EVENTS, known)}
-        hours = losing.union(*(result.hours for result in files))
+        # Late events of a closed day are stored until retention removes them; its totals stay (docs/adr/0023).
+        hours = retention.open_hours(base, losing.union(*(result.hours for result in files)))
         with ThreadPoolExecutor(1) as pool:  # both have steps that one core does alone
             events = pool.submit(engine.write_events, files, commit)
             gold = engine.gold(GoldRequest(files, hours, base, _grown(hours, losing)), commit) if hours else None

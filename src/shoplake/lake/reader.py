@@ -326,7 +326,7 @@ class OpenLake:
         if self._below(table):
             return queries.sql("view_activity_of_hours" if table is ACTIVITY_DAILY else f"view_{table.name}")
         columns = ", ".join(table.column_names)
-        files, condition = _narrowed(table, self._view[table.name], self._window)
+        files, condition = narrowed(table, self._view[table.name], self._window)
         if not files:
             nothing = ", ".join(
                 f"CAST(NULL AS {column_type(column.type).duckdb}) AS {column.name}" for column in table.columns
@@ -354,7 +354,7 @@ class OpenLake:
         self.close()
 
 
-def _narrowed(table: Table, snapshot: TableSnapshot, window: Window | None) -> tuple[Sequence[DataFile], str]:
+def narrowed(table: Table, snapshot: TableSnapshot, window: Window | None) -> tuple[Sequence[DataFile], str]:
     """The files that can hold rows of a window, and the condition that picks these rows."""
     column = table.partition[0]
     if window is None or column not in _TIMES_OF_EVENTS:

@@ -1,11 +1,12 @@
-"""The dashboard's server: the page, its files, and three endpoints that return JSON. It is read-only."""
+"""The dashboard's server: the page, its files, and its endpoints, which return JSON. It is read-only."""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shoplake.errors import ShoplakeError, UsageError
-from shoplake.web import data, experiment, pages
+from shoplake.web import counts, data, experiment, pages
+from shoplake.web.counts import Chosen
 from shoplake.web.data import Shop
 from shoplake.web.guard import Guard
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 32
 Answer = TypeVar("Answer")
+_COUNTS = {"distinct": (counts.distinct, counts.DISTINCT), "searches": (counts.searches, counts.SEARCHES)}
 
 
 def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
@@ -36,46 +39,79 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
         shop: What to show.
         host: The address or name to listen on.
     """
-    remembered = _Remembered()
+    ours = _Endpoints(shop)
+    routes = [
+        Route("/", _file(pages.PAGE)),
+        Route("/experiment", ours.experiment),
+        Route(experiment.STYLESHEET, ours.style),
+        *(Route(f"/static/{static.name}", _file(static)) for static in pages.STATIC),
+        Route("/api/version", ours.version),
+        Route("/api/answers", ours.answers),
+        Route("/api/health", ours.health),
+        *(Route(f"/api/{what}", partial(ours.count, what)) for what in _COUNTS),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, host=host)])
 
-    def version(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
-        return _answer(lambda: {"catalog": data.catalog(shop.lake)})
 
-    def answers(request: Request) -> Response:
+class _Endpoints:
+    """What is asked of a lake."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._remembered, self._counted = _Remembered(), _Remembered()
+
+    def version(self, request: Request) -> Response:  # noqa: ARG002 - the framework's interface
+        return _answer(lambda: {"catalog": data.catalog(self._shop.lake)})
+
+    def answers(self, request: Request) -> Response:
         try:
-            since, until = data.days(request.query_params.get("from", ""), request.query_params.get("to", ""))
+            since, until = _days(request)
         except UsageError as error:
             return _refusal(error, 400)
+        chosen = Chosen(request.query_params.get("product", ""), request.query_params.get("category", ""))
 
         def ask() -> dict[str, Any]:
-            return _steady(shop, lambda: data.answers(shop, since, until))
+            return self._steady(lambda: data.answers(self._shop, since, until, chosen))
 
-        return _answer(lambda: remembered.get((data.catalog(shop.lake), since, until), ask))
+        return _answer(lambda: self._remembered.get((data.catalog(self._shop.lake), since, until, chosen), ask))
 
-    def health(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
-        return _answer(lambda: _steady(shop, lambda: data.health(shop, datetime.now(UTC))))
+    def count(self, what: str, request: Request) -> Response:
+        """Count what takes a while; it is remembered until the rows of these very days change."""
+        try:
+            since, until = _days(request)
+        except UsageError as error:
+            return _refusal(error, 400)
+        first, last = since or date.min, until or date.max
+        ask, tables = _COUNTS[what]
 
-    def compare(request: Request) -> Response:
+        def key() -> Hashable:
+            return what, counts.files_of(self._shop.lake.need_view(), (first, last), tables), first, last
+
+        return _answer(lambda: self._counted.get(key(), lambda: self._steady(lambda: ask(self._shop, first, last))))
+
+    def health(self, request: Request) -> Response:  # noqa: ARG002 - the framework's interface
+        return _answer(lambda: self._steady(lambda: data.health(self._shop, datetime.now(UTC))))
+
+    def experiment(self, request: Request) -> Response:
         if not request.query_params.get("name"):
             return _page(experiment.form())
         try:
-            return _page(_steady(shop, lambda: experiment.report(shop, request.query_params)))
+            return _page(self._steady(lambda: experiment.report(self._shop, request.query_params)))
         except ShoplakeError as error:
             return _page(experiment.form(f"{error}. {error.remedy}"), 400 if isinstance(error, UsageError) else 503)
 
-    def style(request: Request) -> Response:  # noqa: ARG001 - the framework's interface
+    def style(self, request: Request) -> Response:  # noqa: ARG002 - the framework's interface
         return Response(experiment.style(), 200, {"cache-control": "no-cache"}, "text/css; charset=utf-8")
 
-    routes = [
-        Route("/", _file(pages.PAGE)),
-        Route("/experiment", compare),
-        Route(experiment.STYLESHEET, style),
-        *(Route(f"/static/{static.name}", _file(static)) for static in pages.STATIC),
-        Route("/api/version", version),
-        Route("/api/answers", answers),
-        Route("/api/health", health),
-    ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, host=host)])
+    def _steady(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask again if the lake changed in the meantime: maintenance may have deleted the files that were being read."""
+        before = data.catalog(self._shop.lake)
+        try:
+            return ask()
+        except ShoplakeError:
+            if data.catalog(self._shop.lake) == before:
+                raise
+            return ask()
 
 
 class _Remembered:
@@ -97,15 +133,8 @@ class _Remembered:
         return found
 
 
-def _steady(shop: Shop, ask: Callable[[], Answer]) -> Answer:
-    """Ask again if the lake changed in the meantime: maintenance may have deleted the files that were being read."""
-    before = data.catalog(shop.lake)
-    try:
-        return ask()
-    except ShoplakeError:
-        if data.catalog(shop.lake) == before:
-            raise
-        return ask()
+def _days(request: Request) -> tuple[date | None, date | None]:
+    return data.days(request.query_params.get("from", ""), request.query_params.get("to", ""))
 
 
 def _answer(ask: Callable[[], dict[str, Any]]) -> Response:

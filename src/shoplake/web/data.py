@@ -21,6 +21,8 @@ from shoplake.settings import Settings
 from shoplake.sources import slots
 from shoplake.sources.base import Source
 from shoplake.text import json_value
+from shoplake.web import counts
+from shoplake.web.counts import Chosen
 
 # What the page shows of the slots, and of the lines that were quarantined for one reason.
 SHOWN_SLOTS = timedelta(hours=24)
@@ -61,31 +63,42 @@ def catalog(lake: Lake) -> str:
     return _short(lake.storage.read_if_there(lake.catalog_location))
 
 
-def answers(shop: Shop, since: date | None, until: date | None) -> dict[str, Any]:
+def answers(shop: Shop, since: date | None, until: date | None, chosen: Chosen = Chosen()) -> dict[str, Any]:  # noqa: B008
     """The five answers over a range of days.
 
     Args:
         shop: The lake to ask.
         since: The first day, UTC; None for the lake's first.
         until: The last day (inclusive); None for the lake's last.
+        chosen: The part of the shop; users and sessions are always those of all products, which gold does not tell apart.
 
     Returns:
         ``catalog`` (the state of the lake that answered), ``days`` (the first and the last day of the lake, None in an empty
-        one), ``since`` and ``until``, and ``answers`` with name, number, question, columns and rows of each.
+        one), ``since`` and ``until``, ``answers`` with name, number, question, columns and rows of each; ``before``, the
+        figures of the period before; ``choices``, the products and categories to choose from; ``events`` and ``units``, the
+        rows that would have to be read to count searches, and users and sessions.
 
     Raises:
         ShoplakeError: There is no lake, or it is damaged.
     """
     with OpenLake(shop.lake, shop.settings.threads, since, until) as lake:
-        found = [_ask(lake, query) for query in queries.five()]
+        found = [_ask(lake, query, chosen) for query in queries.five()]
+        span = _days(lake.view)
+        shown = _shown(span, since, until)
         return {
             "lake": shop.lake.root,
             "shoplake": __version__,
             "catalog": _short(lake.view.catalog),
-            "days": json_value(_days(lake.view)),
+            "days": json_value(span),
             "since": json_value(since),
             "until": json_value(until),
+            "product": chosen.product,
+            "category": chosen.category,
             "answers": found,
+            "before": counts.before(shop, *shown, span[0], chosen) if shown and span else None,
+            "choices": counts.choices(lake),
+            "events": counts.rows_of(lake.view, shown, counts.SEARCHES) if shown else 0,
+            "units": counts.rows_of(lake.view, shown, counts.DISTINCT) if shown else 0,
         }
 
 
@@ -132,8 +145,8 @@ def _day(text: str) -> date | None:
         raise UsageError(f"{text[:40]!r} is not a day", remedy="Write it like 2025-11-18.") from error
 
 
-def _ask(lake: OpenLake, query: queries.NamedQuery) -> dict[str, Any]:
-    columns, rows = _rows(lake, query.sql)
+def _ask(lake: OpenLake, query: queries.NamedQuery, chosen: Chosen) -> dict[str, Any]:
+    columns, rows = _rows(lake, chosen.of(lake, query.sql) if "FROM product_hourly" in query.sql else query.sql)
     return {
         "name": query.name,
         "number": query.number,
@@ -165,6 +178,12 @@ def _days(view: View) -> tuple[date, date] | None:
     if not files:
         return None
     return min(file.lower["event_date"] for file in files), max(file.upper["event_date"] for file in files)
+
+
+def _shown(span: tuple[date, date] | None, since: date | None, until: date | None) -> tuple[date, date] | None:
+    """The days that a request is about; None where there are none."""
+    first, last = (since or span[0], until or span[1]) if span else (date.max, date.min)
+    return (first, last) if first <= last else None
 
 
 def _slots(rows: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:

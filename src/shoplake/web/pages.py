@@ -35,12 +35,13 @@ def read(name: str) -> str:
     return resources.files("shoplake.web").joinpath("static", name).read_text("utf-8")
 
 
-def whole(answers: dict[str, Any], health: dict[str, Any]) -> str:
+def whole(answers: dict[str, Any], health: dict[str, Any], counts: dict[str, Any]) -> str:
     """One page with everything inside: it loads nothing, and its own policy forbids it to.
 
     Args:
         answers: What the server would return for all days.
         health: What it would return about the health.
+        counts: What it would count for all days, by name.
     """
     style = read("dashboard.css")
     scripts = [read(name) for name in SCRIPTS]
@@ -49,7 +50,7 @@ def whole(answers: dict[str, Any], health: dict[str, Any]) -> str:
         " base-uri 'none'; form-action 'none'"
     )
     icon = base64.b64encode(read("icon.svg").encode()).decode()
-    data = _as_text_in_html(json.dumps({"answers": answers, "health": health}, ensure_ascii=False))
+    data = _as_text_in_html(json.dumps({"answers": answers, "health": health, **counts}, ensure_ascii=False))
     links = "".join(f'<script src="static/{name}"></script>\n' for name in SCRIPTS)
     inside = {
         '<link rel="stylesheet" href="static/dashboard.css">': (

@@ -11,7 +11,7 @@ from datetime import date, datetime
 import pyarrow.compute as pc
 
 from shoplake.engines.base import Engine, Gold, GoldRequest
-from shoplake.lake import erasures, ledger, parquet
+from shoplake.lake import erasures, ledger, parquet, retention
 from shoplake.lake.commits import Commit
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import NewFile
@@ -66,6 +66,8 @@ def ledger_entries(view: View, after: View, found: PersonRows) -> dict[str, Entr
         first, last = (
             spans.get(path, (None, None)) if path in accepted else (entry.min_event_time, entry.max_event_time)
         )
+        if retention.lacks_events(view, entry):  # the earliest of all that it had says so
+            first, last = entry.min_event_time, entry.max_event_time
         changed[path] = replace(
             entry,
             accepted=entry.accepted - accepted[path],

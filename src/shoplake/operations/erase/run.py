@@ -14,7 +14,7 @@ from shoplake.contract import TOO_LONG
 from shoplake.errors import FatalError
 from shoplake.ingestion import pipeline
 from shoplake.ingestion.publish import publish_gold
-from shoplake.lake import erasures, ledger
+from shoplake.lake import erasures, ledger, retention
 from shoplake.lake.commits import Commit
 from shoplake.lake.erasures import Erased
 from shoplake.lake.snapshots import View
@@ -118,12 +118,12 @@ def _receipt(request: EraseRequest, view: View, found: PersonRows, erased: Erase
             "user_hourly": found.user_hours,
         },
         mentions=found.mentions,
-        hours=found.hours,
+        hours=sorted(retention.open_hours(view, found.hours)),
     )
     changed = set() if receipt.repeated else {ERASURES.name}
     if found.lines:
         changed |= {*found.files, LEDGER.name}
-    if found.accepted:
+    if receipt.hours:
         changed |= {ACTIVITY_DAILY.name, *(table.name for table in GOLD_HOURLY)}
     for table in TABLES:
         kept = 0 if table.name in changed else 1
@@ -139,8 +139,8 @@ def _commit(request: EraseRequest, view: View, found: PersonRows, erased: Erased
             new = [rewrite.without_people(commit, table, file, request.people, storage) for file in files]
             commit.replace(table, (), [file for file in new if file], merge={file.path for file in files})
         after = commit.staged()
-        if found.accepted:
-            publish_gold(commit, rewrite.gold(request.engine(), found.hours, after, commit), found.hours)
+        if hours := sorted(retention.open_hours(view, found.hours)):
+            publish_gold(commit, rewrite.gold(request.engine(), hours, after, commit), hours)
         if found.lines:
             entries = rewrite.ledger_entries(view, after, found)
             ledger.write(commit, entries.keys(), entries, now)

@@ -18,8 +18,9 @@ from shoplake.lake.commits import SAME_ROWS, Commit
 from shoplake.lake.parquet import NewFile
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, unwritable
-from shoplake.operations.maintain import compact, vacuum
+from shoplake.operations.maintain import compact, retain, vacuum
 from shoplake.operations.maintain.compact import Group
+from shoplake.operations.maintain.retain import Expired
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
 
@@ -36,6 +37,7 @@ class MaintenanceRequest:
         lake: The lake.
         closed_after: An hour, day or month is closed when it ended this long ago.
         older_than: Orphans are removed when they were written at least this long ago.
+        keep_days: Days of which rows are kept; 0 keeps all.
         now: The time, UTC with a zone.
         progress: Called with the bytes and the files that are done.
         planned: Called with the bytes to be merged, and again when it turns out to be more.
@@ -45,6 +47,7 @@ class MaintenanceRequest:
     lake: Lake
     closed_after: timedelta = timedelta(hours=2)
     older_than: timedelta = timedelta(hours=24)
+    keep_days: float = 0.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     progress: Progress = ignore
     planned: Callable[[int], None] = ignore
@@ -70,6 +73,8 @@ class MaintenanceReport:
         merged: By table.
         removed: The orphans that were removed.
         retained: Tables whose orphans stay, because an open reader may still need them.
+        expired: Rows that were removed because they are older than the lake keeps, by table.
+        kept_from: The first day that is kept, None if nothing was removed.
         commits: Commits published.
         dry_run: Nothing was changed.
     """
@@ -77,6 +82,8 @@ class MaintenanceReport:
     merged: dict[str, MergedTable] = field(default_factory=dict)
     removed: list[StoredFile] = field(default_factory=list)
     retained: tuple[str, ...] = ()
+    expired: dict[str, int] = field(default_factory=dict)
+    kept_from: date | None = None
     commits: int = 0
     dry_run: bool = False
 
@@ -96,12 +103,19 @@ class MaintenanceReport:
         if new:
             figures.bytes_after = (figures.bytes_after or 0) + new.bytes
 
+    def expire(self, expired: Expired | None) -> None:
+        """Count what retention removed."""
+        if expired:
+            self.expired, self.kept_from = expired.rows, expired.before.date()
+
     def as_json(self) -> dict[str, Any]:
         """The figures as the fixed JSON interface names them."""
         return {
             "dry_run": self.dry_run,
             "merged": {name: vars(table) for name, table in self.merged.items()},
             "commits": self.commits,
+            "expired": self.expired,
+            "kept_from": None if self.kept_from is None else self.kept_from.isoformat(),
             "removed_files": len(self.removed),
             "removed_bytes": self.removed_bytes,
             "removed": [file.location for file in self.removed],
@@ -114,6 +128,7 @@ def preview(request: MaintenanceRequest) -> MaintenanceReport:
     now = request.now()
     orphans = vacuum.find(request.lake, now, request.older_than)
     report = MaintenanceReport(removed=orphans.all, retained=orphans.retained, dry_run=True)
+    report.expire(retain.find(request.lake.view(), now.replace(tzinfo=None), request.keep_days))
     for groups in _plan(request).values():
         for group in groups:
             report.add(group, None)
@@ -121,7 +136,7 @@ def preview(request: MaintenanceRequest) -> MaintenanceReport:
 
 
 def maintain(request: MaintenanceRequest) -> MaintenanceReport:
-    """Remove orphans, then merge what is closed. Safe beside ingests and readers.
+    """Remove orphans and what is older than the lake keeps, then merge what is closed. Safe beside ingests and readers.
 
     Raises:
         TransientError: Other runs changed the lake faster than this one could; what was done until then stays.
@@ -133,6 +148,9 @@ def maintain(request: MaintenanceRequest) -> MaintenanceReport:
         orphans = vacuum.find(request.lake, request.now(), request.older_than)
         vacuum.remove(request.lake, orphans)
         report.removed, report.retained = orphans.all, orphans.retained
+        expired = retain.retain(request.lake, request.now, request.keep_days, request.note)
+        report.expire(expired)
+        report.commits += bool(expired)
         _merge_all(request, report)
     except OSError as error:
         raise unwritable(request.lake, error) from error

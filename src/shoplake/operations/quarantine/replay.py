@@ -22,11 +22,11 @@ import pyarrow.compute as pc
 from shoplake.engines.base import ArrowEngine, CheckedFile, Progress, ignore
 from shoplake.engines.judging import ROW_COLUMNS, no_events
 from shoplake.engines.quarantined import Quarantined, QuarantinedLines
-from shoplake.errors import FatalError
+from shoplake.errors import FatalError, UsageError
 from shoplake.ingestion import pipeline, plan
 from shoplake.ingestion.plan import Batch
 from shoplake.ingestion.publish import Outcome, ledger_entry, publish
-from shoplake.lake import ledger, parquet
+from shoplake.lake import ledger, parquet, retention
 from shoplake.lake.catalog import Lake
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
@@ -37,6 +37,7 @@ from shoplake.parsing import parse_line, without_bom
 from shoplake.settings import Settings
 from shoplake.sources.base import SourceFile
 from shoplake.tables import EVENTS
+from shoplake.text import count
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,12 @@ def _replay(run: QuarantineReplay, choice: LineFilter, report: QuarantineReplayR
 def _batches(run: QuarantineReplay, view: View, files: Collection[str]) -> Iterable[Batch]:
     """The files, divided into batches as for an ingest."""
     entries = ledger.read(view["ledger"])
+    gone = {path for path in files if path in entries and retention.lacks_events(view, entries[path])}
+    if gone:  # the ledger counts events of theirs that are not stored: it could not be kept right
+        run.note(
+            f"{count(len(gone), 'file')} left as they are: retention removed events of theirs, such as {min(gone)}"
+        )
+        files = [path for path in files if path not in gone]
     if unknown := set(files) - set(entries):
         raise _damaged(f"quarantine has lines of {min(unknown)}, which is not in the ledger")
     listing = [SourceFile(path, entries[path].version, entries[path].bytes) for path in files]
@@ -230,6 +237,11 @@ def _replay_batch(
         checked = _checked(base, sorted(paths), judged, entries)
         files, conflicts = engine.dedupe(checked, base["events"])
         later = {path for _, path in conflicts}
+        if gone := sorted(path for path in later if retention.lacks_events(base, entries[path])):
+            raise UsageError(
+                f"an event of the lines is in {gone[0]}, of which retention removed events",
+                remedy=f"Re-ingest both from the source: shoplake replay --files {gone[0]} --files {min(paths)}",
+            )
         if not later:
             break
         # Of equal events the first file by name keeps it: a later one that has it so far is published with them.

@@ -75,8 +75,14 @@ class Hours:
         notes: What could not be compared completely.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
-        """Sort the data files by hour."""
+    def __init__(self, inventory: Inventory, kept_from: datetime | None = None) -> None:
+        """Sort the data files by hour.
+
+        Args:
+            inventory: The data files.
+            kept_from: The first day of which events are kept; None if all are.
+        """
+        self._kept_from = kept_from
         self.events = _by_hour(inventory.usable(EVENTS), EVENTS)
         self.lacking = set(_by_hour(inventory.broken(EVENTS), EVENTS))
         self.gold = {table.name: _by_hour(inventory.usable(table), table) for table in GOLD_HOURLY}
@@ -85,6 +91,10 @@ class Hours:
         self.all = sorted(
             {*self.events, *self.lacking, *(hour for by_hour in (*self.gold.values(), *broken) for hour in by_hour)}
         )
+
+    def is_closed(self, hour: datetime) -> bool:
+        """Whether the events of an hour went by retention, so that its gold cannot be recomputed."""
+        return self._kept_from is not None and hour < self._kept_from
 
     def not_compared(self, where: str, why: str) -> None:
         """Note that something was not compared."""

@@ -73,6 +73,10 @@ def rebuild(
     """
     repaired = Repaired()
     for group in _groups(audits, inventory, hours):
+        if closed := sorted(hour for hour in group.hours if hours.is_closed(hour)):
+            why = "its events were removed by retention; restore the file from a backup"
+            repaired.left += [{"where": iso(hour), "why": why} for hour in closed]
+            continue
         lost = sorted(group.hours & hours.lacking)
         if lost and (group.broken or group.hours == set(lost)):
             repaired.left += [_left(hour) for hour in lost]

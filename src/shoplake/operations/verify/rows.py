@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shoplake.contract import EVENT_COLUMNS
-from shoplake.lake import erasures, ledger, raw_lines
+from shoplake.lake import erasures, ledger, raw_lines, retention
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
-from shoplake.lake.snapshots import DataFile, TableSnapshot
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.operations.verify.files import Files
 from shoplake.operations.verify.reader import Reader, iso
 from shoplake.operations.verify.report import FIRST, Audit, Note, replay
@@ -50,13 +50,14 @@ class Accounts:
         notes: What is worth knowing.
     """
 
-    def __init__(self, snapshot: TableSnapshot, reader: Reader, files: Files, sample: Sample) -> None:
+    def __init__(self, view: View, reader: Reader, files: Files, sample: Sample) -> None:
         """Read the ledger and check its own sums."""
+        snapshot = view[LEDGER.name]
         self.ledger = Audit("ledger", "lines of each file add up", "source files")
         self.accounts = Audit("accounts", "rows of each file = the ledger's", "source files")
         self.notes: list[Note] = []
         self.entries: dict[str, Entry] = {}
-        self._reader, self._files, self._sample = reader, files, sample
+        self._view, self._reader, self._files, self._sample = view, reader, files, sample
         self._found: dict[str, _Account] = defaultdict(_Account)
         self.readable = not any(found.more.get("table") == LEDGER.name for found in files.files.differences)
         if self.readable:
@@ -139,13 +140,14 @@ class Accounts:
         return files if self._sample.whole else [file for file in files if file.may_hold("source_file", self._wanted)]
 
     def _compare(self, entry: Entry, found: _Account) -> None:
+        fewer = retention.lacks_events(self._view, entry), retention.lacks_lines(self._view, entry)
         wrong = [
             f"{table} has {count(have, 'row')}, the ledger counts {due:,}"
-            for table, have, due in (
-                ("events", found.accepted, entry.accepted),
-                ("quarantine", found.quarantined, entry.quarantined),
+            for table, have, due, some_gone in (
+                ("events", found.accepted, entry.accepted, fewer[0]),
+                ("quarantine", found.quarantined, entry.quarantined, fewer[1]),
             )
-            if have != due
+            if have > due or (have < due and not some_gone)
         ]
         times = [
             f"its {which} event is at {have}, the ledger says {due}"
@@ -153,7 +155,7 @@ class Accounts:
                 ("earliest", found.first, entry.min_event_time),
                 ("latest", found.last, entry.max_event_time),
             )
-            if have != due
+            if have != due and not fewer[0]
         ]
         if wrong or times:
             self.accounts.differs(

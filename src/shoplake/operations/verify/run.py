@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 
 from shoplake.engines.base import Engine, Progress, ignore
 from shoplake.errors import FatalError
+from shoplake.lake import retention
 from shoplake.lake.catalog import CATALOG_FILE, Lake
 from shoplake.lake.snapshots import DataFile, View
 from shoplake.lake.transact import writing
@@ -23,7 +25,7 @@ from shoplake.operations.verify.sample import Sample
 from shoplake.operations.verify.source import Judge, Raw
 from shoplake.settings import DEFAULT_BOUNDS, Bounds
 from shoplake.sources.base import Source
-from shoplake.tables import GOLD_HOURLY
+from shoplake.tables import EVENTS, GOLD_HOURLY
 
 MAX_LOOKS = 3
 
@@ -155,30 +157,35 @@ class _Look:
         request = self._request
         files = Files(self._view, request.lake.storage, self._sample, request.threads, request.now())
         notes = files.look()
-        self.inventory, self.hours = files.inventory, Hours(files.inventory)
+        start = retention.kept_from(self._view[EVENTS.name])
+        self.inventory, self.hours = files.inventory, Hours(files.inventory, start)
         with closing(Reader(request.threads)) as reader:
-            accounts = Accounts(self._view["ledger"], reader, files, self._sample)
+            accounts = Accounts(self._view, reader, files, self._sample)
             erased = Erasures(self._view["erasures"], reader, files)
             gold = Gold(reader, files.inventory, self.hours)
             raw = None
             if self._source and accounts.readable:
                 judge = Judge(request.lines, self._sample.seed, erased.erased, request.bounds)
-                raw = Raw(self._source, accounts.entries, judge, allow_gone=request.allow_gone)
+                raw = Raw(self._source, accounts.entries, judge, self._view, allow_gone=request.allow_gone)
             walk = _Walk(reader, files, self.hours, request.progress)
-            hours, days = self._sample.of("hours", self.hours.all), self._sample.of("days", gold.days())
+            every = [day for day in gold.days() if not self.hours.is_closed(datetime.combine(day, time_of_day()))]
+            hours, days = self._sample.of("hours", self.hours.all), self._sample.of("days", every)
             request.planned(walk.size(hours, days) + (raw.size(accounts.chosen) if raw else 0))
             duplicates = Duplicates(reader)
             for hour in self.hours.all:
                 walk.hour(hour, accounts, (duplicates, erased, gold), chosen=hour in hours)
             accounts.compare()
             erased.look_at_quarantine()
-            for day in gold.days():
+            for day in every:
                 walk.day(day, gold, chosen=day in days)
             if raw:
                 raw.look(accounts.chosen, reader, files.inventory, request.threads, request.progress)
         self.gold_audits = [*gold.hourly.values(), gold.daily]
         audits = [files.files, files.history, accounts.ledger, accounts.accounts, duplicates.audit, *erased.audits]
         self.report.checks = [*audits, *self.gold_audits, gold.answers, *((raw.audit, raw.lines) if raw else ())]
+        if start:
+            message = f"rows of days before {start.date()} were removed by retention; the totals of those days stay as they are"
+            notes.append(Note("retention", message, {"kept_from": str(start.date())}))
         self.report.notes = [*notes, *accounts.notes, *self.hours.notes, *(raw.notes if raw else ())]
         self.lost = files.lost()
 
@@ -210,7 +217,7 @@ class _Walk:
             return
         self._try(hour, lambda: duplicates.look(hour, self._events(hour)))
         self._try(hour, lambda: erased.look(hour, self._events(hour)))
-        for table in GOLD_HOURLY:
+        for table in () if self.hours.is_closed(hour) else GOLD_HOURLY:
             self._try(hour, lambda table=table: gold.look_at_hour(table, hour, self._events(hour)))  # type: ignore[misc]
         if hour in self.hours.lacking:
             self.hours.not_compared(iso(hour), "a data file of its events cannot be read")

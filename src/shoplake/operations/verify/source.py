@@ -19,9 +19,10 @@ import pyarrow as pa
 from shoplake.contract import EVENT_COLUMNS, FUTURE, TOO_LONG, reasons_sql
 from shoplake.engines.base import Progress
 from shoplake.engines.judging import as_table
-from shoplake.lake import ledger, raw_lines
+from shoplake.lake import ledger, raw_lines, retention
 from shoplake.lake.erasures import Erased
 from shoplake.lake.ledger import Entry
+from shoplake.lake.snapshots import View
 from shoplake.operations.verify.files import Inventory, hours_of
 from shoplake.operations.verify.reader import Reader
 from shoplake.operations.verify.report import FIRST, Audit, Note, replay
@@ -78,18 +79,22 @@ class _Read:
 class Raw:
     """Compares the raw objects with the ledger and with the tables."""
 
-    def __init__(self, source: Source, entries: Mapping[str, Entry], judge: Judge, *, allow_gone: bool) -> None:
+    def __init__(
+        self, source: Source, entries: Mapping[str, Entry], judge: Judge, view: View, *, allow_gone: bool
+    ) -> None:
         """List the source, and note what is waiting, what was replaced and what is gone.
 
         Args:
             source: Where the raw objects are.
             entries: The ledger.
             judge: How to judge lines again.
+            view: The lake.
             allow_gone: Whether an ingested object may be gone.
         """
         self.audit = Audit("source", "lines of each = the ledger's", "raw objects")
         self.lines = Audit("lines", "judged again, they are in place", "lines")
         self.notes: list[Note] = []
+        self._view, self._kept_from = view, retention.kept_from(view[EVENTS.name])
         self._source, self._entries, self._judge, self._allow_gone = source, entries, judge, allow_gone
         listing = {file.path: file for file in source.list()}
         self.same = {
@@ -204,9 +209,12 @@ class Raw:
         for position, (path, number, raw) in enumerate(lines):
             row = quarantined.get((path, number))
             stored = owners[position]
-            problems = [*self._problems(path, raw, reasons[position], row, set(stored))]
+            went = self._went(path, accepted.get(position))
+            problems = (
+                [*self._problems(path, raw, reasons[position], row, set(stored))] if not went or row or stored else []
+            )
             wrong[path] += [(number, problem) for problem in problems]
-            if not problems and path in stored and accepted[position][1] not in stored[path]:
+            if not problems and not went and path in stored and accepted[position][1] not in stored[path]:
                 other_keys[path][number] = accepted[position][0], stored[path]
         for path, some in other_keys.items():
             wrong[path] = sorted([*wrong[path], *self._not_of_the_first_line(path, some, reader)])
@@ -223,6 +231,13 @@ class Raw:
                 lines=len(found),
                 first=[{"line_number": line, "problem": problem} for line, problem in found[:FIRST]],
             )
+
+    def _went(self, path: str, accepted: tuple[_Event, str | None] | None) -> bool:
+        """Whether retention may have removed what became of a line: an event of a closed day, or a quarantined line."""
+        if accepted is None:
+            return retention.lacks_lines(self._view, self._entries[path])
+        event_time = accepted[0][EVENT_COLUMNS.index("event_time")]
+        return self._kept_from is not None and isinstance(event_time, datetime) and event_time < self._kept_from
 
     def _not_of_the_first_line(
         self, path: str, lines: Mapping[int, tuple[_Event, set[str | None]]], reader: Reader

@@ -5,6 +5,13 @@ const NO_EVENTS = [["No events", ""]];
 const SERIES = 7; // colours for categories; the smallest ones are combined
 const DAY = 86400000; // milliseconds
 const HOUR = DAY / 24;
+const WEEK = 7 * DAY;
+
+/** The start of the hour, the day or the week (a Monday, UTC) in which a moment lies. */
+function startOf(at, step) {
+  const from = step === WEEK ? 4 * DAY : 0; // 1970 began on a Thursday
+  return Math.floor((at - from) / step) * step + from;
+}
 
 /** The rows of an answer as objects by column. */
 function rowsOf(name) {
@@ -46,36 +53,71 @@ function choices(select, options) {
   if (options.some(([value]) => value === chosen)) select.value = chosen;
 }
 
+/** How a number changed since the period before, as text with its direction; nothing where that is not known. */
+function change(now, then, points = false) {
+  if (then === null || then === undefined || now === null || (!then && !points)) return ["", ""];
+  const by = points ? (now - then) * 100 : (now - then) / then;
+  const size = points ? `${Math.abs(by).toFixed(1)}\u00a0pp` : percent(Math.abs(by));
+  const way = Math.abs(by) < (points ? 0.05 : 0.0005) ? "same" : by > 0 ? "up" : "down"; // as it is shown
+  return [`${{ same: "\u00b1", up: "+", down: "\u2212" }[way]}${size}`, way];
+}
+
+/** Distinct users or sessions of the days shown: of one day from its row, of several as soon as they are counted. */
+function distinctOf(name, column, of) {
+  const days = rowsOf("user_activity");
+  const { before } = state.answers;
+  const all = state.answers.product || state.answers.category ? ", all products" : "";
+  if (days.length < 2) {
+    const value = days.length ? days[0][column] : 0;
+    return [name, short(value), `${exact.format(value)}${all}`, change(value, before?.[of])];
+  }
+  const busiest = days.reduce((most, row) => (row[column] > most[column] ? row : most), days[0]);
+  const more = `most in a day: ${short(busiest[column])} on ${dayName(busiest.event_date)}${all}`;
+  if (!state.distinct && state.manyUnits) {
+    return [name, el("button", { type: "button", class: "count", title: "Takes seconds to minutes" }, "Count"), more, ["", ""]];
+  }
+  if (!state.distinct) return [name, "…", more, ["", ""]];
+  if (state.distinct[of] === null) return [name, "–", `rows are kept from ${state.distinct.kept_from} on`, ["", ""]];
+  return [name, short(state.distinct[of]), more, change(state.distinct[of], state.earlier?.[of])];
+}
+
 function showFigures() {
   const funnel = rowsOf("conversion_funnel");
   const hours = rowsOf("hourly_revenue");
-  const days = rowsOf("user_activity");
-  const revenue = hours.reduce((sum, row) => sum + BigInt(row.revenue.replace(".", "")), 0n); // hundredths, exact
-  const [views, bought] = [total(funnel, "views"), total(funnel, "purchases")];
-  const busiest = (column) => days.reduce((most, row) => (row[column] > most[column] ? row : most), days[0]);
-  const ofDay = (name, column) => {
-    const row = days.length ? busiest(column) : { [column]: 0 };
-    const one = days.length < 2;
-    return [
-      one ? name : `${name}, busiest day`,
-      short(row[column]),
-      one ? exact.format(row[column]) : `${exact.format(row[column])} on ${dayName(row.event_date)}`,
-    ];
-  };
+  const { before } = state.answers;
+  const cents = (text) => BigInt(text.replace(".", "")); // exact
+  const revenue = hours.reduce((sum, row) => sum + cents(row.revenue), 0n);
+  const [views, bought, carts] = [total(funnel, "views"), total(funnel, "purchases"), total(funnel, "add_to_carts")];
+  const events = total(rowsOf("category_performance"), "events");
+  const value = share(Number(revenue) / 100, bought);
+  const earlier = before && { ...before, revenue: Number(before.revenue) };
   const figures = [
-    ["Revenue", short(Number(revenue) / 100), money.format(`${revenue}e-2`)],
-    ["Purchases", short(bought), noun(total(hours, "units_sold"), "unit")],
-    ["Page views", short(views), `${noun(total(days, "events"), "event")} in total`],
+    ["Revenue", short(Number(revenue) / 100), money.format(`${revenue}e-2`), change(Number(revenue) / 100, earlier?.revenue)],
+    ["Purchases", short(bought), noun(total(hours, "units_sold"), "unit"), change(bought, earlier?.purchases)],
     [
-      "Views to purchase",
-      percent(share(bought, views)),
-      `${percent(share(total(funnel, "add_to_carts"), views))} to cart`,
+      "Order value",
+      value === null ? "–" : money.format(value),
+      "revenue a purchase",
+      change(value, earlier && share(earlier.revenue, earlier.purchases)),
     ],
-    ofDay("Users", "unique_users"),
-    ofDay("Sessions", "unique_sessions"),
+    ["Views to purchase", percent(share(bought, views)), `${percent(share(carts, views))} to cart`,
+      change(share(bought, views), earlier && share(earlier.purchases, earlier.views), true)],
+    ["Page views", short(views), exact.format(views), change(views, earlier?.views)],
+    ["Events", short(events), exact.format(events), change(events, earlier?.events)],
+    distinctOf("Users", "unique_users", "users"),
+    distinctOf("Sessions", "unique_sessions", "sessions"),
   ];
+  const against = before ? `against ${before.since} to ${before.until}` : "";
   $("#figures").replaceChildren(
-    ...figures.map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", {}, more))),
+    ...figures.map(([name, text, more, [by, way]]) =>
+      el(
+        "div",
+        {},
+        el("dt", {}, name),
+        el("dd", {}, text, by ? el("span", { class: `change ${way}`, title: against }, by) : ""),
+        el("dd", {}, more),
+      ),
+    ),
   );
 }
 
@@ -175,30 +217,42 @@ function showFunnel() {
 }
 
 function showRevenue() {
-  const sold = new Map(rowsOf("hourly_revenue").map((row) => [Date.parse(row.event_hour), row]));
+  const by = $("#revenue select").value;
+  const step = by === "hour" ? HOUR : by === "day" ? DAY : WEEK;
+  const sold = new Map();
+  for (const row of rowsOf("hourly_revenue")) {
+    const at = startOf(Date.parse(row.event_hour), step);
+    const sum = sold.get(at) ?? { cents: 0n, purchases: 0, units_sold: 0 };
+    sum.cents += BigInt(row.revenue.replace(".", ""));
+    sum.purchases += row.purchases;
+    sum.units_sold += row.units_sold;
+    sold.set(at, sum);
+  }
+  for (const sum of sold.values()) sum.revenue = `${sum.cents}e-2`;
   const [first, last] = [Math.min(...sold.keys()), Math.max(...sold.keys())];
-  const every = sold.size && (last - first) / HOUR < MOST_BARS;
+  const every = sold.size && (last - first) / step < MOST_BARS;
   const hours = every
-    ? Array.from({ length: (last - first) / HOUR + 1 }, (_, i) => first + i * HOUR)
+    ? Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step)
     : [...sold.keys()];
   const texts = hours.map((at) => new Date(at).toISOString());
-  const known = new Set(rowsOf("user_activity").map((row) => row.event_date));
+  const known = new Set(rowsOf("user_activity").map((row) => startOf(Date.parse(row.event_date), Math.max(step, DAY))));
   const nothing = { revenue: "0.00", purchases: 0, units_sold: 0 }; // was sold; of a day without events nothing is known
-  const rows = hours.map((at, i) => sold.get(at) ?? (known.has(texts[i].slice(0, 10)) ? nothing : null));
-  const bars = hours.length <= 48;
+  const rows = hours.map((at) => sold.get(at) ?? (known.has(startOf(at, Math.max(step, DAY))) ? nothing : null));
+  const title = (i) => (step === HOUR ? minute(texts[i]) : `${step === WEEK ? "Week of " : ""}${dayName(texts[i])}`);
+  const bars = hours.length <= (step === HOUR ? 48 : 62);
   const best = rows.reduce((top, row, i) => (Number(row?.revenue) > Number(rows[top].revenue) ? i : top), 0);
   draw("revenue", (width) => {
-    const room = Math.ceil(hours.length / 24 / (width / 70)); // days from one label to the next
+    const room = Math.ceil((hours.length * step) / DAY / (width / 70)); // days from one label to the next
     const midnights = (i) => hours[i] % DAY === 0 && (hours[i] / DAY) % room === 0;
-    const few = Math.ceil(hours.length / (width / 52));
+    const few = Math.ceil(hours.length / (width / (step === HOUR ? 52 : 92)));
     return {
       height: 260,
       label: hours.length
-        ? `Revenue of ${noun(sold.size, "hour")} with a sale; most, ${money.format(rows[best].revenue)}, at ${minute(texts[best])}`
+        ? `Revenue of ${noun(sold.size, by)} with a sale; most, ${money.format(rows[best].revenue)}, at ${title(best)}`
         : "No sale",
       grid: { left: 4, right: 14, top: 14, bottom: 4, outerBoundsMode: "same" },
       tooltip: tooltip(
-        (i) => minute(texts[i]),
+        title,
         (i) =>
           rows[i]
             ? [
@@ -213,9 +267,10 @@ function showRevenue() {
         axisLabel: {
           color: colour("quiet"),
           hideOverlap: true,
+          lineHeight: 16,
           interval: (i) => (bars ? i % few === 0 : midnights(i)),
           formatter: (text, i) => {
-            if (!bars) return dayName(text);
+            if (!bars || step !== HOUR) return dayName(text);
             if (i && hours[i] % DAY) return text.slice(11, 16);
             return `${text.slice(11, 16)}\n${dayName(text)}`;
           },
@@ -256,8 +311,10 @@ function showTop() {
 const MEASURES = ["events", "page_views", "add_to_carts", "removes_from_cart", "purchases", "searches"];
 
 function showCategories() {
-  const rows = rowsOf("category_performance");
-  const select = $("#categories select");
+  const weekly = $("#categories select[name=step]").value === "week";
+  const monday = (day) => new Date(startOf(Date.parse(day), WEEK)).toISOString().slice(0, 10);
+  const rows = rowsOf("category_performance").map((row) => (weekly ? { ...row, event_date: monday(row.event_date) } : row));
+  const select = $("#categories select[name=measure]");
   choices(
     select,
     MEASURES.map((name) => [name, name.replaceAll("_", " ")]),
@@ -273,7 +330,7 @@ function showCategories() {
   const shown = [...new Set([...[...own].sort(), ...size.keys()].map(label))].filter((name) => name !== "(none)");
   if (size.get("(none)")) shown.push("(none)");
   const known = new Set(rows.map((row) => row.event_date));
-  const days = everyDay([...known].sort());
+  const days = everyDay([...known].sort()).filter((day) => !weekly || monday(day) === day);
   const sums = new Map(shown.map((name) => [name, days.map((day) => (known.has(day) ? 0 : null))]));
   const place = new Map(days.map((name, i) => [name, i]));
   for (const row of rows) {
@@ -288,9 +345,9 @@ function showCategories() {
       ? { ...ranking(ranked, width, select.selectedOptions[0].text, (row) => fill(row.name)), label: text }
       : {
           height: 308,
-          label: `Over ${noun(known.size, "day")}: ${text}`,
+          label: `Over ${noun(known.size, weekly ? "week" : "day")}: ${text}`,
           tooltip: tooltip(
-            (i) => days[i],
+            (i) => `${weekly ? "Week of " : ""}${days[i]}`,
             (i) => (known.has(days[i]) ? shown.map((name) => [name, exact.format(sums.get(name)[i])]) : NO_EVENTS),
           ),
           xAxis: names(days, { axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayName } }),
@@ -351,9 +408,51 @@ function showActivity() {
   behind("activity", "user_activity");
 }
 
+function showSearches() {
+  const figure = $("#searches");
+  const { searches } = state;
+  const none = !searches?.rows.length;
+  figure.hidden = Boolean(exported) && !searches;
+  const button = $(".count", figure);
+  $(".chart", figure).hidden = $("details", figure).hidden = none;
+  button.hidden = Boolean(searches) || !state.waits;
+  $(".note", figure).hidden = !none;
+  $(".note", figure).textContent = searches
+    ? "No searches on these days."
+    : state.waits
+      ? `They are counted from ${noun(state.answers.events, "event")}, which takes a while.`
+      : "Counting …";
+  if (none) return;
+  const rows = searches.rows.slice(0, 12).map(([name, value, users]) => ({
+    name,
+    value,
+    more: [["Users", exact.format(users)]],
+  }));
+  draw("searches", (width) => ({
+    ...ranking(rows, width, "Searches", () => colour("step-2")),
+    label: `Top searches: ${rows.map((row) => `${row.name} ${exact.format(row.value)}`).join(", ")}`,
+  }));
+  keepTable(figure, searches.columns, searches.rows);
+}
+
+/** The products and categories to choose from, and what is chosen. */
+function showChoices() {
+  const form = $("#days");
+  const { choices: offered, product, category } = state.answers;
+  const categories = [...new Set([...offered.categories, ...(category ? [category] : [])])];
+  form.category.replaceChildren(
+    el("option", { value: "" }, "all"),
+    ...categories.map((name) => el("option", { value: `of ${name}` }, name)),
+  );
+  form.category.value = category ? `of ${category}` : "";
+  $("#products").replaceChildren(...offered.products.map((value) => el("option", { value })));
+  if (document.activeElement !== form.product) form.product.value = product;
+}
+
 function showAnswers() {
   const { days, answers } = state.answers;
-  const nothing = answers.every((answer) => !answer.rows.length);
+  const ofProducts = answers.filter((answer) => answer.name !== "user_activity"); // which knows no products
+  const nothing = ofProducts.every((answer) => !answer.rows.length);
   $("#figures").hidden = $("#answers .grid").hidden = nothing;
   if (!days) {
     const command = `shoplake ingest --source DIR --lake ${state.answers.lake}`;
@@ -374,7 +473,11 @@ function showAnswers() {
       String(!(state.last === "" && (state.since || state.until)) && button.dataset.last === state.last),
     );
   }
-  $("#range").textContent = nothing ? "No events on these days." : "";
+  showChoices();
+  const part = state.answers.product || state.answers.category;
+  const { before } = state.answers;
+  const against = before ? `Changes are against ${before.since} to ${before.until}.` : "";
+  $("#range").textContent = nothing ? `No events ${part ? "of this choice " : ""}on these days.` : exported ? "" : against;
   if (nothing) return;
   showFigures();
   showFunnel();
@@ -382,4 +485,5 @@ function showAnswers() {
   showTop();
   showCategories();
   showActivity();
+  showSearches();
 }

@@ -36,7 +36,8 @@ function wanted() {
     const first = new Date(Date.parse(days[1]) - (Number(state.last) - 1) * DAY).toISOString().slice(0, 10);
     [state.since, state.until] = [first < days[0] ? days[0] : first, days[1]];
   }
-  return new URLSearchParams(Object.entries({ from: state.since, to: state.until }).filter(([, value]) => value));
+  const { since: from, until: to, product, category } = state;
+  return new URLSearchParams(Object.entries({ from, to, product, category }).filter(([, value]) => value));
 }
 
 async function loadAnswers() {
@@ -55,7 +56,9 @@ async function loadAnswers() {
     }
     trouble("");
     showLake();
+    keepCounts();
     showAnswers();
+    loadCounts(number).catch(() => {}); // the next look tells what is wrong
   } catch (error) {
     if (!(error instanceof Refusal) || !error.days) throw error;
     if (!state.answers) {
@@ -66,6 +69,45 @@ async function loadAnswers() {
   } finally {
     $("#answers").classList.remove("waiting");
   }
+}
+
+// Of the days shown, up to which searches, and users and sessions, are counted without being asked for.
+const MOST_EVENTS = 50e6;
+const MOST_UNITS = 10e6;
+
+/** The days shown, as the server takes them. */
+function shownDays() {
+  const { days } = state.answers;
+  return { from: state.since || days?.[0] || "", to: state.until || days?.[1] || "" };
+}
+
+/** Counts of other days go; those of the same days stay until new ones are there. */
+function keepCounts() {
+  const shown = String(new URLSearchParams(shownDays()));
+  if (shown !== state.counted) Object.assign(state, { counted: shown, distinct: null, earlier: null, searches: null });
+  state.waits = state.answers.events > MOST_EVENTS;
+  state.manyUnits = state.answers.units > MOST_UNITS;
+}
+
+/** What takes longer than the first view may: searches, distinct users and sessions of several days and of those before. */
+async function loadCounts(number) {
+  if (!state.answers.days) return;
+  const count = async (what, range) => {
+    const found = await ask(`api/${what}?${new URLSearchParams(range)}`);
+    return number === state.asked ? found : null;
+  };
+  const range = shownDays();
+  if (!state.waits) {
+    state.searches = (await count("searches", range)) ?? state.searches;
+    showSearches();
+  }
+  if (range.from === range.to || state.manyUnits) return;
+  state.distinct = (await count("distinct", range)) ?? state.distinct;
+  showFigures();
+  const { before } = state.answers;
+  if (!before || number !== state.asked) return;
+  state.earlier = (await count("distinct", { from: before.since, to: before.until })) ?? state.earlier;
+  showFigures();
 }
 
 async function loadHealth() {
@@ -119,7 +161,17 @@ function route() {
 
 function choose(last, since = "", until = "") {
   Object.assign(state, { last, since, until });
-  const query = last ? new URLSearchParams({ last }) : wanted();
+  show();
+}
+
+/** Shows what is chosen, and keeps it in the address. */
+function show() {
+  const query = wanted();
+  if (state.last) {
+    query.delete("from");
+    query.delete("to");
+    query.set("last", state.last);
+  }
   history.replaceState(null, "", `${location.pathname}${String(query) && `?${query}`}${location.hash}`);
   loadAnswers().catch(() => {}); // the next look tells what is wrong
 }
@@ -128,7 +180,8 @@ function start() {
   addEventListener("hashchange", route);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(true));
   $("#funnel select").addEventListener("change", showFunnel);
-  $("#categories select").addEventListener("change", showCategories);
+  $("#revenue select").addEventListener("change", showRevenue);
+  for (const select of document.querySelectorAll("#categories select")) select.addEventListener("change", showCategories);
   if (exported) {
     Object.assign(state, exported);
     live(`As of ${minute(state.health.now)}`);
@@ -140,11 +193,34 @@ function start() {
   }
   const form = $("#days");
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("change", () => form.reportValidity() && choose("", form.from.value, form.to.value));
+  form.addEventListener("change", ({ target }) => {
+    if (target.type === "date") {
+      if (form.reportValidity()) choose("", form.from.value, form.to.value);
+      return;
+    }
+    Object.assign(state, { product: form.product.value, category: form.category.value.replace("of ", "") });
+    show();
+  });
+  $("#figures").addEventListener("click", async ({ target }) => {
+    if (!target.classList.contains("count")) return;
+    state.manyUnits = false;
+    showFigures();
+    state.distinct = await ask(`api/distinct?${new URLSearchParams(shownDays())}`).catch(() => null);
+    state.manyUnits = !state.distinct;
+    showFigures();
+  });
+  $("#searches .count").addEventListener("click", async () => {
+    state.waits = false;
+    showSearches();
+    state.searches = await ask(`api/searches?${new URLSearchParams(shownDays())}`).catch(() => null);
+    state.waits = !state.searches;
+    showSearches();
+  });
   form.addEventListener("click", ({ target }) => target.dataset.last !== undefined && choose(target.dataset.last));
   const asked = new URLSearchParams(location.search);
   const last = /^\d{1,4}$/.test(asked.get("last")) ? asked.get("last") : "";
   Object.assign(state, { last, since: asked.get("from") ?? "", until: asked.get("to") ?? "" });
+  Object.assign(state, { product: asked.get("product") ?? "", category: asked.get("category") ?? "" });
   look();
 }
 

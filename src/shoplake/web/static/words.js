@@ -9,14 +9,15 @@ const TIMES = new Set(["event_hour", "when", "from", "to"]); // columns; a value
 // What is known and shown. An exported page contains its data.
 const exported = $("#data") && JSON.parse($("#data").textContent);
 const state = { answers: null, health: null, healthAt: 0, last: "", since: "", until: "", asked: 0 };
+Object.assign(state, { product: "", category: "", counted: "", distinct: null, earlier: null, searches: null });
 
 const exact = new Intl.NumberFormat("en", { maximumFractionDigits: 20 });
 const money = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const percents = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const dates = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
-const short = (value) => compact.format(value).replace(/([KMBT])$/, "\u00a0$1");
+const short = (value) => compact.format(value);
 const percent = (value) => (value === null ? "–" : percents.format(value));
 const dayName = (text) => dates.format(new Date(text));
 const minute = (text) => text.slice(0, 16).replace("T", " ");
@@ -73,13 +74,32 @@ function table(columns, rows) {
   return whole;
 }
 
+/** A table as CSV (RFC 4180): all rows, exact; NULL is nothing, an empty text is "". */
+function csv(columns, rows) {
+  const field = (value) => {
+    if (value === null) return "";
+    const text = String(value);
+    return text === "" || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [columns, ...rows].map((row) => `${row.map(field).join(",")}\n`).join("");
+}
+
+/** Hands a text to the browser as a file. */
+function download(name, text) {
+  const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 /** Puts a table behind the summary of a figure; open ones stay open. */
 function keepTable(figure, columns, rows) {
   const details = $("details", figure);
   const name = $("h2", figure).textContent;
   const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${name}, table` });
   scroll.append(table(columns, rows));
-  details.replaceChildren($("summary", details), scroll);
+  const save = el("button", { type: "button", class: "csv" }, `Download CSV, ${noun(rows.length, "row")}`);
+  save.addEventListener("click", () => download(`${figure.id}.csv`, csv(columns, rows)));
+  details.replaceChildren($("summary", details), save, scroll);
 }
 
 /** A remedy; its command, if there is one, is set as code. */
