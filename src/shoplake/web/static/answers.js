@@ -62,6 +62,8 @@ function change(now, then, points = false) {
   return [`${{ same: "\u00b1", up: "+", down: "\u2212" }[way]}${size}`, way];
 }
 
+const period = ({ since, until }) => (since === until ? since : `${since} to ${until}`);
+
 /** Distinct users or sessions of the days shown: of one day from its row, of several as soon as they are counted. */
 function distinctOf(name, column, of) {
   const days = rowsOf("user_activity");
@@ -107,7 +109,7 @@ function showFigures() {
     distinctOf("Users", "unique_users", "users"),
     distinctOf("Sessions", "unique_sessions", "sessions"),
   ];
-  const against = before ? `against ${before.since} to ${before.until}` : "";
+  const against = before ? `against ${period(before)}` : "";
   $("#figures").replaceChildren(
     ...figures.map(([name, text, more, [by, way]]) =>
       el(
@@ -476,7 +478,7 @@ function showAnswers() {
   showChoices();
   const part = state.answers.product || state.answers.category;
   const { before } = state.answers;
-  const against = before ? `Changes are against ${before.since} to ${before.until}.` : "";
+  const against = before ? `Changes are against ${period(before)}.` : "";
   $("#range").textContent = nothing ? `No events ${part ? "of this choice " : ""}on these days.` : exported ? "" : against;
   if (nothing) return;
   showFigures();
