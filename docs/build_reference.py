@@ -14,7 +14,7 @@ from inspect import signature
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -156,8 +156,10 @@ def cli_page() -> str:
         "",
         "Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, everything else to stderr.",
     ]
+    shown: dict[str, Any] = {"max_content_width": 100, "terminal_width": 100}
     for name, command in _commands("", cli):
-        context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+        # Click keeps the option of the first context that asks for it: it has to be the one that users get.
+        context = click.Context(command, info_name=name, help_option_names=["-h", "--help"], **shown)
         lines += ["", f"## {name}", "", "```text", command.get_help(context), "```"]
     return "\n".join(lines)
 

@@ -57,7 +57,7 @@ def walk(name, command):
 
 
 def render(command, name):
-    return command.get_help(click.Context(command, info_name=name))
+    return command.get_help(click.Context(command, info_name=name, help_option_names=["-h", "--help"]))
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
