@@ -78,7 +78,7 @@ def metadata_files(lake):
     ("first", "second"),
     [
         pytest.param("folder", "folder"),
-        pytest.param("folder", "s3", marks=pytest.mark.s3),
+        pytest.param("folder", "s3", marks=[pytest.mark.s3, proof]),
         pytest.param("s3", "folder", marks=[pytest.mark.s3, proof]),
     ],
 )
@@ -127,6 +127,7 @@ def test_it_goes_on_as_the_lake_would(made, tmp_path):
     assert tree(made / "lake") == before
 
 
+@proof
 def test_notes_come_along(made, tmp_path):
     """What somebody said of gaps belongs to the lake; how a run failed does not belong to the copy."""
     copy(made / "lake", tmp_path / "lake")
@@ -234,6 +235,7 @@ def test_killed(tmp_path):
     assert shoplake.verify(str(dest), threads=2).ok
 
 
+@proof
 def test_stopped_before_the_swap_of_an_update(shop, monkeypatch):
     """The copy of before is still there, whole."""
     lake, dest = shop / "lake", shop / "dest"
@@ -353,6 +355,7 @@ def test_places_that_are_refused(shop, tmp_path):
     assert not (shop / "empty").exists()
 
 
+@proof
 def test_a_place_of_a_stopped_copy_of_another_lake(shop, monkeypatch):
     put(shop / "other-raw", 0, events(3))
     ingest(shop / "other-raw", shop / "other")
@@ -374,6 +377,7 @@ def test_a_lake_that_was_moved(shop):
     assert dump(shop / "again") == rows
 
 
+@proof
 def test_restored(shop):
     """The way back from a backup to the lake's own place."""
     rows = dump(shop / "lake")

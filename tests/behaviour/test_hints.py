@@ -12,7 +12,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.metadata import hint_location
 from shoplake.storage.local import LocalStorage
 from shoplake.tables import TABLES
-from tests.support import command, events, ingest, once_before, put
+from tests.support import command, events, ingest, once_before, proof, put
 
 
 @pytest.fixture
@@ -118,6 +118,7 @@ def test_a_full_disk_keeps_hints_alone(shop, monkeypatch):
     assert before == hinted(lake) != named(lake)
 
 
+@proof
 @pytest.mark.s3
 def test_on_s3_there_are_none(s3_place):
     """They would be one more write for each table and batch, for readers that can ask the catalog."""
