@@ -7,8 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import unquote
 
 import click
 import duckdb
@@ -212,8 +214,24 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in _HEADING.findall(text)}
 
 
+def leads_nowhere(page, links):
+    """The links to files of a site, or to headings in them, that are not there."""
+    lost = []
+    for link in links:
+        where, _, heading = unquote(link).partition("#")
+        target = (page.parent / where).resolve() if where else page
+        if not target.is_file() or (heading and not re.search(f"""id=["']?{re.escape(heading)}["' >]""", read(target))):
+            lost.append(link)
+    return lost
+
+
+@cache
+def read(path):
+    return path.read_text("utf-8")
+
+
 def test_the_site_is_whole(tmp_path):
-    """The site is built without a warning, every page is in its menu, and it asks no other host for anything."""
+    """The site is built without a warning, every page is in its menu, its links lead somewhere, and it asks no other host."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "zensical.toml", tmp_path)
     done = run([Path(sys.executable).parent / "zensical", "build", "--strict"], tmp_path)
@@ -225,7 +243,8 @@ def test_the_site_is_whole(tmp_path):
     built = list((tmp_path / "build" / "site").rglob("*.html"))
     assert len(built) > 20
     for html in built:
-        loaded = re.findall(
-            r"""<(?:script|img|link)[^>]+(?:src|href)=["']?(https?:[^"' >]+)""", html.read_text("utf-8")
-        )
+        loaded = re.findall(r"""<(?:script|img|link)[^>]+(?:src|href)=["']?(https?:[^"' >]+)""", read(html))
         assert not loaded, f"{html.name} loads {loaded[0]}"
+        if html.name != "404.html":  # it is for a server, and its links start at its root
+            links = set(re.findall(r"""<a [^>]*?href=["']?([^"' >]+)""", read(html)))
+            assert not leads_nowhere(html, [link for link in links if not re.match(r"[a-z]+:", link)]), html.name
