@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -98,8 +98,7 @@ class OpenLake:
         self._window = window or Window.days(since, until)
         self._at = at
         self._connection = connect(threads)
-        for setting, value in (("enable_progress_bar", "true"), ("enable_progress_bar_print", "false")):
-            self._connection.execute(f"SET {setting} = {value}")  # counted for progress(), never shown by DuckDB itself
+        _count_progress(self._connection)
         if not allow_external:
             lock(self._connection, lake.root)
         self._scans = Scans(self._connection)
@@ -346,6 +345,15 @@ class OpenLake:
     ) -> None:
         """Release the lake."""
         self.close()
+
+
+def _count_progress(database: duckdb.DuckDBPyConnection) -> None:
+    """Let a database count its progress without showing it; where it shows a bar of its own, that stays."""
+    ((shows,),) = database.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if not shows:
+        with suppress(duckdb.InvalidInputException):  # a notebook without the package that shows bars there
+            database.execute("SET enable_progress_bar_print = false")
+            database.execute("SET enable_progress_bar = true")
 
 
 def _narrowed(table: Table, snapshot: TableSnapshot, window: Window | None) -> tuple[Sequence[DataFile], str]:
