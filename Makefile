@@ -76,7 +76,7 @@ bench: .venv-bench/.stamp ## time the workloads against the peers
 grade: .venv/.stamp ## walk the grader's path on an emulator of AWS, from the template to the answers
 	@PYTHONPATH=. $(BIN)/python infra/grade.py $(ARGS)
 
-trino: .venv/.stamp ## ask Trino, Athena's engine, about a lake of DuckDB and Spark (downloads 1.1 GB once; needs Java 24)
+trino: .venv/.stamp ## ask Trino, which Athena is built on, about a lake of DuckDB and Spark (downloads 1.1 GB once; needs Java 24)
 	@PYTHONPATH=. $(BIN)/python infra/trino.py
 
 template: .venv/.stamp ## make capstone-starter.cfn.yaml and infra/athena.sql again

@@ -1,4 +1,4 @@
-"""The blog post: its length, its picture, its figures, and the documents made of it."""
+"""The blog post: its length, its pictures, its figures, and the documents made of it."""
 
 import re
 import runpy
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from shoplake import queries
+
 ROOT = Path(__file__).parents[2]
 POST = ROOT / "docs" / "blog" / "exactly-once-on-a-laptop.md"
-PICTURE = ROOT / "docs" / "images" / "architecture"
+IMAGES = ROOT / "docs" / "images"
+COLUMN = 624  # pixels: a page of A4 or Letter at 96 dpi, without its margins
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +28,29 @@ def test_it_has_1500_to_2500_words():
     assert 1500 <= len(POST.read_text("utf-8").split()) <= 2500
 
 
-def test_its_picture_is_there_and_wide_enough():
-    """As wide as a column on a sharp screen, with the proportions of its source."""
-    assert "(../images/architecture.png)" in POST.read_text("utf-8")
-    width, height = struct.unpack(">II", PICTURE.with_suffix(".png").read_bytes()[16:24])
-    box = re.search(r'viewBox="0 0 (\d+) (\d+)"', PICTURE.with_suffix(".svg").read_text("utf-8"))
+@pytest.mark.parametrize("figure", ["architecture", "aws"])
+def test_its_figures_are_there_and_readable(figure):
+    """As wide as a column on a sharp screen, with the proportions of its source, and no text below 12 pixels in the column."""
+    assert f"(../images/{figure}.png)" in POST.read_text("utf-8")
+    width, height = struct.unpack(">II", (IMAGES / f"{figure}.png").read_bytes()[16:24])
+    source = (IMAGES / f"{figure}.svg").read_text("utf-8")
+    box = re.search(r'viewBox="0 0 (\d+) (\d+)"', source)
     assert box
-    assert width >= 1400
+    assert width >= 2 * COLUMN
     assert width / height == pytest.approx(int(box[1]) / int(box[2]), rel=0.01)
+    sizes = [float(size) for size in re.findall(r"font-size[:=]\W*([\d.]+)", source)]
+    assert min(sizes) * COLUMN / int(box[1]) >= 12
+
+
+def test_every_picture_has_a_caption():
+    """A line in italics below it that numbers it."""
+    found = re.findall(r"!\[[^\]]{40,}\]\(\S+\)\n\n\*Figure (\d)\. [^*]+\*", POST.read_text("utf-8"))
+    assert found == [str(number + 1) for number in range(POST.read_text("utf-8").count("!["))]
+
+
+def test_the_question_it_quotes_is_the_one_of_the_file():
+    """The SQL of the third question, word for word, comment included."""
+    assert f"{queries.find('top_products')[0].sql};\n```" in POST.read_text("utf-8")
 
 
 def test_its_timings_are_those_of_the_recorded_results():
@@ -50,10 +68,16 @@ def test_its_timings_are_those_of_the_recorded_results():
 
 
 def test_documents_hold_the_picture(built):
-    """The .docx opens anywhere with its picture inside, and so does the page."""
+    """The .docx opens anywhere with its pictures inside, and so does the page."""
     with zipfile.ZipFile(built / f"{POST.stem}.docx") as document:
-        assert any(name.startswith("word/media/") for name in document.namelist())
-        assert "catalog.json" in document.read("word/document.xml").decode()
+        assert len([name for name in document.namelist() if name.startswith("word/media/")]) == 3
+        text = document.read("word/document.xml").decode()
+        properties = document.read("docProps/core.xml").decode()
+    assert "catalog.json" in text
+    title = POST.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+    assert f"<dc:title>{title}</dc:title>" in properties
+    assert re.search("<dc:creator>[^<]+</dc:creator>", properties)
+    assert text.count(title) == 1
     page = (built / f"{POST.stem}.html").read_text("utf-8")
-    assert "data:image/png;base64," in page
-    assert not re.search(r"""(?:src|href)=["']http""", page)
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.search(r"""(?:src=|<link[^>]+href=)["']http""", page)  # a link to follow loads nothing

@@ -181,10 +181,10 @@ def test_dashboard(file: str) -> None:
     refuse([offence for text in texts for offence in offences(text)])
 
 
-def test_picture() -> None:
-    """The words in the picture of the architecture."""
-    picture = (ROOT / "docs" / "images" / "architecture.svg").read_text("utf-8")
-    refuse(offences(html.unescape(re.sub(r"<[^>]+>", " ", picture))))
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "images").glob("*.svg")), ids=name)
+def test_picture(picture: Path) -> None:
+    """The words in the figures."""
+    refuse(offences(html.unescape(re.sub(r"<[^>]+>", " ", picture.read_text("utf-8")))))
 
 
 EXAMPLES = """

@@ -1,13 +1,13 @@
 """``build_pipeline.ipynb``: it runs from a clone, a second time changes nothing, and it is committed with its outputs."""
 
-import shutil
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
 
-from tests.support import dump
+from shoplake import queries
+from tests.support import dump, snapshots
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "build_pipeline.ipynb"
@@ -31,21 +31,49 @@ def where(notebook, text):
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(ROOT / "sample-data", folder / "sample-data")
+    lake = folder / "build" / "notebook" / "lake"
     first = execute(folder)
-    before = dump(folder / "build" / "notebook-lake")
+    before = dump(lake), snapshots(lake)
     second = execute(folder)
-    return first, second, before, dump(folder / "build" / "notebook-lake")
+    return first, second, before, (dump(lake), snapshots(lake))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_second_execution_changes_nothing(executed):
     first, second, before, after = executed
     run = where(first, "report = shoplake.ingest")
-    assert "6 files" in printed(first, run)
-    assert "0 files" in printed(second, run)
+    arrived = where(first, "arrived = shoplake.ingest")
+    assert printed(first, run).startswith("29 files, 17,400 lines\n")
+    assert printed(first, arrived).startswith("3 files, 1,206 lines, and 1 file that cannot be read\n")
+    assert all(printed(second, cell).startswith("0 files, 0 lines") for cell in (run, arrived))
     assert before == after
     assert "OK" in printed(second, where(second, "shoplake.verify"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_files_that_arrive_meet_their_fates(executed):
+    """Late: all lines count. Repeated: all are duplicates. Broken: the good ones count. Cut off: set aside."""
+    first, *_, (rows, _) = executed
+    arrived = printed(first, where(first, "arrived = shoplake.ingest"))
+    assert "= 603 accepted + 600 duplicates + 3 quarantined" in arrived
+    fates = {row["source_file"][-24:]: row for row in rows["ledger"]}
+    assert fates["20251118-231000.jsonl.gz"]["accepted"] == 600
+    assert fates["19-002000_again.jsonl.gz"]["duplicates"] == 600
+    assert (fates["20251119-010000.jsonl.gz"]["accepted"], fates["20251119-010000.jsonl.gz"]["quarantined"]) == (3, 3)
+    assert fates["20251119-010500.jsonl.gz"]["status"] == "unreadable"
+    assert [row["reasons"] for row in sorted(rows["quarantine"], key=lambda row: row["line_number"])] == [
+        ["malformed_json"],
+        ["bad_price"],
+        ["missing_user_id"],
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_each_question_shows_its_sql(executed):
+    first, *_ = executed
+    for query in queries.five():
+        shown = first.cells[where(first, f'ask("{query.name}")')].outputs[0]["data"]["text/markdown"]
+        assert query.sql in shown
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

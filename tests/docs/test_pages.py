@@ -1,13 +1,16 @@
 """The pages of the documentation: what they tell people to type works, and their links lead somewhere."""
 
+import doctest
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import unquote
 
 import click
 import duckdb
@@ -25,6 +28,8 @@ PAGES = sorted(
 )
 # A comment of this form above a block says why it cannot be run here.
 _BLOCK = re.compile(r"^(?: *(<!-- not run: [^\n]+ -->)\n)?^( *)```(\w*)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
+# What a page shows below a block of commands: their output, with ... for what differs from run to run.
+_SHOWN = re.compile(r"\n\n *```text\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -37,8 +42,14 @@ def name(page):
 
 
 def blocks(page):
-    found = _BLOCK.findall(page.read_text("utf-8"))
-    return [(kind, dedent(text)) for why, _, kind, text in found if kind in {"sh", "python"} and not why]
+    """The blocks of a page that are run, each with the output that the page shows right below it, or None."""
+    text, found = page.read_text("utf-8"), []
+    for block in _BLOCK.finditer(text):
+        why, _, kind, lines = block.groups()
+        if kind in {"sh", "python"} and not why:
+            shown = _SHOWN.match(text, block.end())
+            found.append((kind, dedent(lines), shown and dedent(shown[1])))
+    return found
 
 
 def run(words, folder, given=None):
@@ -88,8 +99,13 @@ def in_this_process(text):
     return []
 
 
-def fails(kind, text, folder, monkeypatch):
-    """What a block says if it fails.
+def is_output(shown, printed):
+    """Whether a page shows what was printed, but for spaces and for what ``...`` stands for."""
+    return doctest.OutputChecker().check_output(shown, printed, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+
+
+def fails(kind, text, shown, folder, monkeypatch):
+    """What a block says if it fails, or if it prints something else than its page shows.
 
     A block that needs no shell is run in this process, which saves the start of another for each command.
     """
@@ -99,18 +115,21 @@ def fails(kind, text, folder, monkeypatch):
             for name in [name for name in os.environ if name.startswith(("SHOPLAKE_", "AWS_"))]:
                 patch.delenv(name)
             told = [command(*words) for _, *words in lines]
-        return [one for one in told if one.code]
+        printed = "".join(one.out for one in told)
+        return [one for one in told if one.code] or ([printed] if shown and not is_output(shown, printed) else [])
     words = ["bash", "-euo", "pipefail", "-c", text] if kind == "sh" else [sys.executable, "-"]
     done = run(words, folder, text if kind == "python" else None)
-    return [done.stdout, done.stderr] if done.returncode else []
+    wrong = done.returncode or (shown and not is_output(shown, done.stdout))
+    return [done.stdout, done.stderr] if wrong else []
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
 def test_what_a_page_shows_can_be_run(page, request, tmp_path, monkeypatch):
-    """Every block of sh and python of a page, in order, in one folder."""
+    """Every block of sh and python of a page, in order, in one folder; and it prints what the page shows below it."""
     folder = tmp_path if page.name in FROM_NOTHING else request.getfixturevalue("shop")
-    for kind, text in blocks(page):
-        assert not fails(kind, text, folder, monkeypatch), text
+    for kind, text, shown in blocks(page):
+        wrong = fails(kind, text, shown, folder, monkeypatch)
+        assert not wrong, f"{text}\n{wrong}"
 
 
 HOLDER = """
@@ -124,7 +143,7 @@ print(database.sql("SELECT count(*) FROM activity_daily").fetchall()[0][0], flus
 
 def test_the_file_for_bi_tools_is_rebuilt_while_one_has_it_open(shop):
     """The tool reads on what it opened; who opens the file then sees the new tables."""
-    (recipe,) = [text for kind, text in blocks(ROOT / "docs" / "howto" / "connect.md") if "shop.duckdb" in text]
+    (recipe,) = [text for _, text, _ in blocks(ROOT / "docs" / "howto" / "connect.md") if "shop.duckdb" in text]
     assert run([sys.executable, "-"], shop, recipe).returncode == 0
     words = [sys.executable, "-c", HOLDER]
     with subprocess.Popen(
@@ -195,8 +214,24 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in _HEADING.findall(text)}
 
 
+def leads_nowhere(page, links):
+    """The links to files of a site, or to headings in them, that are not there."""
+    lost = []
+    for link in links:
+        where, _, heading = unquote(link).partition("#")
+        target = (page.parent / where).resolve() if where else page
+        if not target.is_file() or (heading and not re.search(f"""id=["']?{re.escape(heading)}["' >]""", read(target))):
+            lost.append(link)
+    return lost
+
+
+@cache
+def read(path):
+    return path.read_text("utf-8")
+
+
 def test_the_site_is_whole(tmp_path):
-    """The site is built without a warning, every page is in its menu, and it asks no other host for anything."""
+    """The site is built without a warning, every page is in its menu, its links lead somewhere, and it asks no other host."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "zensical.toml", tmp_path)
     done = run([Path(sys.executable).parent / "zensical", "build", "--strict"], tmp_path)
@@ -208,7 +243,8 @@ def test_the_site_is_whole(tmp_path):
     built = list((tmp_path / "build" / "site").rglob("*.html"))
     assert len(built) > 20
     for html in built:
-        loaded = re.findall(
-            r"""<(?:script|img|link)[^>]+(?:src|href)=["']?(https?:[^"' >]+)""", html.read_text("utf-8")
-        )
+        loaded = re.findall(r"""<(?:script|img|link)[^>]+(?:src|href)=["']?(https?:[^"' >]+)""", read(html))
         assert not loaded, f"{html.name} loads {loaded[0]}"
+        if html.name != "404.html":  # it is for a server, and its links start at its root
+            links = set(re.findall(r"""<a [^>]*?href=["']?([^"' >]+)""", read(html)))
+            assert not leads_nowhere(html, [link for link in links if not re.match(r"[a-z]+:", link)]), html.name
