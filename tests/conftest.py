@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from shoplake.engines import spark_session
+from shoplake.engines import duckdb, gold, spark_session
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from tests import support
@@ -243,6 +243,13 @@ def s3_place(request, s3_url):
 def place(request):
     """A folder; for tests that are to run ``everywhere``, in a second run a prefix on S3."""
     return request.getfixturevalue(getattr(request, "param", "tmp_path"))
+
+
+@pytest.fixture
+def own_data_files(monkeypatch):
+    """Each source file and each hour of gold has data files of its own, as those of many rows do."""
+    monkeypatch.setattr(duckdb, "_FEW_ROWS", 1)
+    monkeypatch.setattr(gold, "_FEW_ROWS", 1)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,8 @@ from tests.support import (
     snapshots,
 )
 
+pytestmark = pytest.mark.usefixtures("own_data_files")
+
 TABLES = ("events", "quarantine", "product_hourly", "user_hourly", "session_hourly", "activity_daily", "ledger")
 
 

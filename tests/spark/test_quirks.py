@@ -129,7 +129,7 @@ def test_file_that_cannot_be_read(session, tmp_path):
     (file,) = (tmp_path / "lake" / "events" / "data").rglob("*.parquet")
     content = file.read_bytes()
     file.write_bytes(content[:200] + b"?" * 300 + content[500:])
-    put(tmp_path / "raw", 1, events(20, first=20))
+    put(tmp_path / "raw", 1, events(20, first=10))  # the stored events of these times are looked at
     conf = session.sparkContext._jsc.sc().conf()
     conf.set("spark.sql.files.ignoreCorruptFiles", "true")
     try:

@@ -55,6 +55,7 @@ def leftovers(lake):
     return [path for path in vacuum.find(Lake(lake), LATER, timedelta(0)).all if path.location.endswith(".parquet")]
 
 
+@pytest.mark.usefixtures("own_data_files")
 @pytest.mark.usefixtures("unlocked")
 def test_overtaken_at_the_swap(shop, monkeypatch):
     """Without a lock, a swap that another run wins is tried again from the newer state."""

@@ -4,6 +4,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import pyarrow.parquet as pq
+import pytest
 
 import shoplake
 from shoplake.lake.catalog import Lake
@@ -204,6 +205,7 @@ def test_replaced_source_file(shop):
     assert right(shop)
 
 
+@pytest.mark.usefixtures("own_data_files")
 def test_replaced_by_another_hour(shop):
     """A source file whose events move to another hour leaves the merged one for good."""
     tidy(shop / "lake")

@@ -2,15 +2,13 @@
 
 import pytest
 
-from shoplake.engines import duckdb
 from tests.behaviour.quarantine.support import EARLY, ahead, ingest_at
 from tests.support import as_line, event, events, put
 
 
 @pytest.fixture(autouse=True)
-def own_data_files(monkeypatch):
-    """Each source file has its own, as those of many rows do: these tests are about what a replay leaves alone."""
-    monkeypatch.setattr(duckdb, "_FEW_ROWS", 1)
+def _apart(own_data_files):
+    """These tests are about what a replay leaves alone."""
 
 
 @pytest.fixture

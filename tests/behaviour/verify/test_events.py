@@ -29,6 +29,8 @@ from tests.behaviour.verify.support import (
 )
 from tests.support import dump, event, ingest, key, put
 
+pytestmark = pytest.mark.usefixtures("own_data_files")
+
 
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "fewer rows", "bytes changed"])
 def test_damaged_events_file(shop, damage):

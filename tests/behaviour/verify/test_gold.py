@@ -28,6 +28,8 @@ from tests.behaviour.verify.support import (
 )
 from tests.support import dump, everywhere, key
 
+pytestmark = pytest.mark.usefixtures("own_data_files")
+
 
 @everywhere
 def test_changed_gold_rows(shop):

@@ -14,6 +14,8 @@ from shoplake.lake.catalog import Lake
 from tests.behaviour.verify.support import HOUR, at, below, check, files_of, found, rewrite
 from tests.support import START, events, everywhere, ingest, ledger, put
 
+pytestmark = pytest.mark.usefixtures("own_data_files")
+
 
 def test_lake_with_every_fault_is_clean(tmp_path):
     """Late, repeated, broken lines and unreadable files, in several runs, with a replaced file: all agrees."""
