@@ -193,6 +193,15 @@ def test_an_error_begins_with_what_is_wrong(shop, call, monkeypatch):
     assert result.err.startswith("shoplake: Binder Error: ")
 
 
+@pytest.mark.parametrize("words", ["sql", "query --file -", "person --users-file -", "erase --yes --users-file -"])
+def test_without_stdin(shop, words):
+    """What reads a closed stdin reads nothing."""
+    command = f'"{sys.executable}" -m shoplake {words} --lake "{shop / "lake"}" <&-'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if words == "sql" else 2)
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_plan_has_lines(shop, call, typed, terminal):
     """In the shell and in a query, EXPLAIN shows a plan as DuckDB draws it."""
