@@ -245,7 +245,7 @@ def load(overrides: Mapping[str, Any] | None = None, *, cwd: Path | None = None)
     """
     overrides = overrides or {}
     _refuse_unknown(overrides, "the call")
-    path = (cwd or _working_directory()) / CONFIG_FILE
+    path = (cwd or working_directory()) / CONFIG_FILE
     from_file = _read_file(path) if path.is_file() else {}
     values: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -269,7 +269,7 @@ def metrics(*, cwd: Path | None = None) -> dict[str, str]:
     Raises:
         UsageError: The file is not TOML, or the table holds something else than texts.
     """
-    path = (cwd or _working_directory()) / CONFIG_FILE
+    path = (cwd or working_directory()) / CONFIG_FILE
     table = _read_file(path).get(_METRICS, {}) if path.is_file() else {}
     if not isinstance(table, dict) or not all(isinstance(text, str) for text in table.values()):
         raise UsageError(
@@ -288,7 +288,12 @@ def _needed(place: str | None, name: str) -> str:
     return place
 
 
-def _working_directory() -> Path:
+def working_directory() -> Path:
+    """The working directory.
+
+    Raises:
+        UsageError: It no longer exists.
+    """
     try:
         return Path.cwd()
     except FileNotFoundError as error:

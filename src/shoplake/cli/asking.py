@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 _ROWS_SHOWN = 1000
 _PATIENCE = 2.0  # seconds that a person waits without being shown how far it is
 _TICK = 0.1
+_PLAN = ["explain_key", "explain_value"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,22 @@ class Answer:
         """Whether times without a zone are UTC: those of the lake are, and only a conversion between zones makes others."""
         return "zone" not in self.question.sql.lower()
 
+    def for_people(self) -> Answer:
+        """The same as a table shows it: a plan, which EXPLAIN yields as one text, has a row for each of its lines."""
+        return replace(self, rows=_lines_of_plan(self.rows)) if self.columns == _PLAN else self
+
     @property
     def title(self) -> str:
         """The question as a heading."""
         question = self.question
         name = f"{question.number}. {question.name}" if question.number else question.name
         return f"{name}: {question.question}" if question.question else name
+
+
+def _lines_of_plan(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for key, plan in rows:
+        for index, line in enumerate(str(plan).splitlines()):
+            yield ("" if index else key), line
 
 
 @contextmanager
@@ -133,7 +144,8 @@ class Reading:
             raise
         except duckdb.Error as error:
             remedy = f"Tables: {', '.join((*self.lake.tables, *self.lake.views))}."
-            raise UsageError(f"{question.name}: {error}", remedy=remedy) from error
+            where = f"{question.name}: " if question.name else ""  # what is typed into the shell has no name
+            raise UsageError(f"{where}{error}", remedy=remedy) from error
         finally:
             self.seconds += time.monotonic() - started
 
@@ -184,6 +196,7 @@ def _show_json(answer: Answer) -> None:
 
 def _show_table(answer: Answer, most: int | None) -> None:
     """Write a table: all of it into a pipe or a file, and as much as a person looks at on a terminal."""
+    answer = answer.for_people()
     shown = islice(answer.rows, most) if sys.stdout.isatty() else answer.rows
     output.as_table(answer.columns, shown, answer.title)
     if next(answer.rows, None) is not None:

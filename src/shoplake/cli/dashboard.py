@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     "--port", type=options.whole(0, 65_535), default=8080, show_default=True, help="Port; 0 chooses a free one."
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
-@click.option("--export", "path", metavar="FILE.html", help="Write the page with its data to one file and exit.")
+@click.option(
+    "--export",
+    "path",
+    type=options.Written(),
+    metavar="FILE.html",
+    help="Write the page with its data to one file and exit.",
+)
 def dashboard(lake: str | None, source: str | None, host: str, port: int, show: bool, path: str | None) -> None:
     """Show the five answers and the health of the lake in a browser.
 

@@ -30,7 +30,15 @@ _ROWS = 10
 @click.command(
     epilog=options.examples("shoplake demo", "shoplake demo --dir /tmp/shop --files 3 --events-per-file 10000")
 )
-@click.option("--dir", "folder", default="shoplake-demo", show_default=True, help="Where the files and the lake go.")
+@click.option(
+    "--dir",
+    "folder",
+    type=options.Written(),
+    metavar="DIR",
+    default="shoplake-demo",
+    show_default=True,
+    help="Where the files and the lake go.",
+)
 @click.option("--files", type=options.whole(2), default=12, show_default=True, help="Number of source files.")
 @options.events_per_file
 @click.option("--seed", default=42, show_default=True, help="Seed of the events.")

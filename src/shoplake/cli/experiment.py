@@ -120,7 +120,7 @@ experiment.add_command(plan)
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.Written(),
     metavar="FILE.html",
     help="Write a report to this file, with the effect by day.",
 )
@@ -142,7 +142,7 @@ def compare(  # noqa: PLR0917 - one parameter an option
     winsorize: float | None,
     correction: str,
     by: tuple[str, ...],
-    out: Path | None,
+    out: str | None,
     style: str,
 ) -> None:
     """Compare the variants of an experiment.
@@ -172,7 +172,7 @@ def compare(  # noqa: PLR0917 - one parameter an option
             by=by,
         )
     if out is not None:
-        _write(out, result.report())
+        _write(Path(out), result.report())
     if style == "json":
         output.as_json(result.as_json())
     elif style == "csv":

@@ -19,7 +19,7 @@ from shoplake.text import count, seconds, size
         "shoplake generate --out raw --files 6 --events-per-file 1000 --profile uniform --faults demo",
     )
 )
-@click.option("--out", "folder", required=True, metavar="DIR", help="Where the files go.")
+@click.option("--out", "folder", required=True, type=options.Written(), metavar="DIR", help="Where the files go.")
 @click.option(
     "--files", type=options.whole(1), default=12, show_default=True, help="Number of files, one every five minutes."
 )

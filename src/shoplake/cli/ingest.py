@@ -55,8 +55,15 @@ if TYPE_CHECKING:
 )
 @options.engine
 @options.master
-@click.option("--metrics", metavar="FILE", help="Write the metrics of this run to FILE, as OpenMetrics text.")
-@click.option("--metrics-json", metavar="FILE", help="Append a line of JSON about this run to FILE.")
+@click.option(
+    "--metrics",
+    type=options.Written(),
+    metavar="FILE",
+    help="Write the metrics of this run to FILE, as OpenMetrics text.",
+)
+@click.option(
+    "--metrics-json", type=options.Written(), metavar="FILE", help="Append a line of JSON about this run to FILE."
+)
 @click.option(
     "--lineage", is_flag=True, help="Send OpenLineage events, as configured by OPENLINEAGE_URL or openlineage.yml."
 )

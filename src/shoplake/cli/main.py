@@ -146,6 +146,8 @@ def _show_usage(error: click.ClickException) -> None:
 
 def _make_streams_usable() -> None:
     """A command whose streams are closed still does its work; characters that a terminal lacks are escaped."""
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from shoplake.cli import output
 from shoplake.cli.log import JSON, LOG, TEXT
 from shoplake.errors import UsageError
-from shoplake.settings import ENGINES, Range
+from shoplake.settings import ENGINES, Range, working_directory
 
 _MOST_EVENTS = 100_000_000
 _EXAMPLE = 72  # characters of a line of an example, so that help is 80 columns wide with its margin
@@ -91,6 +92,26 @@ class Within(click.ParamType[int | float]):
             return self.allowed.read(value)
         except (TypeError, ValueError, OverflowError):
             self.fail(f"it must be {self.allowed}, not {value!r}.", param, ctx)
+
+
+class Written(click.ParamType[str]):
+    """A file or folder that a command writes, anywhere on this machine but inside a lake."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path as it was given, or click's usage error."""
+        from shoplake.lake.catalog import around
+        from shoplake.storage.uris import is_uri
+
+        if is_uri(str(value)):
+            self.fail(f"{value!r} is not a place of this machine. Give one that is.", param, ctx)
+        place = Path(value)
+        if lake := around(place if place.is_absolute() else working_directory() / place):
+            self.fail(
+                f"{value!r} is inside the lake {lake}, and would be one of its files. Give another place.", param, ctx
+            )
+        return str(value)
 
 
 def whole(least: int, most: int = 10**9) -> Within:

@@ -32,7 +32,12 @@ _LEFT_OUT = ("user_id", "source_file", "salt", "batch")  # of tables for people:
 @click.option("--user", metavar="ID", help="The person's user_id.")
 @click.option("--users-file", metavar="FILE", help="A file with that one id, instead; - reads standard input.")
 @options.lake
-@click.option("--out", metavar="FILE", help="Write to this file, which only you can read, instead of printing.")
+@click.option(
+    "--out",
+    type=options.Written(),
+    metavar="FILE",
+    help="Write to this file, which only you can read, instead of printing.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @options.style
 def person(

@@ -142,7 +142,13 @@ def replay(lake: str | None, reason: str | None, files: tuple[str, ...], dry_run
     )
 )
 @options.lake
-@click.option("--out", required=True, metavar="DIR|FILE", help="The file to write, or an existing folder.")
+@click.option(
+    "--out",
+    required=True,
+    type=options.Written(),
+    metavar="DIR|FILE",
+    help="The file to write, or an existing folder.",
+)
 @_reason
 @_files
 @click.option("--raw", is_flag=True, help="Write each line's original bytes instead of JSON with its reasons.")

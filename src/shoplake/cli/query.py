@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=options.whole(0), metavar="N", help="Show this many rows of each answer, at most.")
 @click.option(
     "--out",
+    type=options.Written(),
     metavar="FILE",
     help="Write the rows of one answer to a file whose name ends in .parquet, .csv, .json (an array of objects) or .arrow.",
 )

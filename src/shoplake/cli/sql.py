@@ -226,6 +226,7 @@ class _Counted:
 def _page(answer: Answer) -> None:
     """Show a table on a terminal: as it is if it fits, else in a pager, which reads the rows as far as somebody looks."""
     width, height = shutil.get_terminal_size()
+    answer = answer.for_people()
     titled = [visible(answer.title)] if answer.title else []
     lines = chain(titled, table.lines(answer.columns, answer.rows, width))
     first = list(islice(lines, height - _CHROME))

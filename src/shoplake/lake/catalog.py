@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -21,6 +22,16 @@ FORMAT = 2
 COPYING = "copying"
 """The name of the note at a place to which a lake is being copied."""
 _PREVIOUS = 50
+
+
+def around(path: Path) -> Path | None:
+    """The folder of the lake that a path of this machine names or lies in, also of one that lost its catalog; None outside."""
+    place = Path(os.path.realpath(path))  # unlike Path.resolve, it takes a loop of links as it is
+    return next((folder for folder in (place, *place.parents) if _is_lake(folder)), None)
+
+
+def _is_lake(folder: Path) -> bool:
+    return os.path.isdir(folder / "ledger" / "metadata")  # noqa: PTH112 - Path.is_dir raises where reading is forbidden
 
 
 class Lake:

@@ -86,6 +86,37 @@ def test_no_file_is_left_of_what_fails(shop, call, tmp_path, name):
     assert [each.name for each in tmp_path.iterdir()] == ["work"]
 
 
+WRITERS = {
+    "query": ("query", "--sql", "SELECT 1", "--out"),
+    "experiment": ("experiment", "compare", "blue", "--out"),
+    "dashboard": ("dashboard", "--export"),
+    "person": ("person", "--user", "u_1", "--force", "--out"),
+    "quarantine": ("quarantine", "export", "--force", "--out"),
+    "metrics": ("ingest", "--source", ".", "--metrics"),
+    "metrics as JSON": ("ingest", "--source", ".", "--metrics-json"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_no_command_writes_its_output_over_a_file_of_a_lake(shop, call, tmp_path, name):
+    """Not through a link either, nor beside the lake's files; the catalog stays as it was."""
+    lake = shop / "lake"
+    before = sorted(lake.rglob("*")), (lake / "catalog.json").read_bytes()
+    (tmp_path / "linked").symlink_to(lake)
+    for place in (lake / "catalog.json", tmp_path / "linked" / "events" / "new.csv", lake):
+        tells(call(*WRITERS[name], place, "--lake", lake), 2, "is inside the lake", str(lake))
+    tells(call(*WRITERS[name], "s3://bucket/new.csv", "--lake", lake), 2, "of this machine")
+    assert (sorted(lake.rglob("*")), (lake / "catalog.json").read_bytes()) == before
+
+
+def test_a_lake_that_lost_its_catalog_is_not_written_into(call, tmp_path):
+    """What generates files refuses it, too."""
+    (tmp_path / "lake" / "ledger" / "metadata").mkdir(parents=True)
+    tells(call("generate", "--out", tmp_path / "lake" / "raw"), 2, "is inside the lake")
+    tells(call("demo", "--dir", tmp_path / "lake"), 2, "is inside the lake")
+    assert [each.name for each in (tmp_path / "lake").iterdir()] == ["ledger"]
+
+
 def test_limit(shop, call):
     """Each answer has at most that many rows, and a terminal gets all of them."""
     lake = ("--lake", shop / "lake")

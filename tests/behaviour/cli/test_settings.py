@@ -203,6 +203,7 @@ def test_options_that_may_be_given_often(shop, call):
         "cost",
         "erase --user u --lake lake --yes",
         "dashboard --lake lake --export x.html",
+        "query 1 --lake lake --out x.csv",
     ],
 )
 def test_every_command_in_a_removed_working_directory(words, tmp_path):

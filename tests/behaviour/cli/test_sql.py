@@ -185,6 +185,36 @@ def test_a_script_on_stdin(shop, call, monkeypatch):
     tells(call("sql", "--lake", shop / "lake"), 2, "nothing")
 
 
+def test_an_error_begins_with_what_is_wrong(shop, call, monkeypatch):
+    """A statement of the shell has no name that could stand before it."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT nothing FROM events;"))
+    result = call("sql", "--lake", shop / "lake")
+    tells(result, 2, "Tables: events,")
+    assert result.err.startswith("shoplake: Binder Error: ")
+
+
+@pytest.mark.parametrize("words", ["sql", "query --file -", "person --users-file -", "erase --yes --users-file -"])
+def test_without_stdin(shop, words):
+    """What reads a closed stdin reads nothing."""
+    command = f'"{sys.executable}" -m shoplake {words} --lake "{shop / "lake"}" <&-'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if words == "sql" else 2)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_plan_has_lines(shop, call, typed, terminal):
+    """In the shell and in a query, EXPLAIN shows a plan as DuckDB draws it."""
+    sql = "EXPLAIN SELECT count(*) FROM events"
+    if terminal:
+        shown = typed(shop / "lake", f"{sql};", ".quit").out
+    else:
+        shown = call("query", "--sql", sql, "--lake", shop / "lake").out
+    assert "\\x0a" not in shown
+    assert shown.count("physical_plan") == 1
+    assert shown.count("\n                 │") >= 1
+
+
 def test_foreign_texts_are_escaped(shop, typed):
     """What controls a terminal is shown, in a table and in an error."""
     result = typed(shop / "lake", "SELECT chr(27) || '[31m' AS text;", "SELECT '\x1b" + CTRL_C, CTRL_D)
