@@ -60,7 +60,6 @@ def test_its_timings_are_those_of_the_recorded_results():
         ("shoplake, everything included", "shoplake"),
         ("naive DuckDB script", "duckdb_naive"),
         ("naive ClickHouse script", "clickhouse_naive"),
-        ("naive Polars script", "polars_naive"),
     ):
         (figures,) = re.findall(rf"\| {told} \| ([\d.]+) \| ([\d.]+) \|", POST.read_text("utf-8"))
         measured = re.findall(rf"\| {contender} \| ([\d.]+) \|", results)[:2]
