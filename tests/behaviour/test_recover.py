@@ -71,7 +71,9 @@ def test_a_damaged_catalog(shop, damage):
     before, catalog = dump(lake), (lake / "catalog.json").read_bytes()
     damage = catalog[:-30] if damage is None else damage
     (lake / "catalog.json").write_bytes(damage)
-    assert recover(lake).code == 0
+    told = recover(lake)
+    assert told.code == 0
+    assert "Error(" not in told.out + told.err
     assert dump(lake) == before
     (kept,) = lake.glob("catalog-damaged-*.json")
     assert kept.read_bytes() == damage

@@ -152,7 +152,8 @@ def _damage(lake: Lake, content: bytes | None) -> str | None:
         kind, locations = int(catalog["format"]), {**catalog["tables"]}
         int(catalog["version"])
     except (ValueError, KeyError, TypeError) as error:
-        return f"{lake.catalog_location} is damaged: {error!r}"
+        why = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        return f"{lake.catalog_location} is damaged: {why}"
     if kind == FORMAT and (missing := sorted(_NAMES - locations.keys())):
         return f"{lake.catalog_location} is damaged: it names no {missing[0]}"
     for relative in locations.values() if kind == FORMAT else ():

@@ -10,6 +10,7 @@ from collections import defaultdict
 import pytest
 
 import shoplake
+from shoplake.errors import UsageError
 from shoplake.operations.quarantine import contents
 from tests.behaviour.quarantine.support import truth
 from tests.support import command, dump, event, events, ingest, judge_files, key, put, put_bytes
@@ -188,6 +189,15 @@ def test_export(hostile, tmp_path):
     assert [(*decoded(row), frozenset(row["reasons"])) for row in rows] == expected(source)
     told = command("quarantine", "export", "--lake", lake, "--out", out / "new" / "f", "--reason", "bad_price")
     assert len((out / "new" / "f").read_bytes().splitlines()) == 1
+
+
+def test_export_from_python_stays_out_of_lakes(tmp_path):
+    """The command line refuses such a place by its option, the function by itself."""
+    _, lake = with_hostile_lines(tmp_path)
+    catalog = (lake / "catalog.json").read_bytes()
+    with pytest.raises(UsageError, match="is inside the lake"):
+        shoplake.quarantine(lake).export(lake / "catalog.json", force=True)
+    assert (lake / "catalog.json").read_bytes() == catalog
 
 
 def test_export_raw_mend_ingest(tmp_path):

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from shoplake.errors import FatalError, UsageError
+from shoplake.lake.catalog import around
 from shoplake.lake.snapshots import View
 from shoplake.operations.quarantine import contents
 from shoplake.operations.quarantine.contents import Line, LineFilter
@@ -27,10 +28,14 @@ def export(view: View, chosen: LineFilter, target: Path, *, raw: bool, force: bo
         How many lines were written; if none, no file is written.
 
     Raises:
-        UsageError: The file exists already, or the source file or reason is unknown.
+        UsageError: The file exists already or would be in a lake, or the source file or reason is unknown.
         FatalError: It cannot be written.
     """
     contents.check(view, chosen)
+    if lake := around(target):
+        raise UsageError(
+            f"{target} is inside the lake {lake}, and would be one of its files", remedy="Name another place."
+        )
     exists = UsageError(f"{target} already exists", remedy="Name another file, or replace it: --force")
     if target.exists() and not force:
         raise exists
