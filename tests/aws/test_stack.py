@@ -11,6 +11,7 @@ import pytest
 from infra import emulate, grade
 from shoplake import contract
 from tests.aws.support import REGION
+from tests.support import proof
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def test_the_setup_function_tells_cloudformation_of_a_failure(stack: emulate.Sta
         emulate.set_up(stack, {"LakeBucket": "nowhere", "Files": {"a": "b"}}, "Create")
 
 
+@proof
 def test_the_graders_path_holds_with_small_files(capsys: pytest.CaptureFixture[str]):
     assert grade.grade(300, 300)
     said = capsys.readouterr().out
