@@ -274,3 +274,12 @@ def test_command(shop, tmp_path, monkeypatch):
     monkeypatch.delattr(sys.modules["shoplake.web"], "serve")
     told = command("catalog", "--lake", shop, "--port", 0)
     assert (told.code, "shoplake[web]" in told.err) == (2, True)
+
+
+def test_the_command_refuses_a_damaged_lake(tmp_path):
+    """At once, not at the first request of every client."""
+    put(tmp_path / "raw", 0, events(3))
+    ingest(tmp_path / "raw", tmp_path / "lake")
+    (tmp_path / "lake" / "catalog.json").write_text("{}")
+    told = command("catalog", "--lake", tmp_path / "lake", "--port", 0)
+    assert (told.code, "catalog.json" in told.err) == (1, True)

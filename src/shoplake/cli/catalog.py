@@ -31,6 +31,7 @@ def catalog(lake: str | None, host: str, port: int) -> None:
     from shoplake.api.setup import lake_of
 
     place = lake_of(settings.load({"lake": lake})).need()
+    place.view()  # a damaged lake is an error now, not at every client's first request
     with serving.on(host, port, "the catalog") as (server, listening):
         from shoplake.web import rest_catalog
 

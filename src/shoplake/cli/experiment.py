@@ -13,6 +13,7 @@ from shoplake.cli import options, output
 from shoplake.cli.experiment_plan import plan, shared
 from shoplake.errors import UsageError
 from shoplake.settings import CONFIDENCE, DAYS
+from shoplake.storage.atomic import replacing
 from shoplake.text import count
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ def _assignments(path: str) -> Any:
 
 def _write(path: Path, page: str) -> None:
     try:
-        path.write_text(page, "utf-8")
+        with replacing(path) as stream:
+            stream.write(page.encode())
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", remedy="Give another file.") from error
     output.note(f"wrote {path}")
