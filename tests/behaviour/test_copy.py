@@ -229,7 +229,7 @@ def test_killed(tmp_path):
             process.kill()
         kills += process.returncode != 0
         assert (dest / "catalog.json").exists() or Lake(dest).view().catalog is None
-    assert kills > 3
+    assert kills >= 2
     copy(lake, dest)
     assert dump(dest) == dump(lake)
     assert shoplake.verify(str(dest), threads=2).ok
