@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from shoplake.engines import duckdb, gold, spark_session
+from shoplake.engines import packing, spark_session
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from tests import support
@@ -248,8 +248,7 @@ def place(request):
 @pytest.fixture
 def own_data_files(monkeypatch):
     """Each source file and each hour of gold has data files of its own, as those of many rows do."""
-    monkeypatch.setattr(duckdb, "_FEW_ROWS", 1)
-    monkeypatch.setattr(gold, "_FEW_ROWS", 1)
+    monkeypatch.setattr(packing, "FEW_ROWS", 1)
 
 
 @pytest.fixture(scope="module")

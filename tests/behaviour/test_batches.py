@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shoplake.engines import duckdb
+from shoplake.engines import duckdb, packing
 from shoplake.ingestion import plan
 from shoplake.lake.catalog import Lake
 from tests.support import ENGINE, START, data_files, dump, event, ingest, put
@@ -70,9 +70,9 @@ def test_small_files_of_an_hour_share_a_data_file(tmp_path):
 
 def test_larger_ones_have_their_own(tmp_path, monkeypatch):
     """What is replaced by itself is written by itself, as far as that costs little."""
-    monkeypatch.setattr(duckdb, "_FEW_ROWS", 5)
-    for slot, rows in enumerate((5, 4, 4, 2, 6)):
+    monkeypatch.setattr(packing, "FEW_ROWS", 5)
+    for slot, rows in enumerate((5, 2, 2, 1, 6)):
         put(tmp_path / "raw", slot, [event(100 * slot + number) for number in range(rows)])
     ingest(tmp_path / "raw", tmp_path / "lake", threads=2)
     files = Lake(str(tmp_path / "lake")).view()["events"].files
-    assert sorted(file.rows for file in files) == [2, 5, 6, 8]
+    assert sorted(file.rows for file in files) == [5, 5, 6]

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.engines import aggregates, duplicates
+from shoplake.engines import aggregates, duplicates, packing
 from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output
 from shoplake.engines.codes import dictionary, encoded, microseconds
 from shoplake.engines.duplicates import Duplicates, StoredEvents
@@ -54,8 +54,6 @@ _HOUR_US = 3_600_000_000
 _MOST_LINES = 8_000_000
 _MOST_BYTES = 1 << 30
 _MOST_HOURS = 200
-# Source files of fewer rows in an hour share a data file there, which is then written again if one of them is replaced.
-_FEW_ROWS = 10_000
 
 
 class _Held:
@@ -155,16 +153,16 @@ class DuckDBEngine:
 
     def write_events(self, files: Sequence[DedupedFile], output: Output) -> list[NewFile]:
         """Write the accepted rows: a data file for each source file and hour; one for many of few rows of the same hour."""
-        alone: list[tuple[datetime, list[_Part]]] = []
-        together: dict[datetime, list[_Part]] = {}
+        hours: dict[datetime, list[_Part]] = {}
         for result in files:
             for hour, rows in _by_hour(result.rows, result.hours) if result.accepted else ():
-                if rows.num_rows >= _FEW_ROWS:
-                    alone.append((hour, [(result.file.path, rows)]))
-                else:
-                    together.setdefault(hour, []).append((result.file.path, rows))
-        small = [(hour, some) for hour, parts in together.items() for some in _in_groups(parts, _FEW_ROWS)]
-        return self._map(lambda part: output.write(EVENTS, part[0], _with_lineage(part[1])), [*alone, *small])
+                hours.setdefault(hour, []).append((result.file.path, rows))
+        parts = (
+            (hour, shared)
+            for hour, of_hour in hours.items()
+            for shared in packing.together(((part, part[1].num_rows) for part in of_hour), packing.FEW_ROWS)
+        )
+        return self._map(lambda part: output.write(EVENTS, part[0], _with_lineage(part[1])), parts)
 
     def gold(self, request: GoldRequest, output: Output) -> Gold:
         """Compute every gold table for some hours and their days; of grown hours from the batch's rows alone."""
@@ -326,20 +324,6 @@ def _by_hour(rows: pa.Table, hours: Collection[datetime]) -> Iterator[tuple[date
     order = np.argsort(numbers, kind="stable")
     for positions in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
         yield _moment(int(numbers[positions[0]]) * _HOUR_US), rows.take(pa.array(positions))
-
-
-def _in_groups(parts: Sequence[_Part], rows: int) -> Iterator[list[_Part]]:
-    """Parts in groups, each ended by the one that brings it to some number of rows."""
-    group: list[_Part] = []
-    count = 0
-    for part in parts:
-        group.append(part)
-        count += part[1].num_rows
-        if count >= rows:
-            yield group
-            group, count = [], 0
-    if group:
-        yield group
 
 
 def _with_lineage(parts: Sequence[_Part]) -> pa.Table:

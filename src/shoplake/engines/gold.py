@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoplake.engines import unit_keys
+from shoplake.engines import packing, unit_keys
 from shoplake.engines.aggregates import HourlyGold
 from shoplake.engines.base import Gold, GoldRequest, Output
 from shoplake.engines.codes import Mapper
@@ -23,7 +23,6 @@ from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import ACTIVITY_DAILY, GOLD_HOURLY, PRODUCT_HOURLY, SESSION_HOURLY, UNIT_TABLES, USER_HOURLY, Table
 
 _COUNTED = {USER_HOURLY: "unique_users", SESSION_HOURLY: "unique_sessions"}
-_FEW_ROWS = 10_000
 _ONE_DAY = timedelta(days=1, microseconds=-1)
 
 
@@ -127,19 +126,14 @@ def _write_units(
 
 def _in_files(rows: Mapping[datetime, pa.Table]) -> list[list[datetime]]:
     """Which hours share a data file: those of a day that have few rows, so that a file of stray times is not a thousand."""
-    files: list[list[datetime]] = []
-    room: dict[date, int] = {}
-    shared: dict[date, list[datetime]] = {}
-    for hour, of_hour in rows.items():
-        day, count = hour.date(), of_hour.num_rows
-        if count < _FEW_ROWS and count <= room.get(day, 0):
-            shared[day].append(hour)
-            room[day] -= count
-            continue
-        files.append([hour])
-        if count < _FEW_ROWS:
-            shared[day], room[day] = files[-1], _FEW_ROWS - count
-    return files
+    days: dict[date, list[datetime]] = {}
+    for hour in rows:
+        days.setdefault(hour.date(), []).append(hour)
+    return [
+        shared
+        for hours in days.values()
+        for shared in packing.together(((hour, rows[hour].num_rows) for hour in hours), packing.FEW_ROWS)
+    ]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
 from shoplake.contract import EVENT_COLUMNS
+from shoplake.engines import packing
 from shoplake.engines import spark_tasks as tasks
 from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output, ignore
 from shoplake.engines.gold import WrittenHours, as_gold
@@ -273,20 +274,16 @@ def _hours_together(request: GoldRequest) -> list[tuple[list[datetime], list[str
     for result in request.files:
         for file in result.rows or ():
             new.setdefault(start_of_hour(parquet.bounds(EVENTS, file.metadata)["event_time"][0]), []).append(file)
-    groups: list[tuple[list[datetime], list[str]]] = []
-    room = 0
-    for hour in sorted(request.hours):
+
+    def events(hour: datetime) -> int:
         stored = events_of_hours(request.base, {hour} - request.grown, paths)
-        events = sum(file.rows for file in (*stored, *new.get(hour, ())))
-        files = [file.path for file in new.get(hour, ())]
-        if groups and events <= room:
-            groups[-1][0].append(hour)
-            groups[-1][1].extend(files)
-            room -= events
-        else:
-            groups.append(([hour], files))
-            room = _FEW_EVENTS - events
-    return groups
+        return sum(file.rows for file in (*stored, *new.get(hour, ())))
+
+    sized = ((hour, events(hour)) for hour in sorted(request.hours))
+    return [
+        (hours, [file.path for hour in hours for file in new.get(hour, ())])
+        for hours in packing.together(sized, _FEW_EVENTS)
+    ]
 
 
 def _parts(checked: Sequence[CheckedFile]) -> list[_Part]:
