@@ -17,26 +17,13 @@ import time
 from pathlib import Path
 
 import duckdb
+from contenders.answers import DUCKDB_FIELDS
 from pyiceberg.table import StaticTable
 
 import shoplake
 from shoplake import queries
 
 TABLES = {"user_activity": "activity_daily"}  # the others read product_hourly
-
-
-# What a raw line has, typed as the tables have it.
-FIELDS = {
-    "timestamp": "TIMESTAMPTZ",
-    "user_id": "VARCHAR",
-    "session_id": "VARCHAR",
-    "event_type": "VARCHAR",
-    "product_id": "VARCHAR",
-    "quantity": "INTEGER",
-    "price": "DECIMAL(12, 2)",
-    "category": "VARCHAR",
-    "search_query": "VARCHAR",
-}
 
 
 def table_bytes(lake: Path, name: str) -> int:
@@ -68,7 +55,7 @@ def main() -> None:
     database.execute("SET TimeZone = 'UTC'")
     database.execute(
         f"""CREATE VIEW events AS SELECT "timestamp"::TIMESTAMP AS event_time, * EXCLUDE ("timestamp")
-        FROM read_json('{options.source}/**/*.jsonl.gz', format = 'newline_delimited', columns = {FIELDS})"""
+        FROM read_json('{options.source}/**/*.jsonl.gz', format = 'newline_delimited', columns = {DUCKDB_FIELDS})"""
     )
     raw_bytes = sum(path.stat().st_size for path in options.source.rglob("*.jsonl.gz"))
     print("| question | raw files, s | raw files, bytes | gold, s | gold, bytes |")

@@ -1,4 +1,4 @@
-"""How a contender hands over its five answers: the JSON that ``shoplake query all --format json`` prints."""
+"""How DuckDB reads raw lines; how a contender hands over its answers: the JSON of ``shoplake query all --format json``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+DUCKDB_FIELDS = {
+    "timestamp": "TIMESTAMPTZ",  # a cast straight to TIMESTAMP would drop the offset in silence
+    "user_id": "VARCHAR",
+    "session_id": "VARCHAR",
+    "event_type": "VARCHAR",
+    "product_id": "VARCHAR",
+    "quantity": "INTEGER",
+    "price": "DECIMAL(12, 2)",
+    "category": "VARCHAR",
+    "search_query": "VARCHAR",
+}
+"""What a raw line has, typed as the tables have it."""
 
 Answer = tuple[str, Sequence[str], Iterable[Sequence[Any]]]
 """Name, columns, rows."""

@@ -5,18 +5,6 @@ from __future__ import annotations
 import answers
 import duckdb
 
-FIELDS = {
-    "timestamp": "TIMESTAMPTZ",  # a cast straight to TIMESTAMP would drop the offset in silence
-    "user_id": "VARCHAR",
-    "session_id": "VARCHAR",
-    "event_type": "VARCHAR",
-    "product_id": "VARCHAR",
-    "quantity": "INTEGER",
-    "price": "DECIMAL(12, 2)",
-    "category": "VARCHAR",
-    "search_query": "VARCHAR",
-}
-
 QUESTIONS = {
     "conversion_funnel": """
         SELECT product_id, min(category) AS category,
@@ -56,7 +44,7 @@ database.execute(
     f"""
     COPY (
         SELECT "timestamp"::TIMESTAMP AS event_time, * EXCLUDE ("timestamp")
-        FROM read_json('{raw}/**/*.jsonl.gz', format = 'newline_delimited', columns = {FIELDS})
+        FROM read_json('{raw}/**/*.jsonl.gz', format = 'newline_delimited', columns = {answers.DUCKDB_FIELDS})
     ) TO '{work}/events.parquet'"""
 )
 database.execute(f"CREATE VIEW events AS FROM read_parquet('{work}/events.parquet')")

@@ -16,18 +16,6 @@ import duckdb
 import pyarrow.parquet as pq
 from isal import igzip
 
-FIELDS = {
-    "timestamp": "TIMESTAMPTZ",
-    "user_id": "VARCHAR",
-    "session_id": "VARCHAR",
-    "event_type": "VARCHAR",
-    "product_id": "VARCHAR",
-    "quantity": "INTEGER",
-    "price": "DECIMAL(12, 2)",
-    "category": "VARCHAR",
-    "search_query": "VARCHAR",
-}
-
 raw, work, _ = answers.arguments()
 database = duckdb.connect()
 database.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -47,7 +35,8 @@ def convert(file: Path) -> None:
     reading, writing = os.pipe()
     feeder = threading.Thread(target=inflate, args=(file, writing))
     feeder.start()
-    lines = f"read_json('/dev/fd/{reading}', format = 'newline_delimited', compression = 'none', columns = {FIELDS})"
+    options = f"format = 'newline_delimited', compression = 'none', columns = {answers.DUCKDB_FIELDS}"
+    lines = f"read_json('/dev/fd/{reading}', {options})"
     rows = database.cursor().sql(f"FROM {lines}").to_arrow_table()
     feeder.join()
     os.close(reading)
