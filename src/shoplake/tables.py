@@ -65,6 +65,21 @@ _SEARCHES = Column("searches", "long", "Events of type search.")
 _REVENUE = Column("revenue", MONEY, "Sum of quantity x price over the purchases, exact.")
 _EVENTS = Column("events", "long", "All events.")
 
+
+def _session(where: str = "") -> tuple[Column, ...]:
+    """What is known of a session, in an hour or over all of them."""
+    return (
+        Column("session_id", "string", "The session."),
+        Column("user_id", "string", "Its user (of several, the first by name)."),
+        Column("first_event_time", "timestamp", f"Its earliest event{where}, UTC."),
+        Column("last_event_time", "timestamp", f"Its latest event{where}, UTC."),
+        *_COUNTS,
+        _SEARCHES,
+        _EVENTS,
+        _REVENUE,
+    )
+
+
 EVENTS = Table(
     "events",
     "one accepted event",
@@ -180,14 +195,7 @@ SESSION_HOURLY = Table(
     "hour x session",
     (
         _HOUR,
-        Column("session_id", "string", "The session."),
-        Column("user_id", "string", "Its user (of several, the first by name)."),
-        Column("first_event_time", "timestamp", "Its earliest event in the hour, UTC."),
-        Column("last_event_time", "timestamp", "Its latest event in the hour, UTC."),
-        *_COUNTS,
-        _SEARCHES,
-        _EVENTS,
-        _REVENUE,
+        *_session(" in the hour"),
     ),
     ("event_hour", "day"),
     "event_hour",
@@ -214,16 +222,7 @@ ACTIVITY_DAILY = Table(
 SESSIONS = Table(
     "sessions",
     "session",
-    (
-        Column("session_id", "string", "The session."),
-        Column("user_id", "string", "Its user (of several, the first by name)."),
-        Column("first_event_time", "timestamp", "Its earliest event, UTC."),
-        Column("last_event_time", "timestamp", "Its latest event, UTC."),
-        *_COUNTS,
-        _SEARCHES,
-        _EVENTS,
-        _REVENUE,
-    ),
+    (*_session(),),
     ("first_event_time", "day"),
     "session_id",
     ("session_id",),

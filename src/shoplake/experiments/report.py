@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -112,17 +112,19 @@ def _cells(one: Comparison) -> Iterable[str]:
     yield from ("" if p is None else "&lt; 0.0001" if p < 0.0001 else f"{p:.4f}" for p in (one.p_value, one.p_adjusted))
 
 
+def _by_variant(parts: Sequence[Part]) -> Iterator[tuple[str, list[tuple[str, Comparison]]]]:
+    """A heading for each metric and variant, and its comparisons, each with the name of its part."""
+    keys = dict.fromkeys((one.metric, one.variant) for part in parts for one in part.comparisons)
+    for key in keys:
+        heading = f"<h3>{escape(key[0])}, {escape(key[1])}</h3>"
+        every = ((part.name, one) for part in parts for one in part.comparisons)
+        yield heading, [(name, one) for name, one in every if (one.metric, one.variant) == key]
+
+
 def _breakdown(title: str, parts: Sequence[Part]) -> Iterable[str]:
     yield f"<h2>{title}</h2>"
-    keys = dict.fromkeys((one.metric, one.variant) for part in parts for one in part.comparisons)
-    for metric, variant in keys:
-        rows = [
-            (part.name, one)
-            for part in parts
-            for one in part.comparisons
-            if (one.metric, one.variant) == (metric, variant)
-        ]
-        yield f"<h3>{escape(metric)}, {escape(variant)}</h3>{_intervals(rows)}"
+    for heading, rows in _by_variant(parts):
+        yield f"{heading}{_intervals(rows)}"
 
 
 def _cumulative(result: Experiment, parts: Sequence[Part]) -> Iterable[str]:
@@ -131,15 +133,8 @@ def _cumulative(result: Experiment, parts: Sequence[Part]) -> Iterable[str]:
         f'<p class="muted">The difference, with its {100 * result.confidence:g} % confidence sequence: it contains the true'
         " difference on all days at once, so you may stop as soon as it excludes 0.</p>"
     )
-    keys = dict.fromkeys((one.metric, one.variant) for part in parts for one in part.comparisons)
-    for metric, variant in keys:
-        rows = [
-            (part.name, one)
-            for part in parts
-            for one in part.comparisons
-            if (one.metric, one.variant) == (metric, variant)
-        ]
-        yield f"<h3>{escape(metric)}, {escape(variant)}</h3>{_over_time(rows)}"
+    for heading, rows in _by_variant(parts):
+        yield f"{heading}{_over_time(rows)}"
 
 
 def _intervals(rows: Sequence[tuple[str, Comparison]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -189,16 +189,8 @@ class _Copy:
         if self._is_current(base):
             return self._report([], up_to_date=True, dry_run=True)
         tables = self._contents()
-        stored = {file.location: file.bytes for file in self._stored()}
-        transfers = plan.transfers(self._route, tables)
-        todo = [each for each in transfers if stored.get(each.dest) != each.bytes]
-        return self._report(
-            tables,
-            sent=len(todo),
-            sent_bytes=sum(each.bytes for each in todo),
-            there=len(transfers) - len(todo),
-            dry_run=True,
-        )
+        transfers, todo = self._transfers(tables, {file.location: file for file in self._stored()})
+        return self._report(tables, **_sent(transfers, todo), dry_run=True)
 
     def run(self) -> CopyReport:
         base = self.base()
@@ -209,24 +201,26 @@ class _Copy:
             self._note.change(dict, lambda _: begun)
         tables = self._contents()
         stored = {file.location: file for file in self._stored()}
-        transfers = plan.transfers(self._route, tables)
-        todo = [each for each in transfers if each.dest not in stored or stored[each.dest].bytes != each.bytes]
+        transfers, todo = self._transfers(tables, stored)
         self._send(todo, stored)
         needed = {each.dest: each.bytes for each in transfers}
         documents = self._write_metadata(tables, stored, needed)
         self._check(needed)
         self._publish(base, documents)
         removed = self._clean_up(base, stored, needed)
-        return self._report(
-            tables,
-            sent=len(todo),
-            sent_bytes=sum(each.bytes for each in todo),
-            there=len(transfers) - len(todo),
-            removed=removed,
-        )
+        return self._report(tables, **_sent(transfers, todo), removed=removed)
 
     def _contents(self) -> list[TableContents]:
         return [plan.contents(self._route, self._view[table.name]) for table in TABLES]
+
+    def _transfers(
+        self, tables: list[TableContents], stored: Mapping[str, StoredFile]
+    ) -> tuple[list[Transfer], list[Transfer]]:
+        """What the copy takes, and what of it is not there yet."""
+        transfers = plan.transfers(self._route, tables)
+        return transfers, [
+            each for each in transfers if each.dest not in stored or stored[each.dest].bytes != each.bytes
+        ]
 
     def _send(self, todo: list[Transfer], stored: dict[str, StoredFile]) -> None:
         """Send files, several at once; of a large one few others are in memory beside it."""
@@ -332,6 +326,15 @@ class _Copy:
             each.table.name: {"files": len(each.entries), "rows": each.rows, "bytes": each.bytes} for each in tables
         }
         return CopyReport(self._lake.root, self._dest.root, self._view.version, counts, **figures)
+
+
+def _sent(transfers: Sequence[Transfer], todo: Sequence[Transfer]) -> dict[str, int]:
+    """How much of a copy is sent, and how much is there already."""
+    return {
+        "sent": len(todo),
+        "sent_bytes": sum(each.bytes for each in todo),
+        "there": len(transfers) - len(todo),
+    }
 
 
 def _check_file(transfer: Transfer, content: bytes) -> None:
