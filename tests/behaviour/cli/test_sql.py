@@ -80,6 +80,7 @@ def test_a_session(shop, typed):
         assert words in result.err
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_ctrl_c_stops_what_is_running_and_keeps_the_shell(shop, typed, monkeypatch, number, code):
     """The statement ends, and the next one is answered; a signal to end ends the shell as well."""
@@ -223,6 +224,7 @@ def test_foreign_texts_are_escaped(shop, typed):
     assert "\x1b[31m" not in result.out
 
 
+@pytest.mark.usefixtures("interruptible")
 @proof
 def test_on_a_real_terminal(shop, tmp_path):
     """In a process of its own, behind a pseudo terminal: Ctrl-C while a statement runs, then an answer, then Ctrl-D."""
