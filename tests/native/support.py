@@ -16,7 +16,11 @@ from tests import judge
 
 LATEST = datetime(2025, 12, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
 LONGEST = 1 << 21
-needed = pytest.mark.skipif(not library.available().works, reason=library.available().reason)
+needed = pytest.mark.skipif(
+    not library.available().works,
+    reason=f"without the native library every line goes through SQL: {library.available().reason}",
+)
+"""That it is there wherever there is a compiler, ``test_available`` asserts."""
 
 
 class Outcome(NamedTuple):

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sanitizers 
 def program(tmp_path_factory):
     compiler = os.environ.get("CC") or shutil.which("cc")
     if not compiler:
-        pytest.skip("there is no C compiler; the product runs without one")
+        pytest.skip("a C compiler with sanitizers is needed to look for faults of memory; the product runs without one")
     made = tmp_path_factory.mktemp("sanitized") / "run"
     source = Path(__file__).with_name("sanitized.c")
     subprocess.run([compiler, *FLAGS, "-o", made, source], check=True)

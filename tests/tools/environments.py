@@ -33,7 +33,12 @@ def environment(name):
         words = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(packages)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"{packages.name} could not be installed: it needs PyPI once, then it is kept in {CACHE}")
+            asked = [*words[:1], "download", "--quiet", "--no-deps", "--dest", str(home / "asked"), "pip"]
+            if subprocess.run(asked, capture_output=True, check=False).returncode:
+                pytest.skip(
+                    f"no package index can be reached: {packages.name} needs one once, then it is kept in {CACHE}"
+                )
+            pytest.fail(f"{packages.name} cannot be installed:\n{done.stderr}")
         (home / "complete").touch()
     return home / "bin"
 

@@ -89,7 +89,7 @@ def test_it_trusts_the_machines_certificates(tmp_path, named):
     """Those of the usual file, or of the one that SSL_CERT_FILE names; the packaged Java can read what is made of them."""
     real = next((Path(place) for place in java._BUNDLES if Path(place).is_file()), None)
     if real is None:
-        pytest.skip("the machine has no file of certificates")
+        pytest.skip("this machine keeps its certificates elsewhere than in a file that Java could be given")
     text = real.read_text("utf-8")
     first = text[: text.index("-----END CERTIFICATE-----") + 26]
     usual = tmp_path / "etc" / "ssl" / "certs" / "ca-certificates.crt"

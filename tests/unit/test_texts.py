@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from shoplake.engines import texts as of_texts
 from shoplake.engines.native import library
-
-needed = pytest.mark.skipif(library.load() is None, reason=library.available().reason)
+from tests.native.support import needed
 
 # Close to one another: shared beginnings, zero bytes at the ends, UTF-8, and lengths around whole words.
 close = st.builds(
