@@ -13,7 +13,7 @@ from shoplake.parsing import parse_line
 from shoplake.queries import sql
 from shoplake.tables import EVENTS
 from tests.spark.test_parity import tables
-from tests.support import dump, event, events, ingest, proof, proofs, put
+from tests.support import dump, event, events, ingest, proofs, put
 
 # A line, what Spark's reader makes of its user_id, and what the contract says.
 READ_OTHERWISE = {
@@ -69,7 +69,7 @@ def test_lines_are_judged_by_the_contract(session, tmp_path):
 
 
 def test_date_trunc(session):
-    """date_trunc of a time without a zone has one: the gold rows are cast to the declared types, in UTC."""
+    """date_trunc of a time without a zone has one: it is cast back, in UTC."""
     rows = session.sql("SELECT date_trunc('hour', TIMESTAMP_NTZ '2025-11-18 14:23:45') AS hour")
     assert rows.dtypes == [("hour", "timestamp")]
 
@@ -80,22 +80,6 @@ def test_overflow(session, tmp_path):
     assert session.sql(too_much).collect()[0]["revenue"] is None
     with pytest.raises(Py4JJavaError, match="ARITHMETIC_OVERFLOW"):
         SparkEngine(session, Lake(tmp_path))._spark.sql(too_much).collect()
-
-
-@proof
-def test_min_of_a_text(session):
-    """Only numbers are aggregated by hashing; the sort of a session's events begins with the session."""
-    session.range(10).selectExpr(
-        "timestamp_ntz '2025-11-18 14:00:00' AS event_time",
-        *(f"CAST(id AS string) AS {name}" for name in ("session_id", "user_id", "event_type")),
-        "CAST(id AS int) AS quantity",
-        "CAST(id AS decimal(12,2)) AS price",
-    ).createOrReplaceTempView("events")
-    plan = session.sql(sql("gold_session_hourly"))._jdf.queryExecution().sparkPlan().toString()
-    assert "SortAggregate(key=[session_id" in plan
-    assert "HashAggregate" not in plan
-    numbers = session.sql("SELECT session_id, min(quantity) FROM events GROUP BY session_id")
-    assert "HashAggregate" in numbers._jdf.queryExecution().sparkPlan().toString()
 
 
 def test_folders_become_columns(session, tmp_path):

@@ -1,8 +1,7 @@
 -- gold_session_hourly: what happened in each session in each hour.
 -- grain: event_hour, session_id
 -- input: events, whole hours of it
--- dialect: shared by DuckDB, Spark SQL and Trino. Spark sorts for min() of a text, by the first eight bytes of the first
--- group: those of sessions differ, those of hours do not.
+-- dialect: shared by DuckDB, Spark SQL and Trino
 SELECT
     date_trunc('hour', event_time) AS event_hour,
     session_id,
