@@ -1,6 +1,7 @@
 """Runs a whole command and says what it cost: wall time, CPU time of its process tree, memory of its largest process.
 
-Linux. Processes that outlive the command (Spark's Java machine does, by a moment) are adopted and counted too.
+Linux. Processes that outlive the command (Spark's Java machine does, by a moment) are adopted and counted too. What
+nobody waits for is not: PySpark's daemon ignores SIGCHLD, so the kernel forgets the time of its Python workers.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def command(arguments: Sequence[str | Path], *, cwd: Path, log: Path, env: Mappi
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a process group of its own: what remains of it can be waited for, or stopped
+            start_new_session=True,  # what outlives it can be found, even in a process group of its own as Spark's workers
         )
         try:
             status, usage, wall = _reap(process.pid, started, timeout)
@@ -80,17 +81,14 @@ def command(arguments: Sequence[str | Path], *, cwd: Path, log: Path, env: Mappi
             raise
     process.returncode = os.waitstatus_to_exitcode(status)
     cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss
-    while True:  # orphans of the group end by themselves; a minute is ample
-        try:
-            pid, _, more = os.wait4(-process.pid, os.WNOHANG)
-        except ChildProcessError:
-            break
-        if pid:
-            cpu, peak = cpu + more.ru_utime + more.ru_stime, max(peak, more.ru_maxrss)
-        elif time.perf_counter() - started > wall + 60:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            time.sleep(0.01)
+    while orphans := _children_of_session(process.pid):  # they end by themselves; a minute is ample
+        for orphan in orphans:
+            pid, _, more = os.wait4(orphan, os.WNOHANG)
+            if pid:
+                cpu, peak = cpu + more.ru_utime + more.ru_stime, max(peak, more.ru_maxrss)
+            elif time.perf_counter() - started > wall + 60:
+                os.kill(orphan, signal.SIGKILL)
+        time.sleep(0.01)
     if process.returncode:
         tail = log.read_text("utf-8", "replace")[-2000:]
         raise CommandError(f"{' '.join(map(str, arguments))}\nended with {process.returncode}:\n{tail}")
@@ -100,6 +98,14 @@ def command(arguments: Sequence[str | Path], *, cwd: Path, log: Path, env: Mappi
 def median(costs: Sequence[Cost]) -> Cost:
     """The median of each figure by itself."""
     return Cost(*(statistics.median(getattr(cost, name) for cost in costs) for name in ("wall", "cpu", "peak_mib")))
+
+
+def _children_of_session(session: int) -> list[int]:
+    """Children of this process that belong to a command's session: what outlived the command and was adopted."""
+    if sys.platform != "linux":
+        return []
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii")
+    return [int(child) for child in children.split() if os.getsid(int(child)) == session]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
