@@ -1,7 +1,7 @@
 """Runs a whole command and says what it cost: wall time, CPU time of its process tree, memory of its largest process.
 
 Linux. Processes that outlive the command (Spark's Java machine does, by a moment) are adopted and counted too. What
-nobody waits for is not: PySpark's daemon ignores SIGCHLD, so the kernel forgets the time of its Python workers.
+no process waits for is not: PySpark's daemon ignores SIGCHLD, so the kernel forgets the time of its Python workers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texts keep their own codes, also those whose hashes are equal; and days are those of the calendar, in every year."""
+"""Texts keep their own codes, also those whose keys are equal; and days are those of the calendar, in every year."""
 
 import itertools
 import json
@@ -23,35 +23,35 @@ def mix(one, other):
     return (product ^ product >> 64) & WORD
 
 
-def halves(rng):
-    """A text of 8 bytes, and what plain.c makes of it as the first half of 16."""
+def start(rng):
+    """A text of 8 bytes, and what plain.c makes of it as the start of one of 24."""
     text = bytes(rng.choices(LETTERS, k=8))
-    return text, mix(SEED ^ 16 ^ int.from_bytes(text, "little"), 0x9E3779B97F4A7C15)
+    return text, mix(SEED ^ 24 ^ int.from_bytes(text, "little"), 0x9E3779B97F4A7C15)
 
 
-def same_hash():
-    """Two texts of 16 bytes with one hash."""
+def same_key():
+    """Two texts of 24 bytes that are looked up by the same key."""
     rng = random.Random(1)
     while True:
-        (one, first), (other, second), end = halves(rng), halves(rng), bytes(rng.choices(LETTERS, k=8))
-        twin = (int.from_bytes(end, "little") ^ first ^ second).to_bytes(8, "little")
+        (one, first), (other, second), middle = start(rng), start(rng), bytes(rng.choices(LETTERS, k=8))
+        twin = (int.from_bytes(middle, "little") ^ first ^ second).to_bytes(8, "little")
         if all(byte in LETTERS for byte in twin):
-            return one + end, other + twin
+            return one + middle + b"the end.", other + twin + b"the end."
 
 
-def hash_of_a_short_text():
-    """A text of 16 bytes whose hash is what a text of 8 bytes is looked up by, and that one."""
+def key_of_a_short_text():
+    """A text of 24 bytes, and one of 16 that is looked up by the same key."""
     rng = random.Random(2)
-    start, half = halves(rng)
+    begin, half = start(rng)
     while True:
-        end = bytes(rng.choices(LETTERS, k=8))
-        short = mix(half ^ int.from_bytes(end, "little"), 0xBF58476D1CE4E5B9).to_bytes(8, "little")
+        middle = bytes(rng.choices(LETTERS, k=8))
+        short = mix(half ^ int.from_bytes(middle, "little"), 0x9E3779B97F4A7C15).to_bytes(8, "little")
         if all(byte in LETTERS for byte in short):
-            return start + end, short
+            return begin + middle + b"the end.", short + b"the end."
 
 
-@pytest.mark.parametrize("made", [same_hash, hash_of_a_short_text])
-def test_texts_of_one_hash_are_two(monkeypatch, made):
+@pytest.mark.parametrize("made", [same_key, key_of_a_short_text])
+def test_texts_of_one_key_are_two(monkeypatch, made):
     """Whichever comes first."""
     monkeypatch.setattr("os.urandom", lambda count: SEED.to_bytes(count, "little"))
     texts = [text.decode() for text in made()]

@@ -284,21 +284,13 @@ def _packed(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
     column = column.unify_dictionaries()
     texts = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    indices, entries = texts.indices.cast(pa.int32()), len(texts.dictionary)
-    codes = (indices.drop_null() if indices.null_count else indices).to_numpy()
-    if 8 * len(codes) < entries:
-        used = np.unique(codes)
-    else:
-        there = np.zeros(entries, bool)
-        there[codes] = True
-        used = np.flatnonzero(there)
-    if len(used) < entries:
-        places = np.empty(entries, np.int32)
-        places[used] = np.arange(len(used), dtype=np.int32)
-        indices = pc.take(pa.array(places), indices)
-    return pa.DictionaryArray.from_arrays(
-        indices, texts.dictionary.take(pa.array(used)) if len(used) < entries else texts.dictionary
-    )
+    indices, names = texts.indices.cast(pa.int32()), texts.dictionary
+    if len(names):
+        used = pc.inverse_permutation(indices, max_index=len(names) - 1).is_valid()
+        if used.true_count < len(names):
+            places = pa.array(np.cumsum(used.to_numpy(zero_copy_only=False), dtype=np.int32) - 1)
+            indices, names = pc.take(places, indices), names.filter(used)
+    return pa.DictionaryArray.from_arrays(indices, names, safe=False)
 
 
 def _with_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -108,7 +108,7 @@ EXPORT int shoplake_intern(Reader *reader, int field, Bytes data, const int32_t 
         if (!fits(reader->dictionaries + field, size) || !room(&reader->scratch, size + PADDING)) return NO_MEMORY;
         if (size) memcpy(reader->scratch.data, data + offsets[i], (size_t)size);
         Text text = {(Bytes)reader->scratch.data, size};
-        uint64_t key = key_of(text.at, size, reader->seed);
+        Key key = key_of(text.at, size, reader->seed);
         codes[i] = intern(reader->dictionaries + field, text, key, reader->seed);
         if (codes[i] < 0) return NO_MEMORY;
     }

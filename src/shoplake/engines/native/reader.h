@@ -31,9 +31,13 @@ typedef struct {
     int64_t size;
 } Text;
 
-/* A text of up to 8 bytes is its own key, so most lookups touch nothing but the slot. */
+/* A text of up to 16 bytes is its own key, so most lookups touch nothing but the slot. */
 typedef struct {
-    uint64_t key;
+    uint64_t first, rest;
+} Key;
+
+typedef struct {
+    Key key;
     uint32_t size;
     int32_t code; /* -1: empty */
 } Slot;
@@ -62,7 +66,7 @@ typedef struct {
 /* A user or session of a row that is not looked up yet; `at` is NULL where there is none. */
 typedef struct {
     Text text;
-    uint64_t key;
+    Key key;
 } Waiting;
 
 typedef struct {
