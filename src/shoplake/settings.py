@@ -180,6 +180,12 @@ class Settings:
         "Whether a run that ingested something keeps the lake small afterwards, a little at a time.",
         ("on", "off"),
     )
+    sweep_minutes: float = _setting(
+        60.0,
+        "Minutes from one run that looks at the whole source to the next; those between look at its newest 2,016 files. 0:"
+        " every run looks at the whole.",
+        Range(0, 1e9),
+    )
     keep_days: float = _setting(
         0.0,
         "Days that events, quarantined lines and the hourly rows of users and sessions are kept; 0 keeps them all.",

@@ -15,7 +15,7 @@ from infra import emulate, grade
 from shoplake.aws import arrival, bundles, glue_catalog
 from shoplake.engines import choose
 from shoplake.errors import ContractError
-from shoplake.ingestion import pipeline
+from shoplake.ingestion import pipeline, plan
 from shoplake.lake.catalog import Lake
 from shoplake.tables import TABLES
 from tests.aws.support import ROOT, runtime
@@ -108,6 +108,20 @@ def test_an_event_takes_in_what_lost_and_late_ones_announce(shop: Any):
     assert arrive(path)["files"] == 3
     assert arrive(late)["files"] == 0
     assert each_file_counts_once(shop / "lake", lost, late, path)
+
+
+def test_older_files_are_taken_in_when_they_are_announced_and_by_the_sweep(shop: Any, monkeypatch: pytest.MonkeyPatch):
+    """Other runs look at the newest files alone."""
+    monkeypatch.setattr(plan, "NEWEST", 1)
+    newest = [put(shop / "raw", slot, events(20, first=20 * slot)) for slot in (2, 3)]
+    assert arrive(newest[1])["files"] == 2
+    older = [put(shop / "raw", slot, events(20, first=20 * slot)) for slot in (0, 1)]
+    assert arrive(newest[1])["files"] == 0
+    assert arrive(older[0])["files"] == 2
+    last = put(shop / "raw", "events/2025.jsonl.gz", events(20, first=100))
+    assert arrive(newest[1])["files"] == 0
+    assert sweep()["files"] == 1
+    assert each_file_counts_once(shop / "lake", *newest, *older, last)
 
 
 def test_the_sweep_takes_in_what_no_event_announced(shop: Any):

@@ -589,7 +589,7 @@ def test_a_failure_makes_no_lake(tmp_path, monkeypatch):
     """A run that fails before there is a lake leaves none behind."""
     put(tmp_path / "raw", 0, events(5))
 
-    def unlisted(_):
+    def unlisted(*_):
         raise FatalError("it cannot be listed")
 
     monkeypatch.setattr(LocalSource, "list", unlisted)

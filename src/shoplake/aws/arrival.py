@@ -67,7 +67,8 @@ def handle(event: Any, context: Context) -> dict[str, Any]:
     """
     started = time.perf_counter()
     watch = _Watch(os.environ["DATABASE"], context)
-    run = _run(pipeline.Watchers(note=print, committed=watch.committed))
+    sweep = isinstance(event, Mapping) and event.get("detail-type") == "Scheduled Event"
+    run = _run(pipeline.Watchers(note=print, committed=watch.committed), event, sweep=sweep)
     stopped: dict[str, ContractError] = {}
     left = False
     try:
@@ -79,7 +80,6 @@ def handle(event: Any, context: Context) -> dict[str, Any]:
     glue_catalog.publish(view, watch.database)  # also what a killed run left unpublished
     figures.send(report, view, watch.database, datetime.now(UTC))
     done = {**report.as_json(), "version": view.version, "stopped": sorted(stopped), "left": left}
-    sweep = isinstance(event, Mapping) and event.get("detail-type") == "Scheduled Event"
     if sweep and view.catalog and not left and datetime.fromisoformat(event["time"]).hour == MAINTENANCE_HOUR:
         done["maintenance"] = _maintain(run, watch.database)
     print(json.dumps(done), flush=True)
@@ -100,7 +100,9 @@ def take_in(run: pipeline.Run, watch: _Watch) -> dict[str, ContractError]:
     except ContractError:
         waiting = {file.path for batch in pipeline.preview(run).batches for file in batch.files}
         for path in sorted(waiting):
-            alone = replace(run, source=_Without(run.source, frozenset(waiting - {path})))
+            # Nothing is settled by a run that does not see all files.
+            alone = replace(run, settings=replace(run.settings, sweep_minutes=0))
+            alone = replace(alone, source=_Without(run.source, frozenset(waiting - {path})))
             try:
                 watch.saw(upkeep.ingest(alone))
             except ContractError as error:
@@ -124,7 +126,7 @@ def announced(event: Any, source: str) -> set[str]:
     return {key.removeprefix(prefix) for key in keys}
 
 
-def _run(watchers: pipeline.Watchers) -> pipeline.Run:
+def _run(watchers: pipeline.Watchers, event: Any = None, *, sweep: bool = False) -> pipeline.Run:
     memory = int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
     chosen = settings.load(
         {
@@ -132,10 +134,12 @@ def _run(watchers: pipeline.Watchers) -> pipeline.Run:
             "lake": os.environ["LAKE"],
             "threads": max(1, round(memory / CORE_MIB)),
             "batch_bytes": memory * 2**20 // BATCH_SHARE,
+            **({"sweep_minutes": 0} if sweep else {}),
         }
     )
-    lake = Lake(chosen.need_lake())
-    return pipeline.Run(lake, open_source(chosen.need_source()), choose.engine(chosen, lake), chosen, watchers)
+    lake, source = Lake(chosen.need_lake()), open_source(chosen.need_source())
+    run = pipeline.Run(lake, source, choose.engine(chosen, lake), chosen, watchers)
+    return replace(run, announced=frozenset(announced(event, source.name)))
 
 
 def _maintain(run: pipeline.Run, database: str) -> dict[str, int]:
@@ -189,8 +193,8 @@ class _Without:
     def name(self) -> str:
         return self.whole.name
 
-    def list(self) -> Listing:
-        there = self.whole.list()
+    def list(self, after: str = "") -> Listing:
+        there = self.whole.list(after)
         return Listing((file for file in there if file.path not in self.hidden), there.left_out)
 
     def open(self, file: SourceFile) -> BinaryIO:

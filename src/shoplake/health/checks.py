@@ -11,6 +11,7 @@ from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger, retention
 from shoplake.lake.failure import Failure
 from shoplake.lake.ledger import Entry
+from shoplake.lake.settled import Settled
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
 from shoplake.sources.listing import trouble
@@ -35,6 +36,7 @@ class Facts:
         demo: Whether the lake is the demo's, to which nothing arrives on its own.
         settings: The freshness objective and the largest rate of quarantined lines.
         now: The time, UTC without a zone.
+        passed_over: Up to which path runs need not look before the next sweep; None if the next run looks at everything.
     """
 
     entries: Sequence[Entry]
@@ -46,6 +48,7 @@ class Facts:
     demo: bool
     settings: Settings
     now: datetime
+    passed_over: Settled | None = None
 
     @property
     def arrived(self) -> list[Entry]:
@@ -177,6 +180,12 @@ def waiting(facts: Facts) -> Check:
     if facts.todo.files:
         reopened_files = f", {len(facts.todo.reopened):,} of them to be re-ingested" if facts.todo.reopened else ""
         sentence = f"Waiting: {count(facts.todo.files, 'file')} ({size(facts.todo.bytes)}){reopened_files}."
+        if facts.passed_over and not facts.failure and facts.todo.last <= facts.passed_over.path:
+            sweep = facts.passed_over.until(facts.settings.sweep_minutes)
+            remedy = (
+                f"They are older than what every run looks at. The first run after {sweep:%H:%M} UTC ingests them, or now:"
+                " SHOPLAKE_SWEEP_MINUTES=0 shoplake ingest"
+            )
         return Check("waiting", Verdict.WARNING, sentence, remedy)
     if due:
         return Check(

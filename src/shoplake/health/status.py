@@ -12,7 +12,7 @@ from shoplake.health import checks
 from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
-from shoplake.lake import failure, ledger
+from shoplake.lake import failure, ledger, settled
 from shoplake.lake import gaps as known_gaps
 from shoplake.lake.catalog import Lake
 from shoplake.lake.failure import Failure
@@ -153,9 +153,10 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     excused = sum(gap.slots for gap in found) - sum(gap.slots for gap in gaps)
     rows = list(entries.values())
     failed, demo = failure.read(lake), Note(lake, DEMO).read(dict) is not None
-    facts = checks.Facts(
-        rows, view, todo, gaps, excused, failed, demo, settings, now.astimezone(UTC).replace(tzinfo=None)
-    )
+    known = settled.read(view["ledger"])
+    passed_over = known if known and known.holds(now, settings.sweep_minutes) else None
+    moment = now.astimezone(UTC).replace(tzinfo=None)
+    facts = checks.Facts(rows, view, todo, gaps, excused, failed, demo, settings, moment, passed_over)
     verdicts = checks.all_of(facts)
     arrival = max((entry.arrived_at for entry in facts.arrived), default=None)
     age = (facts.now - arrival).total_seconds() if arrival else None

@@ -6,7 +6,6 @@ it leaves the lake as it was, with the same files still to be ingested. A run th
 
 from __future__ import annotations
 
-import shlex
 import time
 import uuid
 from collections import Counter
@@ -17,13 +16,14 @@ from typing import NamedTuple
 
 from shoplake.engines.base import Arrival, CheckedFile, CheckRequest, Deduped, DedupedFile, Engine, Progress, ignore
 from shoplake.errors import TransientError, UsageError
-from shoplake.ingestion import breaker, plan
+from shoplake.ingestion import breaker, discover, plan
 from shoplake.ingestion.plan import Batch, Plan
 from shoplake.ingestion.publish import Outcome, ledger_entry, publish
 from shoplake.ingestion.report import BatchReport, RunReport
 from shoplake.lake import erasures, failure, ledger
 from shoplake.lake.catalog import Lake
 from shoplake.lake.ledger import Entry
+from shoplake.lake.settled import Settled
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
 from shoplake.settings import Settings
@@ -66,6 +66,8 @@ class Run:
         new_id: A new id for each batch.
         set_aside: Paths of source files that are due and are not read, but set aside like unreadable ones, until they are
             replaced.
+        announced: Paths of source files that are said to be there. If one is older than what runs between sweeps look at,
+            this run looks at everything.
     """
 
     lake: Lake
@@ -76,11 +78,12 @@ class Run:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12]
     set_aside: frozenset[str] = frozenset()
+    announced: frozenset[str] = frozenset()
 
 
 def preview(run: Run, only: Collection[str] | None = None) -> Plan:
     """What a run would do now; changes nothing."""
-    return _plan(run, run.lake.view(), only)
+    return discover.look(run.source, run.settings, run.lake.view(), only=only).plan
 
 
 def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
@@ -135,33 +138,13 @@ def _ingest(run: Run, only: Collection[str] | None) -> RunReport:
 def _need_due(run: Run) -> None:
     """Refuse to set aside what is neither due nor set aside already."""
     view = run.lake.view()
-    known = {file.path for batch in _plan(run, view, None).batches for file in batch.files}
+    known = {file.path for batch in discover.look(run.source, run.settings, view).plan.batches for file in batch.files}
     known |= {path for path, entry in ledger.plan_entries(view["ledger"]).items() if entry.status == ledger.UNREADABLE}
     if unknown := sorted(run.set_aside - known):
         raise UsageError(
             f"{unknown[0]} cannot be set aside: it is not a file that would be ingested now",
             remedy="Name it by its path below the source, as the message does that made you set it aside.",
         )
-
-
-def refuse_another(source: Source, settings: Settings, view: View) -> None:
-    """Refuse a source that is not the one that a lake was filled from: files of both may have the same names.
-
-    Raises:
-        UsageError: It is another one.
-    """
-    known, name = ledger.source_of(view["ledger"]), known_as(source, settings.source_name)
-    if known and known != name:
-        raise UsageError(
-            f"the lake was filled from {known}, not from {name}: files of one would replace those of equal names of the other",
-            remedy=f"If it is the same source in another place: --source-name {shlex.quote(known)}, or the variable"
-            " SHOPLAKE_SOURCE_NAME. For another source use another lake, or put both below one folder or prefix.",
-        )
-
-
-def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
-    refuse_another(run.source, run.settings, view)
-    return plan.make(run.source.list(), ledger.plan_entries(view["ledger"]), run.settings.batch_bytes, only)
 
 
 class _Queue:
@@ -175,6 +158,7 @@ class _Queue:
         self._planned_from: View | None = None
         self._reopened = False
         self._passes = 0
+        self._settles: Settled | None = None
         self.left_out: tuple[LeftOut, ...] = ()
 
     def ingest_next(self, view: View) -> Done | None:
@@ -184,7 +168,8 @@ class _Queue:
         if not self._batches:
             return None
         self._engine = self._engine or self._run.engine()
-        return ingest_batch(self._run, self._engine, view, self._batches[0])
+        settles = self._settles if len(self._batches) == 1 else None
+        return ingest_batch(self._run, self._engine, view, self._batches[0], settles)
 
     def remove(self, done: Done) -> None:
         """Drop the batch that is done; the others stay planned, from the view that it left behind."""
@@ -193,6 +178,8 @@ class _Queue:
             self._batches.insert(0, Batch(done.unread, frozenset(), frozenset(), frozenset()))
         self._planned_from = done.view
         self._reopened |= done.reopened
+        if done.undone:
+            self._settles = None
         if self._only:
             self._only.difference_update(file.path for file in batch.files)
 
@@ -203,8 +190,14 @@ class _Queue:
                 f"after {MAX_PASSES} plans there was still something to do",
                 remedy="Other runs keep changing the lake, or source files keep being replaced. Run it again later.",
             )
-        todo = _plan(self._run, view, self._only)
-        self._run.watchers.planned(todo)
+        run, began = self._run, self._run.now()
+        sweeps = self._only is not None or run.set_aside
+        after = "" if sweeps else discover.settled_before(view, began, run.settings.sweep_minutes, run.announced)
+        todo, listing = discover.look(run.source, run.settings, view, self._only, after)
+        run.watchers.planned(todo)
+        settling = todo.batches and not after and self._only is None and run.settings.sweep_minutes
+        path = plan.settles(listing) if settling else ""
+        self._settles = Settled(path, began) if path else None
         self._batches, self._planned_from, self._reopened = list(todo.batches), view, False
         self._passes += 1
         self.left_out = todo.left_out
@@ -219,15 +212,17 @@ class Done(NamedTuple):
         report: Its figures.
         reopened: Whether files of other batches have to be ingested again because of it.
         unread: Files of it that are left for a batch of their own, because the others held enough.
+        undone: Whether others of its files are left as they are, so that a later run may have to do them.
     """
 
     view: View
     report: BatchReport
     reopened: bool
     unread: tuple[SourceFile, ...] = ()
+    undone: bool = False
 
 
-def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
+def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch, settles: Settled | None = None) -> Done:
     """Take one batch from raw files to published.
 
     Args:
@@ -235,6 +230,7 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         engine: What computes.
         base: The lake as it was when the batch was planned.
         batch: The files.
+        settles: What of the source is settled once all of them are in the ledger, if that is known.
 
     Raises:
         LostRaceError: Another run changed the lake since the base was read; this one changed nothing.
@@ -242,8 +238,9 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
     """
     began, now, batch_id = time.perf_counter(), run.now().replace(tzinfo=None), run.new_id()
     checked, failures, unread = _check(run, engine, base, batch, now, batch_id)
+    undone = len(checked) + len(unread) < len(batch.files)
     if not checked:
-        return Done(base, BatchReport(failures=failures), reopened=False, unread=unread)
+        return Done(base, BatchReport(failures=failures), reopened=False, unread=unread, undone=undone)
     batch = batch.only(result.file for result in checked)
     (files, conflicts), earlier = _dedupe(run, engine, base, batch, checked)
     del checked  # its rows include the duplicates
@@ -254,9 +251,10 @@ def ingest_batch(run: Run, engine: Engine, base: View, batch: Batch) -> Done:
         entries[path] = ledger_entry(result, arrived, batch_id, engine.name)
     reopened = _reopened(run, batch, conflicts, earlier, entries)
     source = known_as(run.source, run.settings.source_name)
-    outcome = Outcome(batch_id, now, files, batch.known, entries | reopened, began, source)
+    settles = None if undone or unread else settles
+    outcome = Outcome(batch_id, now, files, batch.known, entries | reopened, began, source, settles)
     view, hours = publish(run.lake, engine, base, outcome)
-    return Done(view, _report(files, batch, hours, failures), bool(reopened), unread)
+    return Done(view, _report(files, batch, hours, failures), bool(reopened), unread, undone)
 
 
 def _check(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from shoplake.lake import ledger
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import PlanEntry
 from shoplake.sources import slots
 from shoplake.sources.base import SourceFile
-from shoplake.sources.listing import LeftOut, Listing
+from shoplake.sources.listing import LeftOut, Listing, trouble
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Plan:
         batches: In the order they are done; empty when there is nothing new.
         known: Source files that are in the lake as they are and stay untouched.
         reopened: Paths that an earlier run left to be done again.
-        left_out: What else the source has.
+        left_out: What else the source has, as far as it was looked at.
     """
 
     batches: tuple[Batch, ...]
@@ -73,10 +74,18 @@ class Plan:
         return sum(batch.bytes for batch in self.batches)
 
     @property
+    def last(self) -> str:
+        """The last of their paths; empty if there is none."""
+        return max((file.path for batch in self.batches for file in batch.files), default="")
+
+    @property
     def replaced(self) -> tuple[str, ...]:
         """Paths whose object was replaced since it was ingested."""
         return tuple(sorted(path for batch in self.batches for path in batch.replaced))
 
+
+NEWEST = 2016
+"""Source files that every run looks at, the last by name: a week of them, if one comes every five minutes."""
 
 MOST_FILES = 1000
 """Source files of one batch, at most: so that ten thousand tiny ones are not lost together."""
@@ -87,21 +96,23 @@ def make(
     entries: Mapping[str, PlanEntry],
     batch_bytes: int,
     only: Collection[str] | None = None,
+    settled: int = 0,
 ) -> Plan:
     """Plan a run.
 
     Args:
-        listing: What the source holds.
+        listing: What the source holds, sorted by path.
         entries: What the ledger knows, by path.
         batch_bytes: Compressed bytes of a batch at most; a single larger file is a batch of its own, and reopened files
             are done together, because they hold the same events.
         only: Paths to take on instead of all that is new, known or not; what an earlier run left to be done again comes
             with them.
+        settled: Source files that are in the lake, besides those of the listing, and were not looked at.
     """
     due = [file for file in listing if _is_due(file, entries.get(file.path), only)]
-    reopened = [file for file in due if file.path in entries and entries[file.path].status == ledger.REOPENED]
-    rest = sorted(set(due) - set(reopened))
-    groups = [*([tuple(sorted(reopened))] if reopened else []), *_groups(rest, batch_bytes)]
+    reopened = [file for file in due if _is_reopened(file, entries)]
+    rest = [file for file in due if not _is_reopened(file, entries)]
+    groups = [*([tuple(reopened)] if reopened else []), *_groups(rest, batch_bytes)]
     batches = tuple(
         Batch(
             group,
@@ -112,7 +123,21 @@ def make(
         for group in groups
     )
     left_out = listing.left_out if isinstance(listing, Listing) else ()
-    return Plan(batches, len(listing) - len(due), tuple(sorted(file.path for file in reopened)), left_out)
+    known = len(listing) - len(due) + settled
+    return Plan(batches, known, tuple(file.path for file in reopened), left_out)
+
+
+def settles(listing: Listing) -> str:
+    """The path up to which no run need look before the next sweep, once all of a listing is done; empty if each has to.
+
+    That is all but the newest files, where new ones come last by name: every path names its minute, in ascending order.
+    """
+    if len(listing) <= NEWEST or trouble(listing.left_out):
+        return ""
+    minutes = [slots.minute(file.path) for file in listing]
+    if any(before is None or after is None or after < before for before, after in pairwise(minutes)):
+        return ""
+    return listing[-NEWEST - 1].path
 
 
 def _is_due(file: SourceFile, entry: PlanEntry | None, only: Collection[str] | None) -> bool:
@@ -121,6 +146,10 @@ def _is_due(file: SourceFile, entry: PlanEntry | None, only: Collection[str] | N
     if only is not None:
         return file.path in only
     return entry is None or entry.version != file.version
+
+
+def _is_reopened(file: SourceFile, entries: Mapping[str, PlanEntry]) -> bool:
+    return file.path in entries and entries[file.path].status == ledger.REOPENED
 
 
 def _is_replaced(file: SourceFile, entry: PlanEntry | None) -> bool:

@@ -19,6 +19,7 @@ from shoplake.lake.commits import Commit
 from shoplake.lake.hours import start_of_hour
 from shoplake.lake.ledger import Entry
 from shoplake.lake.parquet import NewFile
+from shoplake.lake.settled import Settled
 from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY, LEDGER, QUARANTINE, UNIT_TABLES
 
@@ -35,6 +36,7 @@ class Outcome:
         entries: The ledger's new entries: of the batch's files, and of known files whose status changes.
         began: When work on it began, as ``time.perf_counter`` tells it.
         source: What the lake knows the files' source by; empty where they come from the lake itself.
+        settles: What of the source is settled with it, if that is known.
     """
 
     batch: str
@@ -44,6 +46,7 @@ class Outcome:
     entries: dict[str, Entry]
     began: float
     source: str = ""
+    settles: Settled | None = None
 
 
 def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[View, int]:
@@ -75,7 +78,7 @@ def publish(lake: Lake, engine: Engine, base: View, outcome: Outcome) -> tuple[V
             publish_gold(commit, gold, hours)
         others = outcome.entries.keys() - {result.file.path for result in files}
         took = {SECONDS: f"{time.perf_counter() - outcome.began:.3f}"}  # all but the swap itself
-        ledger.write(commit, known | others, outcome.entries, outcome.now, took)
+        ledger.write(commit, known | others, outcome.entries, outcome.now, took, outcome.settles)
         if outcome.source:
             commit.set_property(LEDGER, ledger.SOURCE, outcome.source)
         return commit.publish(), len(hours)

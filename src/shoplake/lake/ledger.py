@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from shoplake.lake import parquet
+from shoplake.lake import parquet, settled
 from shoplake.lake.commits import Commit
 from shoplake.lake.parquet import arrow_schema
+from shoplake.lake.settled import Settled
 from shoplake.lake.snapshots import DataFile, TableSnapshot
 from shoplake.tables import LEDGER
 
@@ -30,7 +31,10 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far the clocks of machines may differ. A later arrival than that is from the future: a clock was ahead."""
 
 LEDGER_FILES = 32
+LEDGER_ROWS = 4096
+"""A month's small files are merged where there are many; one of so many rows stays as it is."""
 
+_AT_ONCE = 16  # data files in memory
 
 KEYS_NAMED = 500
 KEY_LENGTH = 4096
@@ -102,16 +106,37 @@ class PlanEntry(NamedTuple):
     duplicates_of: tuple[str, ...]
 
 
-def plan_entries(ledger: TableSnapshot) -> dict[str, PlanEntry]:
-    """Every entry of a snapshot of the ledger by source file, as far as planning needs it; reads only those columns."""
+def plan_entries(ledger: TableSnapshot, after: str = "") -> dict[str, PlanEntry]:
+    """The entries of a snapshot of the ledger by source file, as far as planning needs it; reads only those columns.
+
+    Args:
+        ledger: The ledger.
+        after: Only the entries whose path sorts after this one; data files without such are not read.
+    """
     entries = {}
-    for file in ledger.files:
-        with parquet.reading(file.path):
-            columns = parquet.read(LEDGER, ledger.storage.read(file.path), ["source_file", *PlanEntry._fields])
+    for columns in _parts(ledger, ("source_file", *PlanEntry._fields), after):
         paths, versions, statuses, links = (column.to_pylist() for column in columns.columns)
         for path, version, status, duplicates_of in zip(paths, versions, statuses, links, strict=True):
-            entries[path] = PlanEntry(version, status, tuple(duplicates_of or ()))
+            if path > after:
+                entries[path] = PlanEntry(version, status, tuple(duplicates_of or ()))
     return entries
+
+
+def columns(ledger: TableSnapshot, names: Sequence[str]) -> pa.Table:
+    """Some columns of every row of a snapshot of the ledger."""
+    schema = arrow_schema(LEDGER)
+    empty = pa.schema([schema.field(name) for name in names]).empty_table()
+    return pa.concat_tables([empty, *_parts(ledger, names)])
+
+
+def _parts(ledger: TableSnapshot, names: Sequence[str], after: str = "") -> Iterator[pa.Table]:
+    """Some columns of each data file that may have a path after the given one; some files are fetched side by side."""
+    files = [file for file in ledger.files if file.upper["source_file"] > after]
+    for start in range(0, len(files), _AT_ONCE):
+        some = files[start : start + _AT_ONCE]
+        for file, content in zip(some, ledger.storage.read_all([file.path for file in some]), strict=True):
+            with parquet.reading(file.path):
+                yield parquet.read(LEDGER, content, names)
 
 
 def source_of(ledger: TableSnapshot) -> str | None:
@@ -169,10 +194,12 @@ def write(
     entries: Mapping[str, Entry],
     now: datetime,
     properties: Mapping[str, str] | None = None,
+    settles: Settled | None = None,
 ) -> None:
     """Write entries in place of those of the given paths.
 
-    From time to time this also merges the month's small files, so that reading the ledger stays cheap.
+    From time to time this also merges the month's small files, so that reading the ledger stays cheap. What is settled
+    stays so, unless a file of that is to be ingested again now.
 
     Args:
         commit: What they become visible with.
@@ -180,12 +207,16 @@ def write(
         entries: The new entries, by path.
         now: The time, UTC without a zone.
         properties: Recorded in the summary of the ledger's snapshot.
+        settles: What is settled now, if that is another than before.
     """
     import pyarrow.compute as pc
 
     stored = commit.base[LEDGER.name]
     rows = as_rows(entries.values())
-    month = [file for file in stored.files if f"{file.lower['arrived_at']:%Y-%m}" == f"{now:%Y-%m}"]
+    this_month = f"{now:%Y-%m}"
+    month = [
+        file for file in stored.files if file.rows < LEDGER_ROWS and f"{file.lower['arrived_at']:%Y-%m}" == this_month
+    ]
     merge = month if len(month) >= LEDGER_FILES else []
     if merge:
         earlier = rows_of(stored, merge)
@@ -194,3 +225,6 @@ def write(
     months = pc.floor_temporal(rows.column("arrived_at"), unit="month")
     new = [commit.write(LEDGER, month, rows.filter(pc.equal(months, month))) for month in pc.unique(months).to_pylist()]
     commit.replace(LEDGER, replaced, new, merge={file.path for file in merge}, properties=properties)
+    to_do = [entry.source_file for entry in entries.values() if entry.status in TO_DO]
+    for name, value in settled.as_property(settles or settled.read(stored), to_do).items():
+        commit.set_property(LEDGER, name, value)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shoplake.errors import UsageError
-from shoplake.ingestion import pipeline
+from shoplake.ingestion import discover, pipeline
 from shoplake.ingestion.plan import Plan
 from shoplake.ingestion.report import RunReport
 from shoplake.lake import ledger
@@ -121,7 +121,7 @@ def replay(run: pipeline.Run, choice: Choice) -> RunReport:
 
 def _look(run: pipeline.Run) -> tuple[dict[str, SourceFile], dict[str, Entry]]:
     view = run.lake.need_view()
-    pipeline.refuse_another(run.source, run.settings, view)
+    discover.refuse_another(run.source, run.settings, view)
     return {file.path: file for file in run.source.list()}, ledger.read(view["ledger"])
 
 

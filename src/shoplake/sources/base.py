@@ -37,8 +37,11 @@ class Source(Protocol):
         """The place, as messages show it."""
         ...
 
-    def list(self) -> Listing:
+    def list(self, after: str = "") -> Listing:
         """Every source file, sorted by path, and what is left out.
+
+        Args:
+            after: Only those whose path sorts after this one; what lies before is not even looked at.
 
         Raises:
             ShoplakeError: The place itself cannot be listed. An entry that cannot be looked at is left out alone.

@@ -75,7 +75,7 @@ class Listing(list[SourceFile]):
 
     def __init__(self, files: Iterable[SourceFile] = (), left_out: Iterable[LeftOut] = ()) -> None:
         """Sort the files."""
-        super().__init__(sorted(files))
+        super().__init__(sorted(files, key=lambda file: file.path))
         self.left_out = tuple(sorted(left_out, key=lambda each: (not each.trouble, each.why)))
 
 

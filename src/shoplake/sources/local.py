@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from shoplake.errors import UsageError
 from shoplake.sources import listing
 from shoplake.sources.base import SourceFile
 from shoplake.sources.listing import Collected, Listing
 from shoplake.storage.atomic import replacing
-from shoplake.storage.uris import expanded, is_uri
+from shoplake.storage.uris import expanded, is_uri, lies_before
 
 
 class LocalSource:
@@ -48,10 +47,10 @@ class LocalSource:
         """The folder."""
         return str(self.root)
 
-    def list(self) -> Listing:
-        """Every source file below the folder, sorted by path, and what is left out."""
+    def list(self, after: str = "") -> Listing:
+        """Every source file below the folder whose path sorts after the given one, sorted, and what is left out."""
         collected = Collected()
-        return collected.listing(self._walk(collected))
+        return collected.listing(self._walk(collected, after))
 
     def open(self, file: SourceFile) -> BinaryIO:
         """The raw bytes of a file."""
@@ -71,44 +70,64 @@ class LocalSource:
         """The given files that exist now."""
         return {path for path in paths if os.path.isfile(self.root / path)}  # noqa: PTH113 - as for the root
 
-    def _walk(self, collected: Collected) -> Iterator[SourceFile]:
+    def _walk(self, collected: Collected, after: str) -> Iterator[SourceFile]:
         """Every source file; folders wait on a list, so that no depth is too deep."""
-        waiting = [_Folder(str(self.root), "", frozenset())]
+        waiting = [_Folder(str(self.root), "", ())]
         while waiting:
             folder = waiting.pop()
-            try:
-                status = os.stat(folder.place)  # noqa: PTH116 - a text, which may be long
-                entries = list(os.scandir(folder.place))
-            except OSError as error:
-                if not folder.prefix:
-                    raise UsageError(
-                        f"the source {self.root} cannot be listed: {error.strerror}", remedy="Check its permissions."
-                    ) from error
-                collected.add(listing.unreadable(error.strerror or str(error)), folder.prefix, trouble=True)
-                continue
-            here = (status.st_dev, status.st_ino)
-            if here in folder.above:
-                collected.add(listing.LOOP, folder.prefix, trouble=True)
-                continue
-            for entry in entries:
+            for entry in self._entries(folder, collected):
                 path = f"{folder.prefix}{entry.name}"
+                if lies_before(f"{path}/", after):
+                    continue
                 if not _is_utf8(path):
                     collected.add(listing.NOT_UTF8, path, trouble=True)
                 elif entry.name.startswith("."):
                     collected.add(listing.HIDDEN, path)
                 elif _is_folder(entry):
-                    waiting.append(_Folder(entry.path, f"{path}/", folder.above | {here}))
-                elif file := _look(entry, path, collected):
+                    waiting.append(folder.below(entry))
+                elif path > after and (file := _look(entry, path, collected)):
                     yield file
 
+    def _entries(self, folder: _Folder, collected: Collected) -> Sequence[os.DirEntry[str]]:
+        """What is in a folder; nothing where it cannot be listed."""
+        try:
+            if not folder.looped:
+                return list(os.scandir(folder.place))
+        except OSError as error:
+            if not folder.prefix:
+                raise UsageError(
+                    f"the source {self.root} cannot be listed: {error.strerror}", remedy="Check its permissions."
+                ) from error
+            collected.add(listing.unreadable(error.strerror or str(error)), folder.prefix, trouble=True)
+        else:
+            collected.add(listing.LOOP, folder.prefix, trouble=True)
+        return ()
 
-@dataclass(frozen=True)
-class _Folder:
-    """A folder to be listed: its place, its path below the source with a slash, and the folders that it lies in."""
+
+class _Folder(NamedTuple):
+    """A folder to be listed.
+
+    Attributes:
+        place: Where it is.
+        prefix: Its path below the source, with a slash.
+        above: Where the folders are that it lies in, the source's own first.
+        linked: Whether a link leads to it: only then can it be one of these.
+    """
 
     place: str
     prefix: str
-    above: frozenset[tuple[int, int]]
+    above: tuple[str, ...]
+    linked: bool = False
+
+    @property
+    def looped(self) -> bool:
+        """Whether it is one of the folders that it lies in."""
+        return self.linked and any(os.path.samefile(self.place, above) for above in self.above)  # noqa: PTH121 - long texts
+
+    def below(self, entry: os.DirEntry[str]) -> _Folder:
+        """A folder in it."""
+        linked = self.linked or entry.is_symlink()
+        return _Folder(entry.path, f"{self.prefix}{entry.name}/", (*self.above, self.place), linked)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -140,6 +159,8 @@ def _look(entry: os.DirEntry[str], path: str, collected: Collected) -> SourceFil
 
 
 def _is_utf8(path: str) -> bool:
+    if path.isascii():
+        return True
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

@@ -50,16 +50,16 @@ class S3Source:
         """The URI."""
         return f"{SCHEME}{self._bucket.name}/{self._prefix}".rstrip("/")
 
-    def list(self) -> Listing:
-        """Every source file below the prefix, sorted by path, and what is left out."""
+    def list(self, after: str = "") -> Listing:
+        """Every source file below the prefix whose path sorts after the given one, sorted, and what is left out."""
         collected = Collected()
-        return collected.listing(self._files(collected))
+        return collected.listing(self._files(collected, after))
 
-    def _files(self, collected: Collected) -> Iterator[SourceFile]:
+    def _files(self, collected: Collected, after: str) -> Iterator[SourceFile]:
         def refused(folder: str) -> None:
             collected.add(listing.ODD_NAME, f"{folder}/".removeprefix(self._below), trouble=True)
 
-        for info in self._bucket.list_around(self._prefix, refused):
+        for info in self._bucket.list_around(self._prefix, refused, after and self._below + after):
             path = info.key.removeprefix(self._below)
             *folders, name = path.split("/")
             why = listing.HIDDEN if any(part.startswith(".") for part in folders) else listing.kind(name)

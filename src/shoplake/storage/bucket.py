@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.storage.bucket_errors import METADATA_HOST, Failure, OddNameError, explain, no_credentials
-from shoplake.storage.uris import SCHEME
+from shoplake.storage.uris import SCHEME, lies_before
 
 try:
     import obstore
@@ -255,16 +255,16 @@ class Bucket:
             return True
         return False
 
-    def list(self, prefix: str) -> list[ObjectInfo]:
-        """Every object below a prefix (a folder's name without a trailing slash), in no particular order."""
+    def list(self, prefix: str, after: str = "") -> list[ObjectInfo]:
+        """Every object below a prefix (a folder's name without a trailing slash) whose key sorts after one, in any order."""
 
         def once() -> list[ObjectInfo]:
-            pages = obstore.list(self._store, prefix or None, chunk_size=1000)
-            return [_info(listed) for page in pages for listed in page]
+            pages = obstore.list(self._store, prefix or None, offset=after or None, chunk_size=1000)
+            return [_info(listed) for page in pages for listed in page if listed["path"] > after]
 
         return self._retried(once, f"listing {self._uri(prefix)}")
 
-    def list_around(self, prefix: str, refused: Callable[[str], None]) -> Iterator[ObjectInfo]:
+    def list_around(self, prefix: str, refused: Callable[[str], None], after: str = "") -> Iterator[ObjectInfo]:
         """As :meth:`list`, where an object may have a name that cannot be asked for, such as ``a//b``.
 
         Such a name costs its own folder: that is left out, and what lies beside it is listed folder by folder.
@@ -272,10 +272,11 @@ class Bucket:
         Args:
             prefix: As for :meth:`list`.
             refused: Is told of each folder that is left out.
+            after: As for :meth:`list`.
         """
         waiting: list[str] = []
         try:
-            yield from self.list(prefix)
+            yield from self.list(prefix, after)
         except OddNameError:
             waiting.append(prefix)
         while waiting:
@@ -286,8 +287,8 @@ class Bucket:
             except OddNameError:
                 refused(folder)
                 continue
-            yield from map(_info, found["objects"])
-            waiting += found["common_prefixes"]
+            yield from (_info(each) for each in found["objects"] if each["path"] > after)
+            waiting += [each for each in found["common_prefixes"] if not lies_before(f"{each}/", after)]
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""

@@ -34,6 +34,11 @@ def local_path(location: str) -> Path:
     return Path(location.removeprefix("file://"))
 
 
+def lies_before(folder: str, path: str) -> bool:
+    """Whether all that is in a folder, given with its slash, sorts before a path or is that path."""
+    return folder < path and not path.startswith(folder)
+
+
 def split(uri: str) -> tuple[str, str]:
     """The bucket and the prefix (without a trailing slash) of ``s3://bucket/prefix``.
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from shoplake.contract import TOO_LONG
 from shoplake.errors import FatalError
-from shoplake.ingestion import pipeline
+from shoplake.ingestion import discover, pipeline
 from shoplake.ingestion.publish import publish_gold
 from shoplake.lake import erasures, ledger, retention
 from shoplake.lake.commits import Commit
@@ -55,7 +55,7 @@ def erase(request: EraseRequest) -> EraseReceipt:
     """
     request.check()
     if request.raw and request.source:
-        pipeline.refuse_another(request.source, request.settings, request.lake.need_view())
+        discover.refuse_another(request.source, request.settings, request.lake.need_view())
     try:
         with request.lake.need().lock(request.note):
             receipt, found, before = _erase_tables(request)
