@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from shoplake.lake.reader import OpenLake
 
+STDIN = "stdin"
+"""What messages, and the names of statements from there, call it."""
+
 _T = TypeVar("_T")
 _ROWS_SHOWN = 1000
 _PATIENCE = 2.0  # seconds that a person waits without being shown how far it is
@@ -203,6 +206,26 @@ def _show_table(answer: Answer, most: int | None) -> None:
         output.say(
             f"These are the first {most:,} rows. A file or a pipe gets all of them; so do --limit, --out and --format csv."
         )
+
+
+def lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a file of statements, each when it is read; a byte order mark at its start does not count.
+
+    Args:
+        stream: The file, open for bytes.
+        name: What messages call it.
+
+    Raises:
+        UsageError: A line is not UTF-8.
+    """
+    for number, line in enumerate(stream, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"line {number:,} of {name} is not UTF-8", remedy="Give SQL statements in UTF-8."
+            ) from error
+        yield text.replace("\r\n", "\n")
 
 
 def split(text: str) -> list[str]:
