@@ -333,6 +333,8 @@ def test_places_that_are_refused(shop, tmp_path):
     take_in(shop, "own")
     (shop / "data" / "events" / "data").mkdir(parents=True)
     (shop / "data" / "events" / "data" / "a.parquet").write_bytes(b"of others")
+    (shop / "papers" / "2025").mkdir(parents=True)
+    (shop / "papers" / "2025" / "thesis.txt").write_bytes(b"of others")
     copy(lake, shop / "older")
     batch(shop, 4)
     copy(lake, shop / "newer")
@@ -345,7 +347,8 @@ def test_places_that_are_refused(shop, tmp_path):
         (lake, shop / "own", "changed since by runs of its own"),
         (shop / "newer", lake, "is not a copy of"),
         (shop / "older", shop / "newer", "is a copy of version"),
-        (lake, shop / "data", "has data files, but no lake"),
+        (lake, shop / "data", "has files, but no lake: .*a.parquet"),
+        (lake, shop / "papers", "has files, but no lake: .*thesis.txt"),
         (shop / "none", shop / "empty", "there is no lake at"),
     ):
         for dry_run in (True, False):

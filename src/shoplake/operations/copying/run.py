@@ -7,6 +7,7 @@ brought up to date. The catalog comes last: until then there is no lake at the p
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ _SENDERS = 8
 _BYTES_AT_ONCE = 512 << 20
 # As long as maintenance keeps files that a reader may have opened.
 _GRACE = timedelta(hours=24)
+_LEFT_BEHIND = re.compile(rf"(.*/)?\.[^/]*$|{COPYING}\.json|$")
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ class _Copy:
         if theirs.catalog is None:
             if self._begun() not in (None, self._view[EVENTS.name].uuid):
                 raise self._refused(f"a copy of another lake to {other} was stopped")
-            if self._begun() is None and any(True for _ in self._stored()):
-                raise self._refused(f"{other} has data files, but no lake")
+            if self._begun() is None and (file := self._first_file()):
+                raise self._refused(f"{other} has files, but no lake: {file}, for one")
             return None
         if theirs[EVENTS.name].uuid != self._view[EVENTS.name].uuid:
             raise self._refused(f"{other} is another lake")
@@ -174,6 +176,12 @@ class _Copy:
     def _begun(self) -> str | None:
         """The id of the lake of which a copy to the place was begun."""
         return self._note.read(lambda note: str(note["id"]))
+
+    def _first_file(self) -> str | None:
+        """A file at the place; not a hidden one, as locks are, nor what a copy that had only begun may have left."""
+        root = f"{self._dest.root}/"
+        found = (file.location for file in self._dest.storage.list(self._dest.root) if file.location.startswith(root))
+        return next((place for place in found if not _LEFT_BEHIND.match(place, len(root))), None)
 
     def _stored(self) -> Iterable[StoredFile]:
         """Every file in the folders of the copy's tables."""
