@@ -39,8 +39,8 @@ def path(request, monkeypatch):
 
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("packed", PACKED)
-def test_names_and_formats(tmp_path, packed):
-    """Names of JSON Lines in any case are taken, and the bytes decide how they are read."""
+def test_names_and_formats(tmp_path, packed, capfd):
+    """Names of JSON Lines in any case are taken, and the bytes decide how they are read; no library complains of it."""
     names = [
         f"{stem}{end}"
         for number, stem in enumerate(["a.jsonl", "b.ndjson", "c.json", "D.JSONL", "e.Json"])
@@ -51,6 +51,7 @@ def test_names_and_formats(tmp_path, packed):
     report = ingest(tmp_path / "raw", tmp_path / "lake")
     assert (report.files, report.lines, report.accepted, report.failures) == (len(names), 4 * len(names), 4, [])
     assert sorted(ledger(tmp_path / "lake")) == sorted(names)
+    assert capfd.readouterr() == ("", "")
 
 
 @everywhere
