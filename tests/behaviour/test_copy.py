@@ -348,6 +348,7 @@ def test_places_that_are_refused(shop, tmp_path):
         (shop / "newer", lake, "is not a copy of"),
         (shop / "older", shop / "newer", "is a copy of version"),
         (lake, shop / "data", "has files, but no lake: .*a.parquet"),
+        (lake, shop / "other" / "events" / "copy", "is inside the lake"),
         (lake, shop / "papers", "has files, but no lake: .*thesis.txt"),
         (shop / "none", shop / "empty", "there is no lake at"),
     ):

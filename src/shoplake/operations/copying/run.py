@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from shoplake.engines.base import Progress, ignore
 from shoplake.errors import FatalError, MissingFileError, TransientError, UsageError
 from shoplake.lake import parquet
-from shoplake.lake.catalog import COPYING, FORMAT, Lake
+from shoplake.lake.catalog import COPYING, FORMAT, Lake, above
 from shoplake.lake.metadata import DOCUMENT, history_id
 from shoplake.lake.notes import ACKNOWLEDGED, DEMO, Note
-from shoplake.lake.snapshots import View, owner
+from shoplake.lake.snapshots import View, may_be_written, owner
 from shoplake.lake.transact import writing
 from shoplake.operations.copying import plan
 from shoplake.operations.copying.plan import Route, TableContents, Transfer
@@ -157,6 +157,8 @@ class _Copy:
         if theirs.catalog is None:
             if self._begun() not in (None, self._view[EVENTS.name].uuid):
                 raise self._refused(f"a copy of another lake to {other} was stopped")
+            if lake := above(other):
+                raise self._refused(f"{other} is inside the lake {lake}")
             if self._begun() is None and (file := self._first_file()):
                 raise self._refused(f"{other} has files, but no lake: {file}, for one")
             return None
@@ -184,8 +186,10 @@ class _Copy:
         return next((place for place in found if not _LEFT_BEHIND.match(place, len(root))), None)
 
     def _stored(self) -> Iterable[StoredFile]:
-        """Every file in the folders of the copy's tables."""
-        return (file for table in TABLES for file in self._dest.storage.list(f"{self._dest.root}/{table.name}"))
+        """Every file that is or was one of the copy's."""
+        root = self._dest.root
+        found = (file for table in TABLES for file in self._dest.storage.list(f"{root}/{table.name}"))
+        return (file for file in found if may_be_written(file.location, root))
 
     def _is_current(self, base: View | None) -> bool:
         return bool(base and base.catalog and json.loads(base.catalog)["id"] == self._catalog["id"])
