@@ -22,7 +22,7 @@ from shoplake.ingestion.plan import Batch, Plan
 from shoplake.ingestion.publish import Outcome, ledger_entry, publish
 from shoplake.ingestion.report import BatchReport, RunReport
 from shoplake.lake import erasures, failure, ledger
-from shoplake.lake.catalog import Lake
+from shoplake.lake.catalog import Lake, above
 from shoplake.lake.ledger import Entry
 from shoplake.lake.snapshots import View
 from shoplake.lake.transact import transact, writing
@@ -159,7 +159,22 @@ def refuse_another(source: Source, settings: Settings, view: View) -> None:
         )
 
 
+def _refuse_place(source: Source, lake: Lake, view: View) -> None:
+    """Refuse a lake inside its source, which would ingest the lake's documents, and a new one inside another lake."""
+    if f"{lake.root}/".startswith(f"{known_as(source, None)}/"):
+        raise UsageError(
+            f"the lake {lake.root} is inside the source {source.name}, and its own files would be ingested",
+            remedy="Choose a place for the lake beside the source.",
+        )
+    if view.catalog is None and (other := above(lake.root)):
+        raise UsageError(
+            f"{lake.root} is inside the lake {other}, and would be mistaken for its files",
+            remedy="Choose another place.",
+        )
+
+
 def _plan(run: Run, view: View, only: Collection[str] | None) -> Plan:
+    _refuse_place(run.source, run.lake, view)
     refuse_another(run.source, run.settings, view)
     return plan.make(run.source.list(), ledger.plan_entries(view["ledger"]), run.settings.batch_bytes, only)
 
