@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from shoplake.cli import output
 from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
-from shoplake.text import json_value
+from shoplake.text import is_utf8, json_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -236,6 +236,8 @@ def split(text: str) -> list[str]:
     """
     import duckdb
 
+    if not is_utf8(text):
+        raise UsageError("the statements are not UTF-8", remedy="Give SQL statements in UTF-8.")
     try:
         return [statement.query for statement in duckdb.extract_statements(text)]
     except duckdb.Error as error:

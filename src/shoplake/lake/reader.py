@@ -21,6 +21,7 @@ from shoplake.lake.scans import Scans, connect, kind, lock, only_reads
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.tables import ACTIVITY_DAILY, SESSION_HOURLY, TABLES, UNIT_TABLES, VIEWS, Table
+from shoplake.text import is_utf8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,6 +219,8 @@ class OpenLake:
 
     def _check(self, text: str) -> None:
         """Refuse a text that is not one statement, and one that could write; the connection itself is locked as well."""
+        if not is_utf8(text):
+            raise UsageError("the statement is not UTF-8", remedy="Give SQL in UTF-8.")
         statements = duckdb.extract_statements(text)
         if not statements:
             raise UsageError("the text contains no statement", remedy="Give a SELECT.")
