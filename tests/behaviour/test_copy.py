@@ -375,8 +375,18 @@ def test_a_lake_that_was_moved(shop):
     """It is refused as what it is, with the command that makes it a lake again; which it does."""
     rows = dump(shop / "lake")
     (shop / "lake").rename(shop / "moved")
-    told = command("query", "1", "--lake", shop / "moved")
-    assert (told.code, f"shoplake copy {shop / 'moved'} DEST" in told.err) == (1, True)
+    before = tree(shop / "moved")
+    for words in (
+        ("query", "1"),
+        ("status",),
+        ("ingest", "--source", shop / "raw"),
+        ("erase", "--user", "u_1", "--yes"),
+        ("maintain",),
+        ("acknowledge", "--from", "2025-11-18", "--to", "2025-11-19", "--reason", "closed"),
+    ):
+        told = command(*words, "--lake", shop / "moved")
+        assert (told.code, f"shoplake copy {shop / 'moved'} DEST" in told.err) == (1, True), words
+    assert tree(shop / "moved") == before
     copy(shop / "moved", shop / "again")
     assert dump(shop / "again") == rows
 
