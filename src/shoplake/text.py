@@ -49,6 +49,15 @@ def decimals(value: float) -> str:
     return f"{value:.4f}"
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8: one from the command line or the environment may have come from other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def visible(text: str) -> str:
     r"""An untrusted text with its unprintable characters escaped, so that it cannot control a terminal.
 

@@ -515,6 +515,32 @@ def test_a_statement_that_could_write_is_refused(guarded, text):
     assert files_of(guarded) == before
 
 
+NAMES = {
+    "INSTALL httpfs": "INSTALL",
+    "CHECKPOINT": "CHECKPOINT",
+    "-- a note\nreset threads": "RESET",
+    "UPDATE EXTENSIONS": "UPDATE",
+    "WITH x AS (SELECT 1) INSERT INTO events FROM x": "INSERT",
+    "EXPLAIN /* ) */ ANALYZE DELETE FROM events": "EXPLAIN DELETE",
+}
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_a_refused_statement_is_called_by_its_own_name(lake, text):
+    """DuckDB has one type for INSTALL and LOAD, and one that its Python package does not know."""
+    with pytest.raises(UsageError, match=f"and {NAMES[text]} is not a statement that"):
+        lake.sql(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["EXPLAIN (SELECT count(*) FROM events)", "/* a note */ EXPLAIN(FORMAT json)SELECT 1", "EXPLAIN-- \nFROM events"],
+)
+def test_what_is_explained_is_read(lake, text):
+    """However it is written."""
+    assert lake.sql(text).fetchall()[0][0] == "physical_plan"
+
+
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_a_query_stays_in_the_lake(guarded, text):
     """Neither the disk nor the network around it can be read."""

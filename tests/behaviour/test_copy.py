@@ -333,6 +333,8 @@ def test_places_that_are_refused(shop, tmp_path):
     take_in(shop, "own")
     (shop / "data" / "events" / "data").mkdir(parents=True)
     (shop / "data" / "events" / "data" / "a.parquet").write_bytes(b"of others")
+    (shop / "papers" / "2025").mkdir(parents=True)
+    (shop / "papers" / "2025" / "thesis.txt").write_bytes(b"of others")
     copy(lake, shop / "older")
     batch(shop, 4)
     copy(lake, shop / "newer")
@@ -345,7 +347,9 @@ def test_places_that_are_refused(shop, tmp_path):
         (lake, shop / "own", "changed since by runs of its own"),
         (shop / "newer", lake, "is not a copy of"),
         (shop / "older", shop / "newer", "is a copy of version"),
-        (lake, shop / "data", "has data files, but no lake"),
+        (lake, shop / "data", "has files, but no lake: .*a.parquet"),
+        (lake, shop / "other" / "events" / "copy", "is inside the lake"),
+        (lake, shop / "papers", "has files, but no lake: .*thesis.txt"),
         (shop / "none", shop / "empty", "there is no lake at"),
     ):
         for dry_run in (True, False):
@@ -371,8 +375,18 @@ def test_a_lake_that_was_moved(shop):
     """It is refused as what it is, with the command that makes it a lake again; which it does."""
     rows = dump(shop / "lake")
     (shop / "lake").rename(shop / "moved")
-    told = command("query", "1", "--lake", shop / "moved")
-    assert (told.code, f"shoplake copy {shop / 'moved'} DEST" in told.err) == (1, True)
+    before = tree(shop / "moved")
+    for words in (
+        ("query", "1"),
+        ("status",),
+        ("ingest", "--source", shop / "raw"),
+        ("erase", "--user", "u_1", "--yes"),
+        ("maintain",),
+        ("acknowledge", "--from", "2025-11-18", "--to", "2025-11-19", "--reason", "closed"),
+    ):
+        told = command(*words, "--lake", shop / "moved")
+        assert (told.code, f"shoplake copy {shop / 'moved'} DEST" in told.err) == (1, True), words
+    assert tree(shop / "moved") == before
     copy(shop / "moved", shop / "again")
     assert dump(shop / "again") == rows
 

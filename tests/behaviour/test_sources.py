@@ -39,8 +39,8 @@ def path(request, monkeypatch):
 
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("packed", PACKED)
-def test_names_and_formats(tmp_path, packed):
-    """Names of JSON Lines in any case are taken, and the bytes decide how they are read."""
+def test_names_and_formats(tmp_path, packed, capfd):
+    """Names of JSON Lines in any case are taken, and the bytes decide how they are read; no library complains of it."""
     names = [
         f"{stem}{end}"
         for number, stem in enumerate(["a.jsonl", "b.ndjson", "c.json", "D.JSONL", "e.Json"])
@@ -51,6 +51,7 @@ def test_names_and_formats(tmp_path, packed):
     report = ingest(tmp_path / "raw", tmp_path / "lake")
     assert (report.files, report.lines, report.accepted, report.failures) == (len(names), 4 * len(names), 4, [])
     assert sorted(ledger(tmp_path / "lake")) == sorted(names)
+    assert capfd.readouterr() == ("", "")
 
 
 @everywhere
@@ -394,3 +395,25 @@ def test_an_odd_key_on_s3_costs_its_own_folder(monkeypatch):
     assert [file.path for file in found] == ["b/c/good.jsonl", "good.jsonl"]
     (odd,) = found.left_out
     assert (odd.entries, odd.first, odd.trouble) == (1, ["a/"], True)
+
+
+@everywhere
+def test_a_lake_inside_its_source_is_refused(place):
+    """Its documents would be taken for source files, and maintenance would look for orphans among the raw files."""
+    put(place / "raw", 0, events(3))
+    for lake in (place / "raw", place / "raw" / "lake"):
+        for words in ((), ("--dry-run",)):
+            result = command("ingest", "--source", place / "raw", "--lake", lake, *words)
+            assert (result.code, "is inside the source" in result.err) == (2, True)
+    assert [path.name for path in (place / "raw").rglob("*.json*")] == [key(0).rpartition("/")[2]]
+    assert ingest(place / "raw", place / "raw-lake").accepted == 3, "a name that begins as the source's does"
+
+
+@everywhere
+def test_a_lake_inside_another_is_refused(place):
+    """The other one's maintenance would take its files for orphans."""
+    put(place / "raw", 0, events(3))
+    ingest(place / "raw", place / "lake")
+    result = command("ingest", "--source", place / "raw", "--lake", place / "lake" / "events" / "inner")
+    assert (result.code, f"is inside the lake {place / 'lake'}" in result.err) == (2, True)
+    assert not (place / "lake" / "events" / "inner").exists()

@@ -123,6 +123,7 @@ def acknowledge(start: date, end: date, reason: str | None, lake: Place = None) 
     from shoplake.lake import gaps
 
     place = lake_of(settled(lake, None, {}))
+    place.need_view()  # a lake that is damaged, or was copied as files, gets no note
     low, high = utc(start), utc(end)
     if reason is not None:
         return gaps.acknowledge(place, low, high, reason, datetime.now(UTC))

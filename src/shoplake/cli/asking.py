@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from shoplake.cli import output
 from shoplake.errors import UsageError
 from shoplake.queries import NamedQuery
-from shoplake.text import json_value
+from shoplake.text import is_utf8, json_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from shoplake.lake.reader import OpenLake
+
+STDIN = "stdin"
+"""What messages, and the names of statements from there, call it."""
 
 _T = TypeVar("_T")
 _ROWS_SHOWN = 1000
@@ -205,6 +208,26 @@ def _show_table(answer: Answer, most: int | None) -> None:
         )
 
 
+def lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a file of statements, each when it is read; a byte order mark at its start does not count.
+
+    Args:
+        stream: The file, open for bytes.
+        name: What messages call it.
+
+    Raises:
+        UsageError: A line is not UTF-8.
+    """
+    for number, line in enumerate(stream, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"line {number:,} of {name} is not UTF-8", remedy="Give SQL statements in UTF-8."
+            ) from error
+        yield text.replace("\r\n", "\n")
+
+
 def split(text: str) -> list[str]:
     """The statements of a text.
 
@@ -213,6 +236,8 @@ def split(text: str) -> list[str]:
     """
     import duckdb
 
+    if not is_utf8(text):
+        raise UsageError("the statements are not UTF-8", remedy="Give SQL statements in UTF-8.")
     try:
         return [statement.query for statement in duckdb.extract_statements(text)]
     except duckdb.Error as error:

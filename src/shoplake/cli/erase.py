@@ -110,12 +110,13 @@ def _show(receipt: EraseReceipt) -> None:
 
 def _show_people(receipt: EraseReceipt) -> None:
     if len(receipt.people) == 1:
-        output.say(f"Person  {receipt.user_hash or '-'}{', erased before' if receipt.repeated else ''}")
+        if receipt.user_hash:
+            output.say(f"Person {receipt.user_hash}{', erased before' if receipt.repeated else ''}")
         return
     missing = sum(not (person.events or person.quarantine) for person in receipt.people)
     repeated = sum(person.repeated for person in receipt.people)
     output.say(
-        f"People  {len(receipt.people):,}, of whom {missing:,} have no rows in the lake and {repeated:,} were erased before"
+        f"{len(receipt.people):,} people, of whom {missing:,} have no rows in the lake and {repeated:,} were erased before"
     )
     output.as_table(
         ("person", "events", "quarantine", ""),

@@ -214,21 +214,20 @@ def _questions(
             first, *more = _named(query.name, split(query.sql)) or [query]
             found += [replace(query, sql=first.sql, name=first.name), *more]
     if not found:
-        raise UsageError(
-            f"{path or '--sql'} contains no statement", remedy="Give SELECT statements, separated by semicolons."
-        )
+        where = {None: "--sql", "-": asking.STDIN}.get(path, path)
+        raise UsageError(f"{where} contains no statement", remedy="Give SELECT statements, separated by semicolons.")
     return found
 
 
 def _read(path: str) -> tuple[str, str]:
     """The name and the text of a file of statements."""
+    if path == "-":
+        return asking.STDIN, "".join(asking.lines(sys.stdin.buffer, asking.STDIN))
     try:
-        if path == "-":
-            return "stdin", sys.stdin.buffer.read().decode("utf-8")
-        return Path(path).stem, Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = "stdin" if path == "-" else path
-        raise UsageError(f"{what} cannot be read: {error}", remedy="Give a file of SQL statements.") from error
+        with Path(path).open("rb") as stream:
+            return Path(path).stem, "".join(asking.lines(stream, path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", remedy="Give a file of SQL statements.") from error
 
 
 def _named(name: str, statements: Sequence[str]) -> list[NamedQuery]:

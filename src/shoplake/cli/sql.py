@@ -67,7 +67,7 @@ def sql(lake: str | None, start: str | None, end: str | None, at: str | None, st
             _greet(opened)
             interact(shell, line_editing.statements(opened, COMMANDS))
         else:
-            for text in _given(sys.stdin):
+            for text in _given(asking.lines(sys.stdin.buffer, asking.STDIN)):
                 shell.run(text)
                 if shell.over:
                     return

@@ -69,8 +69,8 @@ def wrapped(text: str, width: int, hang: int) -> list[str]:
         hang: Spaces before every line but the first.
     """
     lines: list[str] = []
-    start = text.find(_COMMAND)
-    words = [*text[:start].split(" "), text[start:]] if start > 0 else text.split(" ")
+    start = text.rfind(" ", 0, max(text.find(_COMMAND), 0))  # a quote or a parenthesis before the command stays with it
+    words = [*text[:start].split(" "), text[start + 1 :]] if start > 0 else text.split(" ")
     for word in words:
         if lines and _length(lines[-1]) + 1 + _length(word) <= width:
             lines[-1] += f" {word}"

@@ -27,9 +27,10 @@ def given(user: str | None, users_file: str | None) -> tuple[str, ...]:
         )
     if users_file is None:
         return (user or "",)
-    ids = parse(_content(users_file), "standard input" if users_file == "-" else users_file)
+    name = "standard input" if users_file == "-" else users_file
+    ids = parse(_content(users_file), name)
     if not ids:
-        raise UsageError(f"{users_file} contains no ids", remedy="Write one user_id on each line.")
+        raise UsageError(f"{name} contains no ids", remedy="Write one user_id on each line.")
     return ids
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from shoplake.errors import UsageError
 from shoplake.lake.reader import OpenLake
 from shoplake.settings import WEIGHT
+from shoplake.text import is_utf8
 
 _HEX_DIGITS = 13  # 52 bits: whole in a double, and in every engine's BIGINT
 _HASHES = 16**_HEX_DIGITS
@@ -77,6 +78,10 @@ def shares_of(text: str, where: str) -> dict[str, float]:
 
 def position_sql(name: str, variants: Mapping[str, float]) -> str:
     """The SQL of :func:`assign` over the column ``unit``, which gives the variant's position among the variants."""
+    if not is_utf8(name):
+        raise UsageError(
+            f"the name of the experiment {name!r} is not UTF-8", remedy="Give the name that the shop uses."
+        )
     drawn = f"CAST('0x' || substr(md5({quoted(name + ':')} || unit), 1, {_HEX_DIGITS}) AS BIGINT)"
     cases = "".join(f" WHEN {drawn} < {bound} THEN {position}" for position, bound in enumerate(_bounds(variants)))
     return f"CASE{cases} ELSE {len(variants) - 1} END"

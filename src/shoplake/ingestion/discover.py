@@ -15,6 +15,7 @@ from shoplake.errors import UsageError
 from shoplake.ingestion import plan
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger, settled
+from shoplake.lake.catalog import Lake, above
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
 from shoplake.sources.base import Source
@@ -34,19 +35,23 @@ class Found(NamedTuple):
     listing: Listing
 
 
-def look(source: Source, settings: Settings, view: View, only: Collection[str] | None = None, after: str = "") -> Found:
+def look(
+    source: Source, lake: Lake, settings: Settings, view: View, only: Collection[str] | None = None, after: str = ""
+) -> Found:
     """Look at a source, and plan.
 
     Args:
         source: Where the raw files are.
+        lake: The lake.
         settings: The size of batches, and the source's name.
-        view: The lake.
+        view: Its tables.
         only: Paths to take on instead of all that is new, as for :func:`shoplake.ingestion.plan.make`.
         after: Only the files whose path sorts after this one are looked at; all others are in the lake.
 
     Raises:
-        UsageError: The lake was filled from another source.
+        UsageError: The lake was filled from another source, or it cannot be where it is.
     """
+    _refuse_place(source, lake, view)
     refuse_another(source, settings, view)
     listing, entries = source.list(after), ledger.plan_entries(view["ledger"], after)
     passed_over = view["ledger"].rows - len(entries) if after else 0
@@ -80,4 +85,18 @@ def refuse_another(source: Source, settings: Settings, view: View) -> None:
             f"the lake was filled from {known}, not from {name}: files of one would replace those of equal names of the other",
             remedy=f"If it is the same source in another place: --source-name {shlex.quote(known)}, or the variable"
             " SHOPLAKE_SOURCE_NAME. For another source use another lake, or put both below one folder or prefix.",
+        )
+
+
+def _refuse_place(source: Source, lake: Lake, view: View) -> None:
+    """Refuse a lake inside its source, which would ingest the lake's documents, and a new one inside another lake."""
+    if f"{lake.root}/".startswith(f"{known_as(source, None)}/"):
+        raise UsageError(
+            f"the lake {lake.root} is inside the source {source.name}, and its own files would be ingested",
+            remedy="Choose a place for the lake beside the source.",
+        )
+    if view.catalog is None and (other := above(lake.root)):
+        raise UsageError(
+            f"{lake.root} is inside the lake {other}, and would be mistaken for its files",
+            remedy="Choose another place.",
         )

@@ -83,7 +83,7 @@ class Run:
 
 def preview(run: Run, only: Collection[str] | None = None) -> Plan:
     """What a run would do now; changes nothing."""
-    return discover.look(run.source, run.settings, run.lake.view(), only=only).plan
+    return discover.look(run.source, run.lake, run.settings, run.lake.view(), only).plan
 
 
 def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
@@ -138,7 +138,11 @@ def _ingest(run: Run, only: Collection[str] | None) -> RunReport:
 def _need_due(run: Run) -> None:
     """Refuse to set aside what is neither due nor set aside already."""
     view = run.lake.view()
-    known = {file.path for batch in discover.look(run.source, run.settings, view).plan.batches for file in batch.files}
+    known = {
+        file.path
+        for batch in discover.look(run.source, run.lake, run.settings, view).plan.batches
+        for file in batch.files
+    }
     known |= {path for path, entry in ledger.plan_entries(view["ledger"]).items() if entry.status == ledger.UNREADABLE}
     if unknown := sorted(run.set_aside - known):
         raise UsageError(
@@ -193,7 +197,7 @@ class _Queue:
         run, began = self._run, self._run.now()
         sweeps = self._only is not None or run.set_aside
         after = "" if sweeps else discover.settled_before(view, began, run.settings.sweep_minutes, run.announced)
-        todo, listing = discover.look(run.source, run.settings, view, self._only, after)
+        todo, listing = discover.look(run.source, run.lake, run.settings, view, self._only, after)
         run.watchers.planned(todo)
         settling = todo.batches and not after and self._only is None and run.settings.sweep_minutes
         path = plan.settles(listing) if settling else ""

@@ -7,13 +7,14 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.lake import documents
 from shoplake.lake.metadata import DOCUMENT, hint_location, new_table
 from shoplake.lake.snapshots import TableSnapshot, View
 from shoplake.storage.open import open_storage
+from shoplake.storage.uris import SCHEME, is_s3, split
 from shoplake.tables import TABLES
 
 CATALOG_FILE = "catalog.json"
@@ -28,6 +29,22 @@ def around(path: Path) -> Path | None:
     """The folder of the lake that a path of this machine names or lies in, also of one that lost its catalog; None outside."""
     place = Path(os.path.realpath(path))  # unlike Path.resolve, it takes a loop of links as it is
     return next((folder for folder in (place, *place.parents) if _is_lake(folder)), None)
+
+
+def above(root: str) -> str | None:
+    """The lake that a lake's place would lie in; None if there is none."""
+    if not is_s3(root):
+        lake = around(Path(root).parent)
+        return None if lake is None else str(lake)
+    bucket, prefix = split(root)
+    parents = [f"{SCHEME}{bucket}/{parent}".rstrip("/.") for parent in PurePosixPath(prefix).parents if prefix]
+    return next(filter(_has_catalog, parents), None)
+
+
+def _has_catalog(place: str) -> bool:
+    with suppress(ShoplakeError):  # which we may not look at
+        return Lake(place).exists()
+    return False
 
 
 def _is_lake(folder: Path) -> bool:

@@ -17,10 +17,11 @@ from shoplake.errors import FatalError, MissingFileError, TransientError, UsageE
 from shoplake.lake import completeness, gaps, history, parts
 from shoplake.lake.catalog import Lake
 from shoplake.lake.history import Version
-from shoplake.lake.scans import Scans, connect, lock, only_reads
+from shoplake.lake.scans import Scans, connect, kind, lock, only_reads
 from shoplake.lake.snapshots import DataFile, TableSnapshot, View
 from shoplake.lake.types import column_type
 from shoplake.tables import ACTIVITY_DAILY, SESSION_HOURLY, TABLES, UNIT_TABLES, VIEWS, Table
+from shoplake.text import is_utf8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,15 +219,16 @@ class OpenLake:
 
     def _check(self, text: str) -> None:
         """Refuse a text that is not one statement, and one that could write; the connection itself is locked as well."""
+        if not is_utf8(text):
+            raise UsageError("the statement is not UTF-8", remedy="Give SQL in UTF-8.")
         statements = duckdb.extract_statements(text)
         if not statements:
             raise UsageError("the text contains no statement", remedy="Give a SELECT.")
         if len(statements) > 1:
             raise UsageError("the text has several statements", remedy="Run them one by one; each has its own rows.")
         if not self._allow_external and not only_reads(statements[0]):
-            kind = statements[0].type.name
             raise UsageError(
-                f"a lake is opened for reading, and {kind} is not a statement that only reads",
+                f"a lake is opened for reading, and {kind(statements[0])} is not a statement that only reads",
                 remedy="Use SELECT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN. To write elsewhere with DuckDB:"
                 " shoplake.open(lake, allow_external=True).",
             )

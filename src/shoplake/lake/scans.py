@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -53,16 +54,48 @@ def lock(database: duckdb.DuckDBPyConnection, root: str) -> None:
 
 def only_reads(statement: duckdb.Statement) -> bool:
     """Whether a statement can change nothing, by its type; EXPLAIN by what it explains, since ANALYZE runs that."""
-    if statement.type is duckdb.StatementType.EXPLAIN:
-        explained = _EXPLAIN.sub("", statement.query)
-        if explained == statement.query:
-            return False
-        return all(only_reads(inner) for inner in duckdb.extract_statements(explained))
-    return statement.type in _READING
+    explained = _explained(statement)
+    return all(map(only_reads, explained)) if explained else _type(statement) in _READING
+
+
+def kind(statement: duckdb.Statement) -> str:
+    """What a statement is called, by its own first word: DuckDB has one type for INSTALL and LOAD, another for CHECKPOINT."""
+    if explained := _explained(statement):
+        return f"EXPLAIN {kind(explained[0])}"
+    found = _FIRST_WORD.match(statement.query)
+    word = found[0].strip().upper() if found else ""
+    return _type(statement).name if word == "WITH" else " ".join(word.split())
+
+
+def _explained(statement: duckdb.Statement) -> list[duckdb.Statement]:
+    """What an EXPLAIN explains; nothing where it cannot be told, and of other statements."""
+    if _type(statement) is duckdb.StatementType.EXPLAIN:
+        rest = _EXPLAIN.sub("", _without_comments(statement.query))
+        for text in (rest, _OPTIONS.sub("", rest)):  # (SELECT 1), or else options before a statement
+            with suppress(duckdb.Error):
+                return duckdb.extract_statements(text)
+    return []
+
+
+def _without_comments(text: str) -> str:
+    octets = text.encode()
+    signs = [*duckdb.tokenize(text), (len(octets), None)]
+    pieces = [octets[start:end] for (start, sign), (end, _) in pairwise(signs) if sign is not duckdb.token_type.comment]
+    return b" ".join(pieces).decode()
+
+
+def _type(statement: duckdb.Statement) -> duckdb.StatementType:
+    """A statement's type; INVALID for what DuckDB's parser knows and its Python package does not, as UPDATE EXTENSIONS."""
+    try:
+        return statement.type
+    except ValueError:
+        return duckdb.StatementType.INVALID
 
 
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)  # several: what a PIVOT becomes
-_EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_EXPLAIN = re.compile(r"^explain\s+(analyze\s+)?", re.IGNORECASE)
+_OPTIONS = re.compile(r"^\([^)]*\)")
+_FIRST_WORD = re.compile(r"\s*(force\s+)?\w+", re.IGNORECASE)
 
 
 _ASKED = (duckdb.PermissionException, duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)

@@ -18,7 +18,7 @@ from shoplake.lake.manifests import DELETED, Bound, DataFileFields, ManifestFile
 from shoplake.lake.metadata import Snapshot, TableMetadata, partition_value
 from shoplake.lake.types import decode_bound
 from shoplake.storage.base import Storage
-from shoplake.tables import Table
+from shoplake.tables import TABLES, Table
 
 BATCH = "shoplake.batch"
 """In the summary of a snapshot: the id of its batch."""
@@ -37,6 +37,12 @@ def keys_location(path: str) -> str:
 def owner(location: str) -> str:
     """The data file that a file of a table's folder belongs to; the file itself unless it holds keys."""
     return location.removesuffix(_KEYS)
+
+
+def may_be_written(location: str, root: str) -> bool:
+    """Whether a file below a lake's root is where the lake writes its tables: no other is ever deleted as not needed."""
+    table, _, below = location.removeprefix(f"{root}/").partition("/")
+    return any(table == each.name for each in TABLES) and below.startswith(("data/", "metadata/"))
 
 
 @dataclass(frozen=True)

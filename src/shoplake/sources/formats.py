@@ -111,3 +111,6 @@ class _Watched:
         except Exception as error:
             self.failed = error
             raise
+
+    def close(self) -> None:
+        """Arrow closes what it has read; the stream is left to those who opened it."""

@@ -15,6 +15,7 @@ from shoplake.errors import FatalError, MissingFileError, UsageError
 from shoplake.storage.atomic import replacing
 from shoplake.storage.base import StoredFile
 from shoplake.storage.uris import expanded, is_uri, local_path
+from shoplake.text import is_utf8
 
 _SWAP_LOCK = ".swap"
 _RUN_LOCK = ".lock"
@@ -27,7 +28,7 @@ class LocalStorage:
         """Name the folder; nothing is read or made yet.
 
         Raises:
-            UsageError: It is a URI of a storage that is not supported, or an existing file.
+            UsageError: It is a URI of a storage that is not supported, an existing file, or not UTF-8.
         """
         text = str(root)
         if is_uri(text):
@@ -37,6 +38,11 @@ class LocalStorage:
         self.folder = Path(
             os.path.realpath(expanded(text))
         )  # Path's own methods raise at loops and where it may not look
+        if not is_utf8(str(self.folder)):
+            raise UsageError(
+                f"the path of the lake {self.folder} is not UTF-8",
+                remedy="Its tables name files by their paths, in UTF-8.",
+            )
         if os.path.exists(self.folder) and not os.path.isdir(self.folder):  # noqa: PTH110, PTH112
             raise UsageError(f"the lake {self.folder} is a file", remedy="Name a folder; it is created if missing.")
 

@@ -93,3 +93,15 @@ def test_wrapping():
         "  shoplake verify --lake /a/b/c",
     ]
     assert table.wrapped("", 30, 2) == [""]
+
+
+def test_a_command_in_a_sentence():
+    """It keeps its quotes and parentheses, and no space comes in before it."""
+    usage = "Try 'shoplake query --help' for help."
+    assert table.wrapped(usage, 80, 2) == [usage]
+    assert table.wrapped("Usage: shoplake query", 80, 2) == ["Usage: shoplake query"]
+    assert table.wrapped("  shoplake query", 80, 2) == ["  shoplake query"]
+    assert table.wrapped("Find out why (shoplake quarantine list), then", 40, 2) == [
+        "Find out why",
+        "  (shoplake quarantine list), then",
+    ]

@@ -112,3 +112,23 @@ def test_a_file_that_is_set_aside(tmp_path):
     put_bytes(tmp_path / "raw", NAME, b"not gzip")
     result = command("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
     assert "set aside: evil\\x1b]0;OWNED\\x07\\x0a.jsonl.gz: cut: the gzip stream ends too early" in result.err
+
+
+NOT_UTF8 = {
+    "a statement": ("query", "--sql", "SELECT '\udcff'"),
+    "an experiment": ("experiment", "blue\udcff"),
+    "a person": ("person", "--user", "u_\udcff"),
+    "a query": ("query", "all\udcff"),
+    "a lake": ("query", "1", "--lake", "lake\udcff"),
+    "a new lake": ("ingest", "--source", ".", "--lake", "lake\udcff"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_UTF8)
+def test_a_word_of_the_call_that_is_not_utf8(places, name):
+    """It is a wrong call, which says what is wrong with it, and no fault of the output."""
+    words = NOT_UTF8[name]
+    result = command(*words, *(() if "--lake" in words else places[2:]))
+    assert (result.code, result.out) == (2, "")
+    assert "Traceback" not in result.err
+    assert "not UTF-8" in result.err or "\\udcff" in result.err

@@ -146,7 +146,19 @@ def test_statements_from_stdin(shop, call, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"SELECT 1 AS a;\n-- 1. named\nSELECT 'x' AS b")))
     found = call("query", "--file", "-", "--lake", shop / "lake", "--format", "json").json
     assert [(answer["name"], answer["rows"]) for answer in found] == [("stdin_1", [[1]]), ("named", [["x"]])]
-    tells(call("query", "--file", "-", "--lake", shop / "lake", "--format", "csv"), 2, "- contains no statement")
+    tells(call("query", "--file", "-", "--lake", shop / "lake", "--format", "csv"), 2, "stdin contains no statement")
+
+
+def test_statements_that_are_not_utf8(shop, call, monkeypatch, tmp_path):
+    """The file and the line are named; a byte order mark, which editors of Windows write, is no part of the first one."""
+    script = tmp_path / "script.sql"
+    script.write_bytes(b"-- 1. first\r\nSELECT 1;\r\nSELECT '\xff'")
+    tells(call("query", "--file", script, "--lake", shop / "lake"), 2, f"line 3 of {script} is not UTF-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    tells(call("query", "--file", "-", "--lake", shop / "lake"), 2, "line 1 of stdin is not UTF-8")
+    script.write_bytes(b"\xef\xbb\xbf-- 1. first\r\nSELECT 1 AS a;\r\n")
+    (answer,) = call("query", "--file", script, "--lake", shop / "lake", "--format", "json").json
+    assert (answer["name"], answer["rows"]) == ("first", [[1]])
 
 
 def test_a_long_statement_shows_how_far_it_is(monkeypatch):

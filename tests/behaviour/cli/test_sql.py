@@ -51,6 +51,11 @@ def typed(call, monkeypatch, tmp_path):
     return type_in
 
 
+def piped(text):
+    """Standard input, from a text or from bytes as they are."""
+    return io.TextIOWrapper(io.BytesIO(text if isinstance(text, bytes) else text.encode()))
+
+
 def test_a_session(shop, typed):
     """Statements over several lines, commands, and errors that do not end it; rows and seconds after each."""
     result = typed(
@@ -179,17 +184,28 @@ def test_where_a_statement_ends(text, whole):
 def test_a_script_on_stdin(shop, call, monkeypatch):
     """Without a terminal the statements are run as they come, for programs; the first error ends it."""
     script = "SELECT 'a\nb' AS x;\nSELECT NULL AS y, '' AS z;\n.tables\n.quit\nSELECT 3;\n"
-    monkeypatch.setattr(sys, "stdin", io.StringIO(script))
+    monkeypatch.setattr(sys, "stdin", piped(script))
     result = call("sql", "--lake", shop / "lake", "--format", "csv")
     assert (result.code, result.out.splitlines()[:5]) == (0, ["x", '"a', 'b"', "y,z", ',""'])
     assert "SELECT 3" not in result.out
-    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT nothing;\nSELECT 'later' AS x;\n"))
+    monkeypatch.setattr(sys, "stdin", piped("SELECT nothing;\nSELECT 'later' AS x;\n"))
     tells(call("sql", "--lake", shop / "lake"), 2, "nothing")
+
+
+def test_a_script_that_is_not_utf8(shop, call, monkeypatch):
+    """Its line is named, and what comes before it was run; a byte order mark and Windows's ends of lines do no harm."""
+    script = "\ufeffSELECT 1 AS x;\r\n.quit\r\n".encode()
+    monkeypatch.setattr(sys, "stdin", piped(script))
+    assert call("sql", "--lake", shop / "lake", "--format", "csv").out == "x\n1\n"
+    monkeypatch.setattr(sys, "stdin", piped(b"SELECT 1 AS x;\nSELECT '\xff';\n"))
+    result = call("sql", "--lake", shop / "lake", "--format", "csv")
+    assert (result.code, result.out) == (2, "x\n1\n")
+    assert "line 2 of stdin is not UTF-8" in result.err
 
 
 def test_an_error_begins_with_what_is_wrong(shop, call, monkeypatch):
     """A statement of the shell has no name that could stand before it."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT nothing FROM events;"))
+    monkeypatch.setattr(sys, "stdin", piped("SELECT nothing FROM events;"))
     result = call("sql", "--lake", shop / "lake")
     tells(result, 2, "Tables: events,")
     assert result.err.startswith("shoplake: Binder Error: ")
@@ -273,5 +289,5 @@ def test_without_the_extra(shop, call, monkeypatch):
     monkeypatch.delattr("shoplake.cli.line_editing")
     monkeypatch.setattr(sys, "stdin", Terminal())
     tells(call("sql", "--lake", shop / "lake"), 2, "shoplake[shell]")
-    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 1 AS one;"))
+    monkeypatch.setattr(sys, "stdin", piped("SELECT 1 AS one;"))
     assert call("sql", "--lake", shop / "lake", "--format", "csv").out == "one\n1\n"

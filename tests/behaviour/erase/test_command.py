@@ -29,6 +29,8 @@ def test_dry_run(raw, lake, words):
 def test_receipt_as_text(raw, lake):
     """The receipt says what was removed, and names the person by the keyed hash alone."""
     ingest(raw, lake)
+    told = command("erase", "--user", PERSON, "--lake", lake, "--source", raw, "--raw", "--dry-run")
+    assert "Person" not in told.out, "without a list there are no hashes yet"
     told = command("erase", "--user", PERSON, "--lake", lake, "--source", raw, "--raw", "--yes")
     assert (told.code, told.err) == (0, "")
     assert PERSON not in told.out

@@ -92,7 +92,7 @@ def test_from_standard_input(tmp_path, monkeypatch):
     assert (told.code, "Erase 2 people" in told.err) == (2, True)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"u_1\nu_2")))
     told = command("erase", "--users-file", "-", "--lake", tmp_path / "lake", "--yes")
-    assert (told.code, "People  2, of whom 0 have no rows" in told.out) == (0, True)
+    assert (told.code, "2 people, of whom 0 have no rows" in told.out) == (0, True)
 
 
 @pytest.mark.parametrize(

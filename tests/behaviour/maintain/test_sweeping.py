@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import shoplake
 from shoplake.errors import FatalError
 from shoplake.lake import metadata
 from shoplake.lake.catalog import Lake
@@ -13,13 +14,16 @@ from shoplake.lake.commits import Commit
 from shoplake.operations.maintain import vacuum
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain
 from tests.behaviour.maintain.support import DAY, LATER, between, hours, named, put_orphan, right, some, stored, tidy
-from tests.support import START, data_files, dump, ingest, put
+from tests.support import START, command, data_files, dump, ingest, put
 
 
 def test_orphans_go_after_a_while(shop):
     """What a killed run left is removed once it is older than the grace period, and nothing else is."""
     lake = shop / "lake"
-    old, young = put_orphan(lake), put_orphan(lake, timedelta(hours=20)).rename(lake / "events" / "young.parquet")
+    old, young = (
+        put_orphan(lake),
+        put_orphan(lake, timedelta(hours=20)).rename(lake / "events" / "data" / "young.parquet"),
+    )
     old = put_orphan(lake)
     before = stored(lake)
     report = maintain(MaintenanceRequest(Lake(lake), closed_after=10000 * DAY))
@@ -28,6 +32,21 @@ def test_orphans_go_after_a_while(shop):
     report = maintain(MaintenanceRequest(Lake(lake), closed_after=10000 * DAY, older_than=timedelta(hours=19)))
     assert [file.location for file in report.removed] == [str(young)]
     assert right(shop)
+
+
+def test_files_of_others_stay(shop):
+    """What somebody else put into the folder of a table is not of the lake: neither maintenance nor an erasure removes it."""
+    lake = shop / "lake"
+    theirs = [
+        put_orphan(lake).rename(lake / "events" / "theirs.parquet"),
+        lake / "events" / "year=2025" / "raw.jsonl.gz",
+    ]
+    theirs[1].parent.mkdir()
+    os.link(theirs[0], theirs[1])
+    assert maintain(MaintenanceRequest(Lake(lake), closed_after=10000 * DAY)).removed == []
+    assert command("erase", "--user", "u_1", "--lake", lake, "--yes").code == 0
+    assert all(path.exists() for path in theirs)
+    assert "orphans" not in [note.what for note in shoplake.verify(lake, threads=2).notes]
 
 
 def test_files_of_a_run_in_progress_stay(shop):

@@ -7,6 +7,7 @@ brought up to date. The catalog comes last: until then there is no lake at the p
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,10 @@ import pyarrow.parquet as pq
 from shoplake.engines.base import Progress, ignore
 from shoplake.errors import FatalError, MissingFileError, TransientError, UsageError
 from shoplake.lake import parquet
-from shoplake.lake.catalog import COPYING, FORMAT, Lake
+from shoplake.lake.catalog import COPYING, FORMAT, Lake, above
 from shoplake.lake.metadata import DOCUMENT, history_id
 from shoplake.lake.notes import ACKNOWLEDGED, DEMO, Note
-from shoplake.lake.snapshots import View, owner
+from shoplake.lake.snapshots import View, may_be_written, owner
 from shoplake.lake.transact import writing
 from shoplake.operations.copying import plan
 from shoplake.operations.copying.plan import Route, TableContents, Transfer
@@ -39,6 +40,7 @@ _SENDERS = 8
 _BYTES_AT_ONCE = 512 << 20
 # As long as maintenance keeps files that a reader may have opened.
 _GRACE = timedelta(hours=24)
+_LEFT_BEHIND = re.compile(rf"(.*/)?\.[^/]*$|{COPYING}\.json|$")
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,10 @@ class _Copy:
         if theirs.catalog is None:
             if self._begun() not in (None, self._view[EVENTS.name].uuid):
                 raise self._refused(f"a copy of another lake to {other} was stopped")
-            if self._begun() is None and any(True for _ in self._stored()):
-                raise self._refused(f"{other} has data files, but no lake")
+            if lake := above(other):
+                raise self._refused(f"{other} is inside the lake {lake}")
+            if self._begun() is None and (file := self._first_file()):
+                raise self._refused(f"{other} has files, but no lake: {file}, for one")
             return None
         if theirs[EVENTS.name].uuid != self._view[EVENTS.name].uuid:
             raise self._refused(f"{other} is another lake")
@@ -175,9 +179,17 @@ class _Copy:
         """The id of the lake of which a copy to the place was begun."""
         return self._note.read(lambda note: str(note["id"]))
 
+    def _first_file(self) -> str | None:
+        """A file at the place; not a hidden one, as locks are, nor what a copy that had only begun may have left."""
+        root = f"{self._dest.root}/"
+        found = (file.location for file in self._dest.storage.list(self._dest.root) if file.location.startswith(root))
+        return next((place for place in found if not _LEFT_BEHIND.match(place, len(root))), None)
+
     def _stored(self) -> Iterable[StoredFile]:
-        """Every file in the folders of the copy's tables."""
-        return (file for table in TABLES for file in self._dest.storage.list(f"{self._dest.root}/{table.name}"))
+        """Every file that is or was one of the copy's."""
+        root = self._dest.root
+        found = (file for table in TABLES for file in self._dest.storage.list(f"{root}/{table.name}"))
+        return (file for file in found if may_be_written(file.location, root))
 
     def _is_current(self, base: View | None) -> bool:
         return bool(base and base.catalog and json.loads(base.catalog)["id"] == self._catalog["id"])

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from shoplake.errors import UsageError
 from shoplake.lake import erasures
-from shoplake.text import count
+from shoplake.text import count, is_utf8
 
 MOST_PEOPLE = 10_000
 _PATTERN = 8_000  # characters of one pattern: of longer ones RE2 gives up its automaton, and becomes ten times as slow
@@ -46,11 +46,8 @@ class People:
             )
         if "" in self.ids:
             raise UsageError("the user_id is empty", remedy="No event can have an empty id. Give --user ID.")
-        try:
-            for user in self.ids:
-                user.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError("the user_id is not UTF-8", remedy="No event can have such an id.") from error
+        if not all(map(is_utf8, self.ids)):
+            raise UsageError("the user_id is not UTF-8", remedy="No event can have such an id.")
 
     def places(self, users: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """The place among the ids of each user of a column, with or without a dictionary; -1 for other people."""

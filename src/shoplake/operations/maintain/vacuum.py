@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from shoplake.errors import FatalError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.metadata import SNAPSHOTS_KEPT, hint_location
-from shoplake.lake.snapshots import TableSnapshot, owner
+from shoplake.lake.snapshots import TableSnapshot, may_be_written, owner
 from shoplake.storage.base import StoredFile
 from shoplake.tables import TABLES
 
@@ -69,7 +69,8 @@ def find(lake: Lake, now: datetime, grace: timedelta, expired: Collection[str] =
     files, retained = {}, []
     for table in TABLES:
         snapshot = view[table.name]
-        stored = {file.location: file for file in lake.storage.list(f"{lake.root}/{table.name}")}
+        found = lake.storage.list(f"{lake.root}/{table.name}")
+        stored = {file.location: file for file in found if may_be_written(file.location, lake.root)}
         _need_all_files(snapshot, stored)
         needed = referenced(snapshot)
         orphans = [

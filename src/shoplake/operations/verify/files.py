@@ -19,7 +19,7 @@ from shoplake.lake import manifests, parquet
 from shoplake.lake.catalog import CATALOG_FILE
 from shoplake.lake.hours import hours_between
 from shoplake.lake.metadata import Snapshot, hint_location
-from shoplake.lake.snapshots import DataFile, TableSnapshot, View, owner
+from shoplake.lake.snapshots import DataFile, TableSnapshot, View, may_be_written, owner
 from shoplake.operations.verify.report import FROM_BACKUP, REBUILD, Audit, Note, replay
 from shoplake.operations.verify.sample import Sample
 from shoplake.storage.base import Storage, StoredFile
@@ -285,7 +285,7 @@ class Files:
             for location, file in sorted(self._listing.items())
             if owner(location) not in self._referenced
             and not location.rpartition("/")[2].startswith(".")
-            and "/" in self.inventory.short(location)  # notes lie beside the catalog
+            and may_be_written(location, self._storage.root)
         ]
         if not orphans:
             return []
