@@ -186,6 +186,19 @@ class Settings:
         " every run looks at the whole.",
         Range(0, 1e9),
     )
+    maintain_every: int = _setting(
+        24, "After how many batches a run also removes old files and merges small ones.", Range(1, 2**30, whole=True)
+    )
+    maintain_bytes: int = _setting(
+        192 * 1024 * 1024,
+        "Most bytes that one run merges; files that only fit together into more are merged alone.",
+        Range(1, 2**50, whole=True),
+    )
+    maintain_stored: float = _setting(
+        1.5,
+        "Bytes stored per byte in use beyond which a run merges nothing until old files may be removed.",
+        Range(1, 1000, above=True),
+    )
     keep_days: float = _setting(
         0.0,
         "Days that events, quarantined lines and the hourly rows of users and sessions are kept; 0 keeps them all.",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from infra.emulate import TEMPLATE, read
 from infra.runtime import runtime
@@ -29,6 +30,32 @@ KEYS = {
 def inline(resource_id: str) -> str:
     """The inline code of a function of the template."""
     return str(read(TEMPLATE)["Resources"][resource_id]["Properties"]["Code"]["ZipFile"])
+
+
+DATABASE = "shoplake_x"
+
+
+class Context:
+    """Lambda's, with so many seconds left."""
+
+    def __init__(self, seconds: int = 900) -> None:
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._seconds * 1000
+
+
+def arrival_environment(place: Any, s3_url: str, emulator_url: str, memory_mib: int) -> dict[str, str]:
+    """What the function for arrivals is given: source and lake at a place on the S3 server, all else on the emulator."""
+    return {
+        "AWS_ENDPOINT_URL": emulator_url,
+        "AWS_ENDPOINT_URL_S3": s3_url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
+        "SOURCE": str(place / "raw"),
+        "LAKE": str(place / "lake"),
+        "DATABASE": DATABASE,
+    }
 
 
 @contextmanager

@@ -18,38 +18,18 @@ from shoplake.errors import ContractError
 from shoplake.ingestion import pipeline, plan
 from shoplake.lake.catalog import Lake
 from shoplake.tables import TABLES
-from tests.aws.support import ROOT, runtime
+from tests.aws.support import DATABASE, ROOT, Context, arrival_environment, runtime
 from tests.support import answers, data_files, dump, events, ledger, oracle, put, put_bytes
 
 pytestmark = pytest.mark.s3
-DATABASE = "shoplake_x"
 BROKEN = [b"broken"] * 1000  # as many as the breaker asks for
-
-
-class Context:
-    """Lambda's, with so many seconds left."""
-
-    def __init__(self, seconds: int = 900) -> None:
-        self._seconds = seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self._seconds * 1000
 
 
 @pytest.fixture
 def shop(s3_place: Any, s3_url: str, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A source and a lake on the S3 server, the Data Catalog and CloudWatch on the emulator, and the function's environment."""
     grade.reset(emulator)
-    environment = {
-        "AWS_ENDPOINT_URL": emulator,
-        "AWS_ENDPOINT_URL_S3": s3_url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
-        "SOURCE": str(s3_place / "raw"),
-        "LAKE": str(s3_place / "lake"),
-        "DATABASE": DATABASE,
-    }
-    for name, value in environment.items():
+    for name, value in arrival_environment(s3_place, s3_url, emulator, 1769).items():
         monkeypatch.setenv(name, value)
     boto3.client("glue").create_database(DatabaseInput={"Name": DATABASE})
     return s3_place

@@ -82,9 +82,10 @@ def test_older_folders_and_entries_of_the_ledger_are_not_read(tmp_path, monkeypa
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", noted)
-    view = Lake(str(tmp_path / "lake")).view()
+    lake = Lake(str(tmp_path / "lake"))
+    view = lake.view()
     after = discover.settled_before(view, NOW + timedelta(minutes=125), 60)
-    found = discover.look(open_source(str(tmp_path / "raw")), Settings(), view, after=after)
+    found = discover.look(open_source(str(tmp_path / "raw")), lake, Settings(), view, after=after)
     assert [file.path for file in found.listing] == [key(slot) for slot in range(FILES - 3, FILES)]
     assert (found.plan.files, found.plan.known) == (0, FILES)
     assert {"20", "25", "30", "35"} <= set(opened)  # the last one that is settled is in the first of them

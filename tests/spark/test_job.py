@@ -4,7 +4,6 @@ import importlib.util
 import itertools
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -23,24 +22,6 @@ from tests.support import answers, command, dump, event, events, ingest, oracle,
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs" / "glue_build_pipeline.py"
 KILLS = itertools.product(STEPS, ("duckdb", "spark"))
-
-
-@pytest.fixture
-def glue(session, monkeypatch, capsys):
-    """Runs the job with Glue's own library, as jobs/local.py does, and returns the lines it printed."""
-    if sys.version_info >= (3, 12):
-        pytest.skip("Glue's own library is for Python 3.11 alone: make test PYTHON=python3.11")
-    import awsglue.job
-
-    local = runpy.run_path(str(ROOT / "jobs" / "local.py"))["LocalJob"]
-    monkeypatch.setattr(awsglue.job, "Job", local)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(JOB), "--JOB_NAME", "shoplake", *map(str, arguments)])
-        runpy.run_path(str(JOB), run_name="__main__")
-        return capsys.readouterr().out.splitlines()
-
-    return run
 
 
 def test_job(glue, tmp_path):

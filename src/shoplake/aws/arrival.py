@@ -143,8 +143,9 @@ def _run(watchers: pipeline.Watchers, event: Any = None, *, sweep: bool = False)
 
 
 def _maintain(run: pipeline.Run, database: str) -> dict[str, int]:
-    """Merge small files and remove orphans, then publish: what was merged now is removed by a later maintenance."""
-    report = maintenance.maintain(maintenance.MaintenanceRequest(run.lake))
+    """Merge small files and remove orphans, then publish: the files that were merged are removed by a later maintenance."""
+    request = maintenance.MaintenanceRequest(run.lake, most_stored=run.settings.maintain_stored)
+    report = maintenance.maintain(request)
     glue_catalog.publish(run.lake.view(), database)
     return {"commits": report.commits, "removed_files": len(report.removed), "removed_bytes": report.removed_bytes}
 

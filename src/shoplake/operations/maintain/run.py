@@ -6,6 +6,7 @@ publish a day of them. A group is published only if all of its files are still c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -16,9 +17,9 @@ from shoplake.errors import FatalError, TransientError
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import SAME_ROWS, Commit
 from shoplake.lake.parquet import NewFile
-from shoplake.lake.snapshots import View
+from shoplake.lake.snapshots import View, keys_location
 from shoplake.lake.transact import transact, unwritable
-from shoplake.operations.maintain import compact, retain, vacuum
+from shoplake.operations.maintain import compact, retain, space, vacuum
 from shoplake.operations.maintain.compact import Group
 from shoplake.operations.maintain.retain import Expired
 from shoplake.storage.base import StoredFile
@@ -38,6 +39,8 @@ class MaintenanceRequest:
         closed_after: An hour, day or month is closed when it ended this long ago.
         older_than: Orphans are removed when they were written at least this long ago.
         keep_days: Days of which rows are kept; 0 keeps all.
+        most_stored: Bytes stored per byte in use beyond which nothing is merged, since what is merged is stored twice until its
+            old files may be removed; infinite merges all.
         now: The time, UTC with a zone.
         progress: Called with the bytes and the files that are done.
         planned: Called with the bytes to be merged, and again when it turns out to be more.
@@ -48,6 +51,7 @@ class MaintenanceRequest:
     closed_after: timedelta = timedelta(hours=2)
     older_than: timedelta = timedelta(hours=24)
     keep_days: float = 0.0
+    most_stored: float = math.inf
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     progress: Progress = ignore
     planned: Callable[[int], None] = ignore
@@ -158,8 +162,11 @@ def maintain(request: MaintenanceRequest) -> MaintenanceReport:
 
 
 def _plan(request: MaintenanceRequest) -> dict[date, list[Group]]:
-    now = request.now().replace(tzinfo=None)
-    return compact.plan(request.lake.view(), now, request.closed_after)
+    now, view = request.now().replace(tzinfo=None), request.lake.view()
+    days = compact.plan(view, now, request.closed_after)
+    if not days or math.isinf(request.most_stored):
+        return days
+    return space.within(space.Room(request.lake, view, request.most_stored), days)
 
 
 def _merge_all(request: MaintenanceRequest, report: MaintenanceReport) -> None:
@@ -197,6 +204,8 @@ def merge_groups(request: MaintenanceRequest, groups: Sequence[Group], report: M
         with lake.lock(request.note):
             kept = transact(lake, publish, doing="publish merged files", note=request.note)
         lake.storage.delete(file.path for group, file in new.items() if group not in kept)
+        # Keys are derived: who still reads the old files, makes them from the texts.
+        lake.storage.delete(keys_location(path) for group in kept if group.table.unit for path in group.paths)
         for group in kept:
             report.add(group, new[group])
         report.commits += bool(kept)
