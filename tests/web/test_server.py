@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from queue import Queue
 from threading import Barrier
 
 import pytest
@@ -264,6 +265,24 @@ def test_many_ask_at_once(shop, monkeypatch):
         found = list(pool.map(ask, ranges))
     assert found == [expected[span] for span in ranges]
     assert calls == dict.fromkeys(expected, 1)
+
+
+def test_the_first_view_is_worked_out_ahead(shop, monkeypatch):
+    """Before anyone asks, and once."""
+    calls: Queue[object] = Queue()
+    real = data.answers
+
+    def answers(*asked):
+        calls.put(asked)
+        return real(*asked)
+
+    monkeypatch.setattr(data, "answers", answers)
+    client = testclient.TestClient(
+        app.create(Shop(Lake(shop[1]), None, Settings()), ahead=True), base_url="http://127.0.0.1:8080"
+    )
+    calls.get(timeout=60)
+    assert answered(client.get("/api/answers").json()) == truth(shop[0])
+    assert calls.empty()
 
 
 def test_files_that_maintenance_takes_away(shop, monkeypatch):

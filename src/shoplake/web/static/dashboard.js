@@ -124,13 +124,15 @@ function showLake() {
   $("#lake").textContent = lake.split("/").filter(Boolean).at(-1) ?? lake;
   $("#lake").title = lake;
   document.title = `${$("#lake").textContent} · shoplake`;
+  const chosen = new URLSearchParams(Object.entries({ from: state.since, to: state.until }).filter(([, day]) => day));
+  $("#experiments").href = `experiment${String(chosen) && `?${chosen}`}`;
+  $("#experiments").hidden = Boolean(exported) || !days;
   $("#about").textContent = `shoplake ${shoplake}${days ? `; the lake holds ${days[0]} to ${days[1]}` : ""}.`;
 }
 
 async function look() {
   try {
-    const { catalog } = await ask("api/version");
-    const changed = catalog !== state.answers?.catalog;
+    const changed = !state.answers || (await ask("api/version")).catalog !== state.answers.catalog;
     if (changed) await loadAnswers();
     if (changed || Date.now() - state.healthAt > HEALTH_AGE) await loadHealth();
     else showFreshness();
