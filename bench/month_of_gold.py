@@ -4,8 +4,9 @@
     .venv/bin/python bench/dashboard.py /tmp/month
 
 Each day has 24 hours of 300 products, and as many rows of users and sessions as a realistic day of 181 million events with
-1.3 million users: two hours of activity and two sessions for each. They are written as maintenance leaves them, a file for each
-day and table; no event is generated, and no command but the dashboard makes sense on such a lake.
+1.3 million users: two hours of activity and two sessions for each. They are written as maintenance leaves them: a file for each
+day and table, with the keys of its units beside it. No event is generated, and no command but the dashboard makes sense on such
+a lake.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from shoplake.engines import unit_keys
 from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.lake.parquet import arrow_schema
@@ -61,7 +64,9 @@ def main() -> None:
         with Commit(lake, view, datetime.now(UTC).replace(tzinfo=None), {}) as commit:
             for table, sql in ((PRODUCT_HOURLY, PRODUCTS), (USER_HOURLY, USERS), (SESSION_HOURLY, SESSIONS)):
                 text = sql.format(day=day, number=number, users=given.users, rows=2 * given.users)
-                commit.replace(table, (), [commit.write(table, day, _rows(database, table, text), ())])
+                rows = _rows(database, table, text)
+                keys = _keys(rows, table.unit, view[table.name].uuid) if table.unit else None
+                commit.replace(table, (), [commit.write(table, day, rows, (), keys=keys)])
             row = {
                 "event_date": day.date(),
                 "unique_users": given.users,
@@ -71,6 +76,10 @@ def main() -> None:
             rows = pa.Table.from_pylist([row], arrow_schema(ACTIVITY_DAILY))
             commit.replace(ACTIVITY_DAILY, (), [commit.write(ACTIVITY_DAILY, day.date(), rows)])
             view = commit.publish()
+
+
+def _keys(rows: pa.Table, unit: str, salt: str) -> bytes:
+    return unit_keys.of(pc.unique(rows.column(unit)), salt).in_order().encoded(salt)
 
 
 def _rows(database: duckdb.DuckDBPyConnection, table: Table, sql: str) -> pa.Table:

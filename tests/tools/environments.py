@@ -48,18 +48,11 @@ def run(tools, words, folder, given=None, **variables):
 
     DuckDB's extensions come from packages: where a user's INSTALL fetches them, here it finds them installed.
     """
-    home = folder / f"home-{tools.parent.name}"
-    if not home.exists():
-        home.mkdir()
-        if any(tools.parent.rglob("iceberg.duckdb_extension")):
-            run(tools, ["python", "-c", EXTENSIONS], folder)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOPLAKE_", "AWS_", "PYTHON"))}
-    more = {"PATH": f"{tools}{os.pathsep}{clean['PATH']}", "HOME": str(home), "NO_COLOR": "1"}
     done = subprocess.run(
         words,
         cwd=folder,
         input=given,
-        env=clean | more | variables,
+        env=surroundings(tools, folder) | variables,
         capture_output=True,
         text=True,
         timeout=300,
@@ -67,3 +60,14 @@ def run(tools, words, folder, given=None, **variables):
     )
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def surroundings(tools, folder):
+    """The environment variables under which the commands of an environment run, with a home of their own."""
+    home = folder / f"home-{tools.parent.name}"
+    if not home.exists():
+        home.mkdir()
+        if any(tools.parent.rglob("iceberg.duckdb_extension")):
+            run(tools, ["python", "-c", EXTENSIONS], folder)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOPLAKE_", "AWS_", "PYTHON"))}
+    return clean | {"PATH": f"{tools}{os.pathsep}{clean['PATH']}", "HOME": str(home), "NO_COLOR": "1"}

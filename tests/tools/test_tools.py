@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
@@ -14,9 +15,11 @@ import pytest
 import shoplake
 from shoplake import queries
 from shoplake.engines import java
+from shoplake.tables import PRODUCT_HOURLY
 from shoplake.text import json_value
 from tests.s3 import server
 from tests.support import events, ingest, proof, put
+from tests.tools import superset
 from tests.tools.environments import environment, run
 from tests.web.serving import served
 from tests.web.support import build
@@ -87,7 +90,7 @@ def test_versions():
         for line in path.read_text().splitlines()
         if "==" in line
     )
-    for package in ("dbt-core", "dbt-duckdb", "duckdb", "sqlmesh", "chdb"):
+    for package in ("dbt-core", "dbt-duckdb", "duckdb", "sqlmesh", "chdb", "apache-superset", "duckdb-engine"):
         assert pins[package] in PAGE, package
 
 
@@ -188,27 +191,38 @@ def test_clickhouse_on_s3(s3_place, tmp_path):
 
 
 @proof
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Superset 6.1 needs libraries that exist up to Python 3.12")
 def test_superset(shop, lake):
-    """What Superset asks its driver about the file that connect.md makes: tables, columns, a chart's rows."""
+    """A database by its URI, a dataset, the data of a chart by day, and a query of SQL Lab."""
     page = (ROOT / "docs" / "howto" / "connect.md").read_text("utf-8")
     (recipe,) = [text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "shop.duckdb" in text]
     python(shop, recipe)
-    assert "duckdb:////srv/shop/shop.duckdb" in PAGE
-    program = dedent("""
-        import json, sqlalchemy
-        engine = sqlalchemy.create_engine("duckdb:///shop.duckdb", connect_args={"read_only": True})
-        asked = sqlalchemy.inspect(engine)
-        columns = {name: [column["name"] for column in asked.get_columns(name)] for name in asked.get_table_names()}
-        with engine.connect() as connection:
-            chart = "SELECT date_trunc('day', event_hour) AS day, sum(revenue) FROM product_hourly GROUP BY 1 ORDER BY 1"
-            rows = connection.execute(sqlalchemy.text(chart)).fetchall()
-        print(json.dumps([columns, [[str(day)[:10], str(revenue)] for day, revenue in rows]]))
-    """)
-    columns, rows = json.loads(run(environment("superset"), ["python", "-"], shop[0], program))
-    assert set(columns) == {"product_hourly", "activity_daily"}
-    assert columns["activity_daily"][:2] == ["event_date", "unique_users"]
-    by_day = lake.sql("SELECT CAST(event_hour AS DATE), sum(revenue) FROM product_hourly GROUP BY 1 ORDER BY 1")
-    assert rows == [[str(day), str(revenue)] for day, revenue in by_day.fetchall()]
+    (uri,) = re.findall(r"`(duckdb:\S+)`", PAGE)
+    (extra,) = snippets("Superset", "json")
+    given = {"database_name": "shop", "sqlalchemy_uri": uri.replace("/srv/shop", str(shop[0])), "extra": extra}
+    with superset.served(environment("superset"), shop[0] / "superset") as asked:
+        database = asked.ask("database/", given | {"expose_in_sqllab": True})["id"]
+        tables = asked.ask(f"database/{database}/tables/?q=(schema_name:main)")["result"]
+        assert [table["value"] for table in tables] == ["activity_daily", "product_hourly"]
+        made = asked.ask("dataset/", {"database": database, "schema": "main", "table_name": "product_hourly"})
+        names = [column["column_name"] for column in made["data"]["columns"]]
+        assert names == [column.name for column in PRODUCT_HOURLY.columns]
+        by_day = {"expressionType": "SQL", "sqlExpression": "event_hour", "label": "day"}
+        by_day |= {"timeGrain": "P1D", "columnType": "BASE_AXIS"}
+        revenue = {"expressionType": "SQL", "sqlExpression": "sum(revenue)", "label": "revenue"}
+        chart = {"columns": [by_day], "metrics": [revenue], "orderby": [["day", True]]}
+        drawn = asked.ask("chart/data", {"datasource": {"id": made["id"], "type": "table"}, "queries": [chart]})
+        statement = "SELECT CAST(event_date AS VARCHAR) AS day, unique_users FROM activity_daily ORDER BY day"
+        found = asked.ask(
+            "sqllab/execute/", {"database_id": database, "schema": "main", "client_id": "1", "sql": statement}
+        )
+    days = lake.sql("SELECT CAST(event_hour AS DATE), sum(revenue) FROM product_hourly GROUP BY 1 ORDER BY 1")
+    rows = [
+        (datetime.fromtimestamp(row["day"] / 1000, UTC).date(), row["revenue"]) for row in drawn["result"][0]["data"]
+    ]
+    assert rows == [(day, float(revenue)) for day, revenue in days.fetchall()]
+    users = lake.query("user_activity").fetchall()
+    assert found["data"] == [{"day": str(day), "unique_users": number} for day, number, *_ in users]
 
 
 @proof

@@ -68,15 +68,18 @@ def made_of(numbers: list[tuple[int, int]]) -> Keys:
 
 
 @settings(max_examples=300, deadline=None)
-@given(pairs, pairs)
-def test_keys_that_share_half_of_their_bits(some, others):
+@given(pairs, pairs, st.integers(1, 5), st.integers(1, 20))
+def test_keys_that_share_half_of_their_bits(some, others, step, at_once):
     first, second = made_of(some), made_of(others)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unit_keys, "_AT_ONCE", 3)
         found = stored(second).has(first)
     assert as_set(first.among(found)) == as_set(first) & as_set(second)
     assert as_set(unit_keys.union([first, second])) == as_set(first) | as_set(second)
-    assert unit_keys.count([first, stored(second)]) == len(set(some) | set(others))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unit_keys, "_STEP", step)
+        patch.setattr(unit_keys, "_BUFFERS", at_once)
+        assert unit_keys.count([first, stored(second)]) == len(set(some) | set(others))
 
 
 @pytest.mark.parametrize("length", [1, 8, 36, 63, 64, 65, 200])

@@ -229,6 +229,8 @@ def test_days(page, shop, url):
     page.wait("state.answers.since === arguments[0]", DAYS[2].isoformat())
     check_charts(page, truth(shop[0], DAYS[2], DAYS[2]))
     assert page.ask("location.search") == "?last=1"
+    days = f"from={DAYS[2].isoformat()}&to={DAYS[2].isoformat()}"
+    assert page.ask("document.querySelector('#experiments').href") == f"{url}experiment?{days}"
     page.ask(
         "(input => { input.value = arguments[0]; input.dispatchEvent(new Event('change', {bubbles: true})) })"
         "(document.querySelector('[name=from]'))",
@@ -560,6 +562,7 @@ def test_exported_page(page, shop, tmp_path):
     check_charts(page, truth(shop[0]))
     assert page.ask("performance.getEntriesByType('resource').filter(one => !one.name.startsWith('data:')).length") == 0
     assert "As of" in page.text("#live")
+    assert page.ask("document.querySelector('#experiments').hidden"), "it has no server to compare variants"
     page.driver.find_element(By.CSS_SELECTOR, "nav a[href='#health']").click()
     page.wait("!document.querySelector('#health').hidden")
     assert "malformed_json" in page.text("#quarantine")

@@ -1,5 +1,7 @@
 """The page of an experiment in the dashboard."""
 
+import html
+
 import pytest
 from starlette import testclient
 
@@ -39,7 +41,9 @@ def test_the_report_is_that_of_the_command(lake, client, tmp_path):
         *("--by", "category", "--by", "cumulative", "--out", tmp_path / "report.html"),
     )
     body = (tmp_path / "report.html").read_text("utf-8").partition("<body>")[2]
-    assert (found.status_code, found.text.partition("<body>")[2]) == (200, body)
+    shown = found.text.partition("<body>")[2]
+    links = '<p><a href="/">Dashboard</a> · <a href="/experiment">Another experiment</a></p>'
+    assert (found.status_code, shown) == (200, links + body)
     assert "<style" not in found.text
     assert "style=" not in body
 
@@ -60,3 +64,4 @@ def test_what_it_cannot_compare(client, asked, said):
     assert found.status_code == 400
     assert said in found.text
     assert "<form" in found.text
+    assert all(f'value="{html.escape(text)}"' in found.text for text in asked.values()), "what was sent is lost"

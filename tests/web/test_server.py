@@ -8,18 +8,21 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from queue import Queue
 from threading import Barrier
 
 import pytest
 from starlette import testclient
 
 from shoplake.errors import FatalError
+from shoplake.lake import parts
 from shoplake.lake.catalog import Lake
+from shoplake.lake.snapshots import keys_location
 from shoplake.operations.maintain import MaintenanceRequest, maintain
 from shoplake.settings import Settings
 from shoplake.sources.open import open_source
 from shoplake.text import json_value
-from shoplake.web import app, data, pages
+from shoplake.web import app, counts, data, pages
 from shoplake.web.data import Shop
 from tests.support import (
     accepted,
@@ -34,7 +37,7 @@ from tests.support import (
     put,
     put_bytes,
 )
-from tests.web.support import BROKEN, DAYS, HOSTILE, answered, build, exported_data, slot_times, tree, truth
+from tests.web.support import BROKEN, DAYS, HOSTILE, answered, build, exported_data, on, slot_times, tree, truth
 
 STATIC = resources.files("shoplake.web").joinpath("static")
 ADDRESSES = ("/", "/api/version", "/api/answers", "/api/health", "/static/dashboard.css", "/static/words.js")
@@ -129,6 +132,22 @@ def test_distinct_users_and_searches_of_a_range(shop, client):
         rows = client.get("/api/searches", params=asked).json()["rows"]
         assert rows[0][:2] == ["yoga mat", sum(one.type == "search" for one in found)]
     assert client.get("/api/distinct?from=yesterday").status_code == 400
+
+
+@everywhere
+def test_distinct_users_of_parts(place):
+    """Of an hour in several parts, read from the keys beside the data files, and from the texts where keys are missing."""
+    source, place = build(place)
+    put(source, 4, on(DAYS[2], events(40, first=700)))  # the newest hour: no run adds its parts up
+    ingest(source, place)
+    found = counted((source, place), DAYS[0], DAYS[2])
+    due = {"users": len({one.user for one in found}), "sessions": len({one.session for one in found})}
+    shop = Shop(Lake(place), None, Settings(threads=2))
+    files = shop.lake.need_view()["session_hourly"].files
+    assert parts.in_parts(files)
+    assert counts.distinct(shop, DAYS[0], DAYS[2]) == due
+    shop.lake.storage.delete([keys_location(file.path) for file in files[:2]])
+    assert counts.distinct(shop, DAYS[0], DAYS[2]) == due
 
 
 def test_distinct_users_of_days_that_are_not_kept(tmp_path):
@@ -246,6 +265,24 @@ def test_many_ask_at_once(shop, monkeypatch):
         found = list(pool.map(ask, ranges))
     assert found == [expected[span] for span in ranges]
     assert calls == dict.fromkeys(expected, 1)
+
+
+def test_the_first_view_is_worked_out_ahead(shop, monkeypatch):
+    """Before anyone asks, and once."""
+    calls: Queue[object] = Queue()
+    real = data.answers
+
+    def answers(*asked):
+        calls.put(asked)
+        return real(*asked)
+
+    monkeypatch.setattr(data, "answers", answers)
+    client = testclient.TestClient(
+        app.create(Shop(Lake(shop[1]), None, Settings()), ahead=True), base_url="http://127.0.0.1:8080"
+    )
+    calls.get(timeout=60)
+    assert answered(client.get("/api/answers").json()) == truth(shop[0])
+    assert calls.empty()
 
 
 def test_files_that_maintenance_takes_away(shop, monkeypatch):

@@ -79,4 +79,4 @@ def _serve(shop: Shop, host: str, port: int, show: bool) -> None:
         serving.warn(host)
         if show:
             click.launch(url)
-        server.serve(app.create(shop, host), listening)
+        server.serve(app.create(shop, host, ahead=True), listening)

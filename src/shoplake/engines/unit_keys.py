@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Self
 
@@ -28,7 +28,8 @@ _MAGIC = b"shoplake unit keys 1"
 _HEAD = 32  # bytes: the magic, then eight that tell the salt
 _LANES = 4  # of sets that are looked up side by side
 _AT_ONCE = 1 << 16  # keys that are searched while they are in the processor's cache
-_SLICES = 4  # of a day's sets, so that they never are in memory together
+_STEP = 1 << 13  # keys of each set that are merged while they are in the processor's cache
+_BUFFERS = 1 << 23  # keys that all sets together have in memory while they are merged: 128 MiB
 
 
 class Keys(NamedTuple):
@@ -50,11 +51,15 @@ class Keys(NamedTuple):
         """The set itself, as of stored ones."""
         return self
 
+    def part(self, start: int, count: int) -> Keys:
+        """Some keys from a place on, as of stored ones; fewer at the end."""
+        return self.among(slice(start, start + count))
+
     def in_order(self) -> Keys:
-        """Keys of different units, sorted."""
-        order = np.argsort(self.high)
-        keys = self.among(order)
-        if (keys.high[1:] == keys.high[:-1]).any():
+        """The keys, sorted."""
+        keys = self.among(np.argsort(self.high))
+        alike = np.flatnonzero(keys.high[1:] == keys.high[:-1])
+        if (keys.low[alike] != keys.low[alike + 1]).any():
             return self.among(np.lexsort((self.low, self.high)))
         return keys
 
@@ -111,6 +116,13 @@ class StoredKeys:
             with beside as stream:
                 return Keys(stream.read(Space()), stream.read(Space()))
         return self._from_texts()
+
+    def part(self, start: int, count: int) -> Keys:
+        """Some keys from a place on, read without the others; fewer at the end."""
+        if self._made is None and (beside := self._beside()):
+            with beside as stream:
+                return stream.part(start, count)
+        return self._from_texts().part(start, count)
 
     def has(self, wanted: Keys, space: Space | None = None) -> Numbers:
         """Which of some keys are in the set. Half of the file is enough where none is.
@@ -179,7 +191,18 @@ class _Lane(NamedTuple):
 
     def read(self, space: Space) -> Numbers:
         """The next half."""
-        numbers = space.of(self.keys)
+        return self._next(space.of(self.keys))
+
+    def part(self, start: int, count: int) -> Keys:
+        """Some keys from a place on; fewer at the end."""
+        count = max(0, min(count, self.keys - start))
+        halves = []
+        for half in range(2):
+            self.stream.seek(_HEAD + 8 * (half * self.keys + start))
+            halves.append(self._next(np.empty(count, np.uint64)))
+        return Keys(*halves)
+
+    def _next(self, numbers: Numbers) -> Numbers:
         rest = numbers.view(np.uint8).data
         while len(rest):
             count = self.stream.readinto(rest)  # type: ignore[attr-defined]
@@ -238,25 +261,50 @@ def count_new(wanted: Keys, stored: Sequence[StoredKeys], mapper: Mapper) -> int
 
 
 def count(sets: Sequence[Keys | StoredKeys]) -> int:
-    """How many different keys several sorted sets have together; stored ones are read several times, one after the other."""
-    return sum(_count_within(sets, *ends) for ends in _ranges())
+    """How many different keys several sorted sets have together; stored ones are read once, a part at a time."""
+    at_once = max(_BUFFERS // max(len(sets), 1), _STEP)
+    runs = [_Run(keys, at_once) for keys in sets]
+    total = 0
+    while runs:
+        limit = min((limit for run in runs if (limit := run.limit) is not None), default=None)
+        total += len(union([run.take(limit) for run in runs]).high)
+        runs = [run for run in runs if len(run.keys.high)]
+    return total
 
 
-def _count_within(sets: Sequence[Keys | StoredKeys], first: int, last: int) -> int:
-    parts = []
-    for keys in sets:
-        one = keys.all()
-        begin = int(np.searchsorted(one.high, np.uint64(first)))
-        end = int(np.searchsorted(one.high, np.uint64(last), side="right"))
-        part = one.among(slice(begin, end))
-        parts.append(Keys(part.high.copy(), part.low.copy()))
-    return len(union(parts).high)
+class _Run:
+    """A sorted set while it is merged with others."""
 
+    def __init__(self, keys: Keys | StoredKeys, at_once: int) -> None:
+        """Read its first keys."""
+        self._set, self._at_once, self._read = keys, at_once, 0
+        self.keys = Keys(np.empty(0, np.uint64), np.empty(0, np.uint64))
+        self._more = True
+        self._fill()
 
-def _ranges() -> Iterator[tuple[int, int]]:
-    width = (1 << 64) // _SLICES
-    for number in range(_SLICES):
-        yield number * width, (number + 1) * width - 1
+    @property
+    def limit(self) -> int | None:
+        """The first half of the last key of its next step; None if it needs no further one."""
+        if not self._more and len(self.keys.high) <= _STEP:
+            return None
+        return int(self.keys.high[min(_STEP, len(self.keys.high)) - 1])
+
+    def take(self, limit: int | None) -> Keys:
+        """Its next keys: those whose first half is at most a limit, or all."""
+        while self._more and (limit is None or self.keys.high[-1] <= limit):
+            self._fill()
+        high = self.keys.high
+        end = len(high) if limit is None else int(np.searchsorted(high, np.uint64(limit), side="right"))
+        taken, self.keys = self.keys.among(slice(end)), self.keys.among(slice(end, None))
+        if self._more and len(self.keys.high) < _STEP:
+            self._fill()
+        return taken
+
+    def _fill(self) -> None:
+        new = self._set.part(self._read, self._at_once)
+        self._read += len(new.high)
+        self._more = len(new.high) == self._at_once
+        self.keys = Keys(*(np.concatenate(halves) for halves in zip(self.keys, new, strict=True)))
 
 
 def _head(salt: str) -> bytes:

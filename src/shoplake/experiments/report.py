@@ -38,15 +38,16 @@ svg line { stroke-width: 2; } form { display: grid; gap: .6rem; max-width: 34rem
 """
 
 
-def page(result: Experiment, style: str | None = None) -> str:
+def page(result: Experiment, style: str | None = None, above: str = "") -> str:
     """The page.
 
     Args:
         result: The experiment.
         style: How the page gets its style: a link; by default the style itself.
+        above: What stands above the report, as HTML.
     """
     head = f"<style>{STYLE}</style>" if style is None else style
-    return document(f"Experiment {result.name}", "".join(_sections(result)), head)
+    return document(f"Experiment {result.name}", above + "".join(_sections(result)), head)
 
 
 def document(title: str, body: str, head: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.applications import Starlette
@@ -29,7 +30,7 @@ Answer = TypeVar("Answer")
 _COUNTS = {"distinct": (counts.distinct, counts.DISTINCT), "searches": (counts.searches, counts.SEARCHES)}
 
 
-def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
+def create(shop: Shop, host: str = "127.0.0.1", *, ahead: bool = False) -> Starlette:
     """The application.
 
     Endpoints that read the lake are plain functions: the framework runs them in threads, and each request opens the lake
@@ -38,8 +39,11 @@ def create(shop: Shop, host: str = "127.0.0.1") -> Starlette:
     Args:
         shop: What to show.
         host: The address or name to listen on.
+        ahead: Whether to work out the first view before anyone asks for it.
     """
     ours = _Endpoints(shop)
+    if ahead:
+        Thread(target=ours.prepare, name="first view").start()
     routes = [
         Route("/", _file(pages.PAGE)),
         Route("/experiment", ours.experiment),
@@ -63,17 +67,24 @@ class _Endpoints:
     def version(self, request: Request) -> Response:  # noqa: ARG002 - the framework's interface
         return _answer(lambda: {"catalog": data.catalog(self._shop.lake)})
 
+    def prepare(self) -> None:
+        """Work out the answers of all days, so that the first page finds them; whoever asks meanwhile waits for them."""
+        with suppress(ShoplakeError):  # which the page shows
+            self._answers(None, None, Chosen())
+
     def answers(self, request: Request) -> Response:
         try:
             since, until = _days(request)
         except UsageError as error:
             return _refusal(error, 400)
         chosen = Chosen(request.query_params.get("product", ""), request.query_params.get("category", ""))
+        return _answer(lambda: self._answers(since, until, chosen))
 
+    def _answers(self, since: date | None, until: date | None, chosen: Chosen) -> dict[str, Any]:
         def ask() -> dict[str, Any]:
             return self._steady(lambda: data.answers(self._shop, since, until, chosen))
 
-        return _answer(lambda: self._remembered.get((data.catalog(self._shop.lake), since, until, chosen), ask))
+        return self._remembered.get((data.catalog(self._shop.lake), since, until, chosen), ask)
 
     def count(self, what: str, request: Request) -> Response:
         """Count what takes a while; it is remembered until the rows of these very days change."""
@@ -93,12 +104,15 @@ class _Endpoints:
         return _answer(lambda: self._steady(lambda: data.health(self._shop, datetime.now(UTC))))
 
     def experiment(self, request: Request) -> Response:
-        if not request.query_params.get("name"):
-            return _page(experiment.form())
+        asked = request.query_params
+        if not asked.get("name"):
+            return _page(experiment.form(asked))
         try:
-            return _page(self._steady(lambda: experiment.report(self._shop, request.query_params)))
+            return _page(self._steady(lambda: experiment.report(self._shop, asked)))
         except ShoplakeError as error:
-            return _page(experiment.form(f"{error}. {error.remedy}"), 400 if isinstance(error, UsageError) else 503)
+            return _page(
+                experiment.form(asked, f"{error}. {error.remedy}"), 400 if isinstance(error, UsageError) else 503
+            )
 
     def style(self, request: Request) -> Response:  # noqa: ARG002 - the framework's interface
         return Response(experiment.style(), 200, {"cache-control": "no-cache"}, "text/css; charset=utf-8")

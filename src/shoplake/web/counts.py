@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shoplake.engines import unit_keys
+from shoplake.engines.unit_keys import StoredKeys
 from shoplake.lake import retention
 from shoplake.lake.reader import OpenLake, Window, narrowed
 from shoplake.lake.snapshots import View
@@ -36,6 +39,7 @@ SELECT coalesce(sum(revenue), 0), coalesce(sum(purchases), 0)::BIGINT, coalesce(
     coalesce(sum(add_to_carts), 0)::BIGINT, coalesce(sum(events), 0)::BIGINT
 FROM product_hourly
 """
+_UNITS = ("users", "sessions")  # of the tables of units, in their order
 _NAMES = ("revenue", "purchases", "units_sold", "views", "add_to_carts", "events")
 
 
@@ -117,17 +121,24 @@ def rows_of(view: View, days: tuple[date, date], tables: Sequence[Table]) -> int
 
 
 def distinct(shop: Shop, since: date, until: date) -> dict[str, Any]:
-    """The distinct users and sessions of a range of days, exactly; None for each where retention removed rows of these days."""
-    found: dict[str, Any] = {}
-    with OpenLake(shop.lake, shop.settings.threads, since, until) as lake, lake.reading():
-        start = retention.kept_from(lake.view[EVENTS.name])
-        totals = narrowed(ACTIVITY_DAILY, lake.view[ACTIVITY_DAILY.name], Window.days(since, until))[0]
-        if start and any(file.lower["event_date"] < start.date() for file in totals) and since < start.date():
-            return {"users": None, "sessions": None, "kept_from": str(start.date())}
-        for table in UNIT_TABLES:
-            counted = lake.sql(f"SELECT count(DISTINCT {table.unit}) FROM {table.name}").fetchall()
-            found["users" if table.unit == "user_id" else "sessions"] = counted[0][0]
-    return found
+    """The distinct users and sessions of a range of days, exactly; None for each where retention removed rows of these days.
+
+    They are counted from the keys beside the data files (:mod:`shoplake.engines.unit_keys`), a fifth of the work that their
+    texts would be.
+    """
+    view = shop.lake.need_view()
+    start = retention.kept_from(view[EVENTS.name])
+    totals = narrowed(ACTIVITY_DAILY, view[ACTIVITY_DAILY.name], Window.days(since, until))[0]
+    if start and any(file.lower["event_date"] < start.date() for file in totals) and since < start.date():
+        return {"users": None, "sessions": None, "kept_from": str(start.date())}
+
+    def count(table: Table) -> int:
+        stored = view[table.name]
+        files = narrowed(table, stored, Window.days(since, until))[0]  # each holds rows of one day alone
+        return unit_keys.count([StoredKeys(stored, file) for file in files])
+
+    with ThreadPoolExecutor(min(shop.settings.threads or 2, 2)) as pool:
+        return dict(zip(_UNITS, pool.map(count, UNIT_TABLES), strict=True))
 
 
 def searches(shop: Shop, since: date, until: date) -> dict[str, Any]:

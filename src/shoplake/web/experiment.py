@@ -15,6 +15,7 @@ from shoplake.web import data
 from shoplake.web.data import Shop
 
 STYLESHEET = "/static/experiment.css"
+_BACK = '<p><a href="/">Dashboard</a> · <a href="/experiment">Another experiment</a></p>'
 _LINK = f'<link rel="stylesheet" href="{STYLESHEET}">'
 
 
@@ -23,27 +24,35 @@ def style() -> str:
     return STYLE
 
 
-def form(message: str = "") -> str:
-    """The page that asks which experiment; with a message of what was wrong.
+def form(asked: Mapping[str, str], message: str = "") -> str:
+    """The page that asks which experiment.
 
     Metrics are given by their names, so that no address carries SQL.
+
+    Args:
+        asked: What it is filled in with: what was sent before, or the days that the dashboard shows.
+        message: What was wrong with what was sent.
     """
     said = f'<p class="verdict mismatch">{escape(message)}</p>' if message else ""
-    units = "".join(f"<option>{unit}</option>" for unit in METRICS)
+    units = "".join(f"<option{' selected' * (unit == asked.get('unit'))}>{unit}</option>" for unit in METRICS)
     fields = (
-        ("name", "Experiment", 'required placeholder="blue-button"'),
-        ("variants", "Variants with their shares", 'value="control=1,treatment=1"'),
-        ("from", "First day (UTC)", 'type="date"'),
-        ("to", "Last day (inclusive)", 'type="date"'),
-        ("metrics", "Metrics by name, with commas; all if empty", ""),
+        ("name", "Experiment", 'required placeholder="blue-button"', ""),
+        ("variants", "Variants with their shares", "", "control=1,treatment=1"),
+        ("from", "First day (UTC)", 'type="date"', ""),
+        ("to", "Last day (inclusive)", 'type="date"', ""),
+        ("metrics", "Metrics by name, with commas; all if empty", "", ""),
     )
-    inputs = "".join(f'<label>{label} <input name="{name}" {more}></label>' for name, label, more in fields)
+    inputs = "".join(
+        f'<label>{label} <input name="{name}" {more} value="{escape(asked.get(name) or usual)}"></label>'
+        for name, label, more, usual in fields
+    )
+    checks = "".join(
+        f'<label><input type="checkbox" name="{name}" value="1"{" checked" * bool(asked.get(name))}> {label}</label>'
+        for name, label in (("sequential", "valid at every look"), ("category", "by category too"))
+    )
     body = (
-        f'<h1>Experiment</h1><p><a href="/">Dashboard</a></p>{said}<form action="/experiment" method="get">{inputs}'
-        f'<label>Unit <select name="unit">{units}</select></label>'
-        '<label><input type="checkbox" name="sequential" value="1"> valid at every look</label>'
-        '<label><input type="checkbox" name="category" value="1"> by category too</label>'
-        "<button>Compare</button></form>"
+        f'<p><a href="/">Dashboard</a></p><h1>Experiment</h1>{said}<form action="/experiment" method="get">{inputs}'
+        f'<label>Unit <select name="unit">{units}</select></label>{checks}<button>Compare</button></form>'
     )
     return document("Experiment", body, _LINK)
 
@@ -75,4 +84,4 @@ def report(shop: Shop, asked: Mapping[str, str]) -> str:
             sequential=bool(asked.get("sequential")),
             by=("category", "cumulative") if asked.get("category") else ("cumulative",),
         )
-    return page(result, _LINK)
+    return page(result, _LINK, _BACK)

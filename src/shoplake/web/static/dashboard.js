@@ -73,7 +73,7 @@ async function loadAnswers() {
 
 // Of the days shown, up to which searches, and users and sessions, are counted without being asked for.
 const MOST_EVENTS = 50e6;
-const MOST_UNITS = 10e6;
+const MOST_UNITS = { folder: 40e6, s3: 10e6 }; // rows, of each of which 16 bytes are read
 
 /** The days shown, as the server takes them. */
 function shownDays() {
@@ -86,7 +86,8 @@ function keepCounts() {
   const shown = String(new URLSearchParams(shownDays()));
   if (shown !== state.counted) Object.assign(state, { counted: shown, distinct: null, earlier: null, searches: null });
   state.waits = state.answers.events > MOST_EVENTS;
-  state.manyUnits = state.answers.units > MOST_UNITS;
+  const place = state.answers.lake.startsWith("s3://") ? "s3" : "folder";
+  state.manyUnits = state.answers.units > MOST_UNITS[place];
 }
 
 /** What takes longer than the first view may: searches, distinct users and sessions of several days and of those before. */
@@ -123,13 +124,15 @@ function showLake() {
   $("#lake").textContent = lake.split("/").filter(Boolean).at(-1) ?? lake;
   $("#lake").title = lake;
   document.title = `${$("#lake").textContent} · shoplake`;
+  const chosen = new URLSearchParams(Object.entries({ from: state.since, to: state.until }).filter(([, day]) => day));
+  $("#experiments").href = `experiment${String(chosen) && `?${chosen}`}`;
+  $("#experiments").hidden = Boolean(exported) || !days;
   $("#about").textContent = `shoplake ${shoplake}${days ? `; the lake holds ${days[0]} to ${days[1]}` : ""}.`;
 }
 
 async function look() {
   try {
-    const { catalog } = await ask("api/version");
-    const changed = catalog !== state.answers?.catalog;
+    const changed = !state.answers || (await ask("api/version")).catalog !== state.answers.catalog;
     if (changed) await loadAnswers();
     if (changed || Date.now() - state.healthAt > HEALTH_AGE) await loadHealth();
     else showFreshness();
