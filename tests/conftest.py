@@ -12,13 +12,14 @@ import uuid
 import warnings
 from collections import Counter
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from urllib.request import urlopen
 
 import pytest
 
 from shoplake.engines import packing, spark_session
+from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
 from tests import support
@@ -55,6 +56,16 @@ def pytest_collection_modifyitems(config, items):
     if support.FULL:
         rounds = Rounds()
         items.sort(key=lambda item: rounds(item.nodeid) if item.get_closest_marker("proof") else 0)
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays to the end: looking through it for garbage again and again finds none."""
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    """At the end of the process it is garbage as well."""
+    gc.unfreeze()
 
 
 def computes_with_spark(item, call):
@@ -138,6 +149,34 @@ def engine(request):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # nobody else is blamed for what PySpark leaves
             gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced():
+    """Nothing waits for the disk: what is written outlives a killed process without that, and no test cuts the power.
+
+    That files are synced, and before what, tests/unit/test_storage.py shows. Processes that tests start sync as always.
+    """
+
+    def only_check(handle: int) -> None:
+        os.fstat(handle)  # raises for one that is not open, as fsync does
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", only_check)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_database():
+    """The engines of this process share the database in which they check raw lines: each more costs 17 ms of CPU.
+
+    Only cursors of it are used, and nothing stays in it. A process that a test starts has a database of its own.
+    """
+    start = vars(DuckDBEngine)["_database"].func
+    shared = cache(lambda threads: start(DuckDBEngine(threads)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DuckDBEngine, "_database", property(lambda engine: shared(engine._threads)))
+        yield
 
 
 JAVA_OPTIONS = (

@@ -1,12 +1,15 @@
 """The pages of the documentation: what they tell people to type works, and their links lead somewhere."""
 
 import doctest
+import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
@@ -109,18 +112,26 @@ def fails(kind, text, shown, folder, monkeypatch):
 
     A block that needs no shell is run in this process, which saves the start of another for each command.
     """
-    if kind == "sh" and (lines := in_this_process(text)):
-        with monkeypatch.context() as patch:
-            patch.chdir(folder)
-            for name in [name for name in os.environ if name.startswith(("SHOPLAKE_", "AWS_"))]:
-                patch.delenv(name)
-            told = [command(*words) for _, *words in lines]
-        printed = "".join(one.out for one in told)
-        return [one for one in told if one.code] or ([printed] if shown and not is_output(shown, printed) else [])
-    words = ["bash", "-euo", "pipefail", "-c", text] if kind == "sh" else [sys.executable, "-"]
-    done = run(words, folder, text if kind == "python" else None)
-    wrong = done.returncode or (shown and not is_output(shown, done.stdout))
-    return [done.stdout, done.stderr] if wrong else []
+    lines = in_this_process(text) if kind == "sh" else []
+    if kind == "sh" and not lines:
+        done = run(["bash", "-euo", "pipefail", "-c", text], folder)
+        wrong = done.returncode or (shown and not is_output(shown, done.stdout))
+        return [done.stdout, done.stderr] if wrong else []
+    with monkeypatch.context() as patch:
+        patch.chdir(folder)
+        for name in [name for name in os.environ if name.startswith(("SHOPLAKE_", "AWS_"))]:
+            patch.delenv(name)
+        told = [command(*words) for _, *words in lines]
+        printed = "".join(one.out for one in told) if lines else output_of(text)
+    return [one for one in told if one.code] or ([printed] if shown and not is_output(shown, printed) else [])
+
+
+def output_of(script):
+    """What a script of Python prints; whatever it raises is raised."""
+    with redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+        warnings.simplefilter("default")  # as in an interpreter of its own
+        exec(compile(script, "a page", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own page
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)

@@ -5,7 +5,7 @@
 A point is `before:WHAT` or `after:WHAT`, where WHAT is a table (its part of a batch's commit), `swap` (the catalog's) or
 `write` (of any file of the lake); `:2` behind it means the second one. `gold` is before gold is computed; `never` is never;
 `unlocked` is never, and no run waits for another.
-It says `ready` and waits for a line, or the end, of its input before it begins. Nothing is flushed, closed or released.
+Nothing is flushed, closed or released.
 """
 
 import os
@@ -66,12 +66,13 @@ def kill_at(point, engine="duckdb"):
         setattr(Commit, Commit.replace.__name__, dying(Commit.replace, lambda args: args[1].name == what))
 
 
-if __name__ == "__main__":
-    source, lake, point, batch_bytes, engine = [*sys.argv[1:], "duckdb"][:5]
+def main(source, lake, point, batch_bytes, engine="duckdb"):
     kill_at(point, engine)
     settings = Settings(batch_bytes=int(batch_bytes), engine=engine)
     target = Lake(lake)
     run = pipeline.Run(target, open_source(source), choose.engine(settings, target), settings)
-    print("ready", flush=True)  # noqa: T201 - whoever started this waits for it
-    sys.stdin.readline()
     pipeline.ingest(run)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,14 +1,11 @@
 """Runs one `erase --raw` in a process of its own and dies, as if killed, at a named step of it.
 
-    python erase_driver.py SOURCE LAKE USERS STEP
-
 USERS are ids with commas between them. A step is `before:WHAT:N` or `after:WHAT:N`, the Nth time that WHAT happens: `swap`
 (of the catalog), `write` (of any file of the lake), `sweep` (of what nothing names any more), `replace` (of a raw file) or
 `rename` (of any file into its place, the catalog's too). Nothing is flushed, closed or released.
 """
 
 import os
-import sys
 from pathlib import Path
 
 from shoplake.engines.duckdb import DuckDBEngine
@@ -48,8 +45,7 @@ def die_at(step):
     setattr(place, name, dying)
 
 
-if __name__ == "__main__":
-    source, lake, users, step = sys.argv[1:]
+def main(source, lake, users, step):
     die_at(step)
     settings = Settings(threads=2)
     erase.erase(

@@ -1,11 +1,7 @@
 """Replays quarantined lines in a process of its own and dies, as if killed, at a named point of it.
 
-    python -m tests.recovery.replaying LAKE POINT MAX_FUTURE_HOURS
-
 The points are those of driver.py.
 """
-
-import sys
 
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.lake.catalog import Lake
@@ -14,7 +10,7 @@ from shoplake.operations.quarantine.replay import QuarantineReplay, replay
 from shoplake.settings import Settings
 from tests.recovery.driver import kill_at
 
-if __name__ == "__main__":
-    lake, point, hours = sys.argv[1:]
+
+def main(lake, point, hours):
     kill_at(point)
     replay(QuarantineReplay(Lake(lake), lambda: DuckDBEngine(2), Settings(max_future_hours=float(hours))), LineFilter())

@@ -1,9 +1,6 @@
 """An erasure may be killed at any step, or meet other runs: nothing is lost or doubled, and the same command finishes it."""
 
 import gzip
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +10,10 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.commits import Commit
 from shoplake.sources.local import LocalSource
 from shoplake.storage.local import LocalStorage
+from tests.recovery import erase_driver
+from tests.recovery.processes import Process
 from tests.support import command, dump, event, events, ingest, key, once_before, proofs, put
 
-DRIVER = Path(__file__).with_name("erase_driver.py")
-DIED = 9
 PERSON = "u_gone"
 
 
@@ -70,10 +67,7 @@ def contents(source):
 
 
 def killed(source, lake, step, people=PERSON):
-    done = subprocess.run(
-        [sys.executable, DRIVER, source, lake, people, step], capture_output=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stderr.decode()) == (DIED, "")
+    assert Process(erase_driver.main, source, lake, people, step).ended() == (erase_driver.DIED, "")
 
 
 def agrees(lake, source, *, orphans=False):

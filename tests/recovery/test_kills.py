@@ -1,14 +1,11 @@
 """A run may be killed at any step: readers see the last published state, and the next run ends as if nothing had been."""
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from shoplake.errors import UsageError
 from shoplake.settings import Settings
+from tests.recovery import driver
+from tests.recovery.processes import KILLED, Process
 from tests.support import (
     accepted,
     answers,
@@ -25,21 +22,14 @@ from tests.support import (
     snapshots,
 )
 
-DRIVER = Path(__file__).with_name("driver.py")
-DIED = -signal.SIGKILL
-
 
 def start(source, lake, point, batch_bytes=Settings.batch_bytes):
-    command = [sys.executable, DRIVER, source, lake, point, str(batch_bytes)]
-    null = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=null, stdout=null, stderr=subprocess.PIPE)
+    return Process(driver.main, source, lake, point, batch_bytes)
 
 
 def killed(source, lake, point, **settings):
     """An ingest in a process of its own that dies at a point."""
-    with start(source, lake, point, **settings) as process:
-        _, said = process.communicate(timeout=120)
-    assert (process.returncode, said.decode()) == (DIED, "")
+    assert start(source, lake, point, **settings).ended() == (KILLED, "")
 
 
 def first_files(source):
@@ -212,15 +202,13 @@ def test_two_runs_at_once(source, lake, truth):
     ingest(source, lake)
     changes(source)
     processes = [start(source, lake, "never") for _ in range(2)]
-    said = [process.communicate(timeout=120)[1].decode() for process in processes]
-    assert ([process.returncode for process in processes], said) == ([0, 0], ["", ""])
+    assert [process.ended() for process in processes] == [(0, "")] * 2
     assert dump(lake) == truth
 
 
 def test_two_first_runs_at_once(source, lake, tmp_path):
     """Two runs may make a lake at once."""
     processes = [start(source, lake, "never") for _ in range(2)]
-    said = [process.communicate(timeout=120)[1].decode() for process in processes]
-    assert ([process.returncode for process in processes], said) == ([0, 0], ["", ""])
+    assert [process.ended() for process in processes] == [(0, "")] * 2
     ingest(source, tmp_path / "fresh")
     assert dump(lake) == dump(tmp_path / "fresh")

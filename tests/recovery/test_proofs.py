@@ -6,9 +6,6 @@ four runs at once.
 
 import json
 import random
-import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,10 +17,10 @@ import shoplake
 from shoplake.errors import UsageError
 from shoplake.settings import Settings
 from tests.judge import accepted, judge_files
-from tests.recovery import arrivals
+from tests.recovery import arrivals, driver
+from tests.recovery.processes import KILLED, Process
 from tests.support import answers, dump, five_answers, ingest, oracle, proofs, snapshots
 
-DRIVER = Path(__file__).with_name("driver.py")
 TABLES = (
     *("quarantine", "events", "product_hourly", "user_hourly", "session_hourly"),
     *("activity_daily", "ledger"),
@@ -39,22 +36,7 @@ KILLS = [
 
 def start(source, lake, point, batch_bytes):
     """A process that is ready to run."""
-    command = [sys.executable, DRIVER, source, lake, point, str(batch_bytes)]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
-    assert process.stdout
-    assert process.stdout.readline() == b"ready\n", process.communicate()[1].decode()
-    return process
-
-
-def go(process):
-    process.stdin.write(b"\n")
-    process.stdin.flush()
-
-
-def ended(process):
-    said = process.communicate(timeout=300)[1].decode()
-    return process.returncode, said
+    return Process(driver.main, source, lake, point, batch_bytes, waits=True)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +46,8 @@ def usual_seconds(tmp_path_factory):
     arrivals.first(folder / "raw", 0)
     process = start(folder / "raw", folder / "lake", "never", 1)
     started = time.perf_counter()
-    go(process)
-    assert ended(process) == (0, "")
+    process.go()
+    assert process.ended() == (0, "")
     return time.perf_counter() - started
 
 
@@ -90,13 +72,12 @@ def test_a_kill(tmp_path, usual_seconds, kill):
     batch_bytes = rng.choice((1, Settings.batch_bytes))
     for _ in range(rng.choice((1, 1, 1, 2))):
         process = start(raw, lake, "never" if kill.startswith("moment") else kill, batch_bytes)
-        go(process)
+        process.go()
         if kill.startswith("moment"):
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(rng.uniform(0, usual_seconds))
-            process.send_signal(signal.SIGKILL)
-        code, said = ended(process)
-        assert (code, said) in ((-signal.SIGKILL, ""), (0, "")), said
+            process.runs_for(rng.uniform(0, usual_seconds))
+            process.kill()
+        code, said = process.ended()
+        assert (code, said) in ((KILLED, ""), (0, "")), said
         assert code or ":write:" in kill or kill.startswith("moment"), "the step was not reached"
         with suppress(UsageError):  # there may be no lake yet
             assert answers(lake) == oracle(lake)
@@ -121,8 +102,8 @@ def test_runs_at_once(tmp_path, number):
     point = "unlocked" if number % 2 == 0 else "never"
     processes = [start(raw, lake, point, rng.choice((1, Settings.batch_bytes))) for _ in range(RUNS)]
     for process in processes:
-        go(process)
-    assert [ended(process) for process in processes] == [(0, "")] * RUNS
+        process.go()
+    assert [process.ended() for process in processes] == [(0, "")] * RUNS
     whole(raw, lake, tmp_path / "fresh")
 
 
@@ -159,8 +140,8 @@ def test_orphans_of_kills_are_counted_and_do_no_harm(tmp_path):
     arrivals.later(raw, 0)
     for _ in range(2):
         process = start(raw, lake, "before:swap", Settings.batch_bytes)
-        go(process)
-        assert ended(process)[0] == -signal.SIGKILL
+        process.go()
+        assert process.ended() == (KILLED, "")
     for _ in range(2):
         report = shoplake.verify(lake, raw)
         assert report.ok

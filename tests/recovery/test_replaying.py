@@ -1,10 +1,5 @@
 """A replay of quarantined lines may be killed at any step, or run twice at once: each line moves once, or not yet."""
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from shoplake.engines.duckdb import DuckDBEngine
@@ -12,17 +7,16 @@ from shoplake.lake.catalog import Lake
 from shoplake.operations.quarantine.contents import LineFilter
 from shoplake.operations.quarantine.replay import QuarantineReplay, replay
 from shoplake.settings import Settings
+from tests.recovery import replaying
+from tests.recovery.processes import KILLED, Process
 from tests.support import answers, command, dump, event, events, ingest, key, oracle, proofs, put, snapshots
 
-ROOT = Path(__file__).parents[2]
-DIED = -signal.SIGKILL
 HOURS = 1_000_000
 """With this max_future_hours the future of a century is in bounds."""
 
 
 def start(lake, point):
-    words = [sys.executable, "-m", "tests.recovery.replaying", str(lake), point, str(HOURS)]
-    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE)
+    return Process(replaying.main, lake, point, HOURS)
 
 
 def ahead(number):
@@ -81,8 +75,7 @@ def test_killed_before_the_swap(shop, truth, point):
     """Until the catalog is swapped no line has moved; the next replay moves each once."""
     _, lake = shop
     before = dump(lake)
-    with start(lake, point) as process:
-        assert (process.communicate(timeout=120)[1], process.returncode) == (b"", DIED)
+    assert start(lake, point).ended() == (KILLED, "")
     assert dump(lake) == before
     assert answers(lake) == oracle(lake)
     recovered(lake, truth)
@@ -91,8 +84,7 @@ def test_killed_before_the_swap(shop, truth, point):
 def test_killed_after_the_swap(shop, truth):
     """Once the catalog is swapped all lines have moved; an ingest finds nothing to do, and verify nothing wrong."""
     source, lake = shop
-    with start(lake, "after:swap") as process:
-        assert (process.communicate(timeout=120)[1], process.returncode) == (b"", DIED)
+    assert start(lake, "after:swap").ended() == (KILLED, "")
     assert dump(lake) == truth
     assert ingest(source, lake).batches == 0
     assert command("verify", "--lake", lake, "--source", source).code == 0
@@ -103,8 +95,6 @@ def test_two_at_once(shop, truth):
     """Two replays at once move each line once, and neither fails."""
     _, lake = shop
     processes = [start(lake, "never") for _ in range(2)]
-    said = [process.communicate(timeout=120)[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert all(text == "" for text in said)
+    assert [process.ended() for process in processes] == [(0, "")] * 2
     assert dump(lake) == truth
     assert {row["source_file"] for row in dump(lake)["quarantine"]} == {key(0), key(1)}

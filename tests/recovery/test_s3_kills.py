@@ -7,9 +7,6 @@ A few in every test run; 34 at seeded random moments and 10 at named steps with 
 
 import contextlib
 import random
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -17,7 +14,9 @@ import pytest
 from shoplake import verify
 from shoplake.errors import UsageError
 from shoplake.lake.catalog import Lake
-from tests.recovery.test_kills import DIED, DRIVER, changes, first_files, undisturbed
+from tests.recovery import driver
+from tests.recovery.processes import KILLED, Process
+from tests.recovery.test_kills import changes, first_files, undisturbed
 from tests.support import answers, dump, ingest, oracle, proofs
 
 POINTS = ("after:swap",)
@@ -32,14 +31,7 @@ pytestmark = pytest.mark.s3
 
 
 def start(place, point, batch_bytes=str(10**9)):
-    command = [sys.executable, DRIVER, str(place / "raw"), str(place / "lake"), point, batch_bytes]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def ended(process):
-    """How it ended and what it said."""
-    said = process.communicate(timeout=120)[1].decode()
-    return process.returncode, said
+    return Process(driver.main, place / "raw", place / "lake", point, batch_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +46,7 @@ def seconds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("timed")
     first_files(folder / "raw")
     started = time.monotonic()
-    assert ended(start(folder, "never")) == (0, "")
+    assert start(folder, "never").ended() == (0, "")
     return time.monotonic() - started
 
 
@@ -75,12 +67,10 @@ def test_killed_at_a_random_moment(s3_place, truth, seconds, seed, record_proper
         ingest(s3_place / "raw", s3_place / "lake")
     changes(s3_place / "raw")
     process = start(s3_place, "never", rng.choice((MANY_BATCHES, str(10**9))))
-    try:
-        process.wait(rng.uniform(0.3, 1.1) * seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-    end = ended(process)
-    assert end in ((-signal.SIGKILL, ""), (0, ""))
+    if process.runs_for(rng.uniform(0.3, 1.1) * seconds):
+        process.kill()
+    end = process.ended()
+    assert end in ((KILLED, ""), (0, ""))
     record_property("killed", end[0] != 0)
     record_property("version", Lake(str(s3_place / "lake")).view().version)
     with contextlib.suppress(UsageError):  # there may be no lake yet
@@ -95,7 +85,7 @@ def test_killed_at_a_step(s3_place, truth, point):
     ingest(s3_place / "raw", s3_place / "lake")
     before = dump(s3_place / "lake")
     changes(s3_place / "raw")
-    assert ended(start(s3_place, point)) == (DIED, "")
+    assert start(s3_place, point).ended() == (KILLED, "")
     assert point == "after:swap" or dump(s3_place / "lake") == before
     assert answers(s3_place / "lake") == oracle(s3_place / "lake")
     recovered(s3_place, truth)
@@ -107,7 +97,7 @@ def test_runs_at_once(s3_place, truth):
     ingest(s3_place / "raw", s3_place / "lake")
     changes(s3_place / "raw")
     processes = [start(s3_place, "never", size) for size in (str(10**9), MANY_BATCHES, str(10**9))]
-    assert [ended(process) for process in processes] == [(0, "")] * 3
+    assert [process.ended() for process in processes] == [(0, "")] * 3
     recovered(s3_place, truth)
 
 
@@ -116,6 +106,6 @@ def test_first_runs_at_once(s3_place, tmp_path):
     first_files(s3_place / "raw")
     first_files(tmp_path / "raw")
     processes = [start(s3_place, "never") for _ in range(2)]
-    assert [ended(process) for process in processes] == [(0, "")] * 2
+    assert [process.ended() for process in processes] == [(0, "")] * 2
     ingest(tmp_path / "raw", tmp_path / "lake")
     recovered(s3_place, dump(tmp_path / "lake"))

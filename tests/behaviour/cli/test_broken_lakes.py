@@ -129,6 +129,7 @@ METADATA = {
         document | {"snapshots": [snapshot | {"summary": None} for snapshot in document["snapshots"]]}
     ),
     "properties": lambda document: document | {"properties": []},
+    "a property": lambda document: document | {"properties": document["properties"] | {"more": 5}},
     "location": lambda document: document | {"location": 5},
 }
 
