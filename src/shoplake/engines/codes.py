@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, FIELDS
 from shoplake.engines.texts import Numbers, hashes, ranked
@@ -64,11 +65,11 @@ def codes(rows: pa.Table, name: str) -> Numbers:
 
 
 def gathered(values: Numbers, places: Numbers) -> Numbers:
-    """The values at some places, given as integers of 32 bits.
+    """The values at some places, given as integers of 32 bits; there must be such places.
 
     NumPy's own way would turn the places into integers of 64 bits first, in memory that each time is new.
     """
-    found: Numbers = pa.array(values).take(pa.array(places)).to_numpy()
+    found: Numbers = pc.take(pa.array(values), pa.array(places), boundscheck=False).to_numpy()
     return found
 
 
@@ -198,8 +199,8 @@ def _comparable(rows: pa.Table, name: str) -> Numbers:
 
 def _mixed(keys: Numbers) -> Numbers:
     keys = keys * _SPREAD
-    mixed: Numbers = keys ^ (keys >> _HALF)
-    return mixed
+    keys ^= keys >> _HALF
+    return keys
 
 
 def _starts(ordered: Numbers) -> Numbers:

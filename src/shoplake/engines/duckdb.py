@@ -68,7 +68,9 @@ class _Held:
         self._lines += checked.lines
         if checked.rows is not None and checked.rows.num_rows:
             self._bytes += checked.rows.nbytes
-            self._hours.update(np.unique(microseconds(checked.rows, "event_time") // _HOUR_US).tolist())
+            moments = microseconds(checked.rows, "event_time")
+            first, last = int(moments.min()) // _HOUR_US, int(moments.max()) // _HOUR_US
+            self._hours.update([first] if first == last else np.unique(moments // _HOUR_US).tolist())
 
     @property
     def much(self) -> bool:
