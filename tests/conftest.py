@@ -30,7 +30,11 @@ ROOT = Path(__file__).parents[1]
 
 
 SPARK = "spark"
-LONGEST = ("behaviour/maintain/test_merging", "web/test_browser", "recovery/test_kills", "recovery/test_no_room")
+LONGEST = (
+    *("s3/test_s3_faults", "web/test_browser", "docs/test_pages", "behaviour/maintain/test_merging"),
+    *("behaviour/test_ingest", "behaviour/test_order", "behaviour/test_api", "aws/test_arrival"),
+    *("recovery/test_kills", "recovery/test_no_room", "behaviour/test_replay", "behaviour/quarantine/test_replay"),
+)
 """Files that take long, in this order, begin before the others: none of them should be what all workers wait for."""
 
 CASES_A_ROUND = 4

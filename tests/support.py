@@ -44,6 +44,14 @@ everywhere = pytest.mark.parametrize(
     [pytest.param("tmp_path", id="local"), pytest.param("s3_place", id="s3", marks=pytest.mark.s3)],
     indirect=True,
 )
+everywhere_in_proofs = pytest.mark.parametrize(  # where S3 adds nothing that other tests on S3 do not show
+    "place",
+    [
+        pytest.param("tmp_path", id="local"),
+        pytest.param("s3_place", id="s3", marks=[pytest.mark.s3, pytest.mark.proof]),
+    ],
+    indirect=True,
+)
 FULL = os.environ.get("SHOPLAKE_PROOFS") == "full"  # `make proofs`
 proof = pytest.mark.proof  # left out by `make test`
 
@@ -60,9 +68,11 @@ def _both(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("engine", [ENGINE, *spark], indirect=True)
 
 
-def _everywhere_by_both(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+def _everywhere_by_both(
+    *marks: pytest.MarkDecorator, on_s3: tuple[pytest.MarkDecorator, ...] = ()
+) -> pytest.MarkDecorator:
     local = pytest.param("tmp_path", ENGINE, id="local")
-    s3 = pytest.param("s3_place", ENGINE, id="s3", marks=pytest.mark.s3)
+    s3 = pytest.param("s3_place", ENGINE, id="s3", marks=[pytest.mark.s3, *on_s3])
     spark = [pytest.param("tmp_path", "spark", id="spark", marks=marks)] if ENGINE == "duckdb" else []
     return pytest.mark.parametrize(("place", "engine"), [local, s3, *spark], indirect=True)
 
@@ -92,6 +102,7 @@ def _id(value: tuple[Any, ...]) -> str:
 
 both, both_in_proofs = _both(), _both(proof)
 everywhere_by_both, everywhere_by_both_in_proofs = _everywhere_by_both(), _everywhere_by_both(proof)
+elsewhere_in_proofs = _everywhere_by_both(proof, on_s3=(proof,))  # a folder and DuckDB here, S3 and Spark there
 START = datetime(2025, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
 RUN_DEPENDENT = {"ledger": {"arrived_at", "batch", "seconds", "version"}, "quarantine": {"arrived_at", "batch"}}

@@ -221,7 +221,7 @@ def test_other_engines_can_read_it(shop):
 def test_other_engines_can_read_a_long_history(tmp_path):
     """After many commits, replacements among them, PyIceberg reads the same rows from few manifests, and older snapshots."""
     counts: list[int] = []
-    for slot in range(40):
+    for slot in range(30):
         put(tmp_path / "raw", slot, events(3, first=10 * slot))
         if slot % 9 == 8:
             put(tmp_path / "raw", slot - 5, events(2, first=10 * slot + 5))

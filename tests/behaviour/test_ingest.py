@@ -18,11 +18,13 @@ from tests.support import (
     both,
     both_in_proofs,
     dump,
+    elsewhere_in_proofs,
     event,
     events,
     everywhere,
     everywhere_but,
     everywhere_by_both_in_proofs,
+    everywhere_in_proofs,
     fates,
     five_answers,
     ingest,
@@ -67,7 +69,7 @@ def lake(place):
     return place / "lake"
 
 
-@everywhere
+@everywhere_in_proofs
 def test_second_run_finds_nothing_new(source, lake):
     """The second run reads nothing and leaves the snapshots of every table as they are."""
     first = ingest(source, lake)
@@ -112,7 +114,7 @@ def test_ledger_tells_the_times_of_a_file(source, lake, engine):
     assert (entry["engine"], entry["status"], entry["error"]) == (engine, "ingested", None)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_dry_run_changes_nothing(source, lake):
     """A preview names the files and makes no lake; on a lake it leaves every file as it was."""
     todo = pipeline.preview(prepare(source, lake))
@@ -127,7 +129,7 @@ def test_dry_run_changes_nothing(source, lake):
     assert {path: path.stat().st_mtime_ns for path in lake.rglob("*")} == before
 
 
-@everywhere
+@everywhere_in_proofs
 def test_source_without_files_makes_no_lake(place, lake):
     """A source that holds nothing is no error and leaves no lake behind."""
     (place / "raw").mkdir()
@@ -156,7 +158,7 @@ def test_replaced_object_replaces_its_rows(source, lake, place):
     check(source, lake)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_replaced_by_an_empty_file(source, lake, place):
     """A file replaced by one without events loses all its rows; an hour that was only its own is gone from gold."""
     put(source, 2, [event(1, timestamp="2025-11-19T03:00:00Z"), b"broken"])
@@ -189,7 +191,7 @@ UNREADABLE = {
 }
 
 
-@everywhere_by_both_in_proofs
+@elsewhere_in_proofs
 def test_unreadable_files_are_set_aside(source, lake, place):
     """Files that cannot be read whole give no rows, stand in the ledger with the reason and hold up nobody."""
     whole = gzip.compress(b"\n".join(b"%d" % number * 50 for number in range(2000)), 1)
@@ -216,7 +218,7 @@ def test_unreadable_files_are_set_aside(source, lake, place):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere_by_both_in_proofs
+@elsewhere_in_proofs
 def test_whole_file_replaced_by_a_cut_one(source, lake, place):
     """The rows of the version that is gone go; the file stands in the ledger as unreadable."""
     ingest(source, lake)
@@ -274,7 +276,7 @@ EMPTY = {
 }
 
 
-@everywhere
+@everywhere_in_proofs
 def test_files_without_lines(source, lake):
     """A file without a single line is ingested, with nothing in it, and is done."""
     for slot, content in enumerate(EMPTY.values(), 2):
@@ -303,7 +305,7 @@ def test_several_gzip_members(lake, place):
     check(place / "raw", lake)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_line_of_five_megabytes(source, lake):
     """A very long line is an event like any other, and its file's broken lines are still found."""
     long = event(900, "search", search_query="x" * 5_000_000)
@@ -350,7 +352,7 @@ def test_file_deleted_before_it_is_read(source, lake, place):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere
+@everywhere_in_proofs
 def test_only_file_deleted_before_it_is_read(place, lake):
     """If nothing is left to read, the run ends well and the lake is empty."""
     put(place / "raw", 0, events(5))
@@ -361,7 +363,7 @@ def test_only_file_deleted_before_it_is_read(place, lake):
     assert set(ledger(lake)) == {key(1)}
 
 
-@everywhere_by_both_in_proofs
+@elsewhere_in_proofs
 def test_replaced_file_deleted_before_it_is_read(source, lake):
     """A known file whose new version is gone before it is read keeps its earlier rows, in every table alike."""
     ingest(source, lake)
@@ -383,7 +385,7 @@ def test_file_replaced_before_it_is_read(source, lake, place):
     check(source, lake)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_deleted_source_file_keeps_its_rows(source, lake):
     """Raw files expire; what was ingested stays, also when other files arrive."""
     ingest(source, lake)
@@ -394,7 +396,7 @@ def test_deleted_source_file_keeps_its_rows(source, lake):
     assert answers(lake) == oracle(lake)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_hidden_and_other_files_are_left_alone(source, lake):
     """Names that start with a dot, files still being written and other suffixes are no source files."""
     folder = (source / key(0)).parent

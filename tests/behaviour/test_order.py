@@ -16,10 +16,11 @@ from tests.support import (
     answers,
     both_in_proofs,
     dump,
+    elsewhere_in_proofs,
     event,
     events,
     everywhere,
-    everywhere_by_both_in_proofs,
+    everywhere_in_proofs,
     fates,
     five_answers,
     ingest,
@@ -161,7 +162,7 @@ def test_a_file_that_comes_between_two_that_are_done_again(tmp_path):
     assert [row["source_file"] for row in dump(lake)["events"] if row["user_id"] == "shared"] == [key(3)]
 
 
-@everywhere
+@everywhere_in_proofs
 def test_chain_of_duplicates_reversed(place):
     """Files that each repeat an event of the one before give the same tables in reversed order."""
     files = {slot: [event(slot), event(slot + 1), event(100 + slot)] for slot in range(3)}
@@ -172,7 +173,7 @@ def test_chain_of_duplicates_reversed(place):
     assert dump(place / "lake") == dump(place / "fresh")
 
 
-@everywhere_by_both_in_proofs
+@elsewhere_in_proofs
 def test_late_file_corrects_a_published_hour(place):
     """A file that arrives after its hour was published changes that hour and leaves the others' gold files alone."""
     source, lake = place / "raw", place / "lake"
@@ -191,7 +192,7 @@ def test_late_file_corrects_a_published_hour(place):
     assert after == oracle(lake) == five_answers(accepted(judge_files(source)))
 
 
-@everywhere_by_both_in_proofs
+@elsewhere_in_proofs
 @pytest.mark.parametrize("keeps", [False, True], ids=["without the event", "with the event"])
 def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     """When the file that held an event is replaced, the event survives in the other file that has it too."""
@@ -208,7 +209,7 @@ def test_replaced_file_with_a_duplicate_elsewhere(place, keeps):
     assert dump(lake) == dump(place / "fresh")
 
 
-@everywhere
+@everywhere_in_proofs
 def test_replaced_by_unreadable_with_a_duplicate_elsewhere(place):
     """The event survives, too, when the file that held it cannot be read any more."""
     source, lake = place / "raw", place / "lake"

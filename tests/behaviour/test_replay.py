@@ -26,6 +26,7 @@ from tests.support import (
     dump,
     event,
     everywhere,
+    everywhere_in_proofs,
     five_answers,
     ingest,
     judge_files,
@@ -104,7 +105,7 @@ def truth(source, lake):
 # ---------------------------------------------------------------------------------------------------------- what is done
 
 
-@everywhere
+@everywhere_in_proofs
 def test_a_range_is_replaced_by_equal_rows(shop):
     """Replaying an hour reads its files again and leaves every row of every table as it was."""
     source, lake = shop
@@ -288,7 +289,7 @@ def test_an_hour_that_loses_its_events(tmp_path):
     truth(source, lake)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_a_file_that_is_gone_is_refused(shop):
     """What the lake holds of a file whose raw object is gone stays; the others are done."""
     source, lake = shop
@@ -432,7 +433,7 @@ def test_dry_run_changes_nothing(shop):
     assert "Would replay 2 files" in command("replay", *words, "--dry-run").out
 
 
-@everywhere
+@everywhere_in_proofs
 def test_command(shop):
     """Files by their path below the source or on this machine; exit code 1 when one was refused, and what was done."""
     source, lake = shop

@@ -21,7 +21,21 @@ from shoplake.sources import slots
 from shoplake.sources.local import LocalSource
 from shoplake.sources.open import open_source
 from shoplake.storage.local import LocalStorage
-from tests.support import SLOT, START, command, dump, event, events, everywhere, ingest, key, prepare, put, put_bytes
+from tests.support import (
+    SLOT,
+    START,
+    command,
+    dump,
+    event,
+    events,
+    everywhere,
+    everywhere_in_proofs,
+    ingest,
+    key,
+    prepare,
+    put,
+    put_bytes,
+)
 
 CHECKS = ["fresh", "runs", "whole", "readable", "waiting", "gaps", "quarantine"]
 
@@ -55,7 +69,7 @@ def of(state, name):
 # ---------------------------------------------------------------------------------------------------------- the verdicts
 
 
-@everywhere
+@everywhere_in_proofs
 def test_all_is_well(shop):
     """Of a fresh lake with nothing waiting, every check is ok and nothing is to be done."""
     state = look(shop[1], shop[0])
@@ -116,7 +130,7 @@ def test_unreadable_files(shop):
     assert verdicts(look(lake, source))["readable"] == "ok"
 
 
-@everywhere
+@everywhere_in_proofs
 def test_waiting(shop):
     """Files that the lake does not hold are a warning with their number and size; without a source nobody can tell."""
     source, lake = shop
@@ -234,7 +248,7 @@ def span(first, slots_):
     return (start, start + slots_ * SLOT, slots_)
 
 
-@everywhere
+@everywhere_in_proofs
 def test_gaps_of_the_ledger_and_of_the_source(shop):
     """Slots without a file are found in the ledger; a file that waits in the source fills its slot."""
     source, lake = shop

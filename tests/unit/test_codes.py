@@ -128,7 +128,7 @@ def check_gold(parts: list[pa.Table], hours: list[datetime]) -> HourlyGold:
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(files, st.lists(forms, min_size=4, max_size=4), st.sets(st.sampled_from(HOURS), min_size=1))
 def test_gold_is_what_the_sql_says(rows, how, hours):
     """For any events in any form, any hours of them, and sums that 64 bits do not hold."""
@@ -243,7 +243,7 @@ alike = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(alike, alike | st.just([]), st.lists(forms, min_size=4, max_size=4))
 def test_duplicates_are_what_the_sql_says(rows, earlier, how):
     """Stored rows take all that is equal to them; of the rest the first path and its first line stay."""
@@ -305,7 +305,7 @@ def part_of(of: Table, rows: list[tuple]) -> pa.Table:
     return pa.Table.from_pylist(made, arrow_schema(of).remove_metadata())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(unit_rows, min_size=1, max_size=4), st.sampled_from([USER_HOURLY, SESSION_HOURLY]))
 def test_parts_add_up_alike(rows, of):
     """Maintenance adds up parts on codes, readers in SQL and everybody else by :func:`add_up`: the same rows."""

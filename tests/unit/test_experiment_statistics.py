@@ -5,11 +5,8 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-import tea_tasting as tea
 from scipy import stats
 from scipy.stats import mstats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
 
 from shoplake.experiments import Method, compare, corrected, sequential
 from shoplake.experiments.corrections import benjamini_hochberg, holm
@@ -57,6 +54,8 @@ def one(world, now, before=None, **more):
 
 
 def test_means_and_ratios_are_those_of_tea_tasting(world):
+    import tea_tasting as tea  # late, as what is imported here: each worker that collects the tests would pay for it
+
     reference = tea.Experiment(
         mean=tea.Mean("purchases"),
         ratio=tea.RatioOfMeans("purchases", "views"),
@@ -118,6 +117,8 @@ def test_the_same_as_growthbook(metric, looks):
 
 
 def test_corrections_are_those_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
     rng = np.random.default_rng(2)
     for count in (1, 2, 7, 40):
         p_values = list(rng.beta(0.5, 2, count).round(3))  # rounded, so that some are equal
@@ -147,6 +148,8 @@ def test_winsorizing_is_that_of_scipy():
 
 @pytest.mark.parametrize(("control", "treated"), [(0.5, 0.5), (0.9, 0.1), (0.1, 0.05)])
 def test_power_is_that_of_statsmodels(control, treated):
+    from statsmodels.stats.power import NormalIndPower
+
     for power in (0.8, 0.95):
         effect = Design((control, treated), 0.95, power).smallest_effect(3.0, 20_000)
         reference = NormalIndPower().solve_power(

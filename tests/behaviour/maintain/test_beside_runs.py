@@ -129,7 +129,7 @@ def test_two_at_once_beside_ingests(shop):
     for thread in threads:
         thread.start()
     try:
-        for slot in range(100, 112):
+        for slot in range(100, 106):
             put(shop / "raw", slot, some(slot))
             put(shop / "raw", 2 * (slot - 100), [*some(slot - 90), at(slot, 77)])
             ingest(shop / "raw", shop / "lake")

@@ -26,6 +26,7 @@ from tests.support import (
     key,
     oracle,
     prepare,
+    proof,
     put,
     snapshots,
 )
@@ -118,6 +119,7 @@ def test_dry_run_tells_and_changes_nothing(shop):
     assert would == done
 
 
+@proof
 def test_thirty_batches(tmp_path):
     """A small month (see bench/maintenance.py): batch by batch, maintained on the way, it equals a fresh lake."""
     for part in range(3):

@@ -26,12 +26,12 @@ from tests.behaviour.verify.support import (
     stored,
     with_value,
 )
-from tests.support import dump, everywhere, key
+from tests.support import dump, everywhere, everywhere_in_proofs, key
 
 pytestmark = pytest.mark.usefixtures("own_data_files")
 
 
-@everywhere
+@everywhere_in_proofs
 def test_changed_gold_rows(shop):
     """One figure in one row of each gold table: its hour, its key, and both values; repairing gives the old rows back."""
     before = dump(shop / "lake")
