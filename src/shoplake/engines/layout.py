@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -72,7 +72,8 @@ class Lines:
         ends = np.concatenate(breaks)
         newline = octets[ends] == ord("\n")
         self.form_feeds = not newline.all()
-        ends = ends[newline]
+        if self.form_feeds:
+            ends = ends[newline]
         starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1])
         there = starts < ends
         for place in np.flatnonzero(there)[octets[starts[there]] <= ord(" ")].tolist():
@@ -88,6 +89,11 @@ class Lines:
     def __getitem__(self, place: int) -> bytes:
         """A line, without its newline."""
         return self.content[int(self.starts[place]) : int(self.ends[place])]
+
+    def some(self, places: _Array) -> Iterator[bytes]:
+        """The lines at some places, with their newlines."""
+        for start, end in zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True):
+            yield self.content[start : end + 1]
 
 
 @dataclass(frozen=True)

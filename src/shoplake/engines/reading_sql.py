@@ -130,7 +130,7 @@ class SqlReading:
             looked = self._looked(spool.path)
         else:
             with closing(Spool()) as some:
-                some.hold(lines[place] + b"\n" for place in wanted.tolist())
+                some.hold(lines.some(wanted))
                 looked = self._looked(some.path)
         self.connection.register("read", rows.select(_TEXTS).take(pa.array(wanted)))
         certain = self.connection.sql(certain_sql("read")).to_arrow_table().column("certain")
