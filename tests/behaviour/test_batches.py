@@ -43,6 +43,16 @@ def test_bounds(shop, monkeypatch, module, name, value, batches):
     assert dump(shop / "lake") == dump(shop / "one")
 
 
+@embedded
+def test_broken_lines_count_too(tmp_path, monkeypatch):
+    """Quarantined lines are in memory until their batch ends, so their bytes end one as well."""
+    for slot in range(4):
+        put(tmp_path / "raw", slot, [event(slot), b"broken " * 1000])
+    monkeypatch.setattr(duckdb, "_MOST_BYTES", 10_000)
+    done = ingest(tmp_path / "raw", tmp_path / "lake", threads=1)
+    assert (done.batches, done.quarantined) == (2, 4)
+
+
 def test_files_that_the_lake_knows_are_done_together(shop, monkeypatch):
     """They may hold the same events, whose first one has to be found among all of them."""
     ingest(shop / "raw", shop / "lake", threads=1)

@@ -1,5 +1,6 @@
 """Without the native reader the tables are the same, value for value."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from shoplake.generator.faults import Faults
 from shoplake.generator.files import generate_files
 from tests.native.support import needed
 from tests.native.test_lines import PLAIN
-from tests.support import START, dump, ingest, proof, put
+from tests.support import START, dump, event, events, ingest, proof, put
 
 
 def tables(raw, lake, monkeypatch, switch):
@@ -36,6 +37,18 @@ def test_every_form_of_plain_lines(tmp_path, monkeypatch):
     native = tables(tmp_path / "raw", tmp_path / "native", monkeypatch, "1")
     assert native["events"]
     assert native == tables(tmp_path / "raw", tmp_path / "sql", monkeypatch, "0")
+
+
+def test_keys_hidden_in_lines_as_long_as_plain_ones(tmp_path, monkeypatch):
+    """Without the native reader it is not by its length that a line is known to hold nothing but its fields."""
+    spaced = [json.dumps(one).encode() for one in events(20)]
+    compact = [json.dumps(one | {"currency": "EUR"}, separators=(",", ":")).encode() for one in events(3, first=20)]
+    assert [len(line) for line in compact] == [len(json.dumps(one)) for one in events(3, first=20)]
+    renamed = json.dumps(event(30, "page_view")).replace('"quantity": null', '"quantitY": null').encode()
+    put(tmp_path / "raw", 0, [*spaced, *compact, renamed])
+    monkeypatch.setenv("SHOPLAKE_NATIVE", "0")
+    report = ingest(tmp_path / "raw", tmp_path / "lake")
+    assert (report.accepted, report.unknown_keys) == (24, {"currency": 3, "quantitY": 1})
 
 
 @needed

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from shoplake.contract import FIELD_NAMES, FIELDS, MAX_DEPTH, certain_sql, check_sql
 from shoplake.engines.base import CheckedFile
 from shoplake.engines.judging import ROW_COLUMNS, Judged, chunks, judge
-from shoplake.engines.layout import Layout, Lines
+from shoplake.engines.layout import Layout, Lines, Values
 from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.parsing import BOM
 from shoplake.queries import sql
@@ -119,7 +119,7 @@ class SqlReading:
             f"read_json('{path}', format = 'newline_delimited', auto_detect = false, compression = 'uncompressed', "
             f"ignore_errors = true, maximum_object_size = {_LONGEST_OBJECT}, columns = {dict.fromkeys(FIELD_NAMES, 'VARCHAR')})"
         )
-        sizes = ", ".join(f"strlen({name}) AS {name}_size" for name in _OTHERS)
+        sizes = ", ".join(f"CAST(strlen({name}) AS INTEGER) AS {name}_size" for name in _OTHERS)
         return self.connection.sql(check_sql(lines, self.latest, sizes)).to_arrow_table()
 
     def _look(self, spool: Spool, lines: Lines, rows: pa.Table, wanted: _Array) -> pa.Table:
@@ -130,7 +130,7 @@ class SqlReading:
             looked = self._looked(spool.path)
         else:
             with closing(Spool()) as some:
-                some.hold(lines[place] + b"\n" for place in wanted.tolist())
+                some.hold(lines.some(wanted))
                 looked = self._looked(some.path)
         self.connection.register("read", rows.select(_TEXTS).take(pa.array(wanted)))
         certain = self.connection.sql(certain_sql("read")).to_arrow_table().column("certain")
@@ -166,15 +166,15 @@ def _plain(lines: Lines, rows: pa.Table) -> _Array:
     layout = next(filter(None, map(Layout.of, first)), None)
     if layout is None:
         return np.zeros(len(lines), bool)
-    values = {name: _value(rows.column(f"{name}_size")) for name in _OTHERS}
-    values |= {name: _value(pc.binary_length(rows.column(name))) for name in _TEXTS}
+    values = {name: _values(rows.column(f"{name}_size")) for name in _OTHERS}
+    values |= {name: _values(pc.binary_length(rows.column(name))) for name in _TEXTS}
     return layout.fits(lines, values)
 
 
-def _value(sizes: pa.ChunkedArray) -> tuple[_Array, _Array]:
-    nulls: _Array = sizes.is_null().to_numpy()
-    numbers: _Array = sizes.fill_null(0).to_numpy()
-    return numbers.astype(np.int64), nulls
+def _values(sizes: pa.ChunkedArray) -> Values:
+    if not sizes.null_count:
+        return Values(sizes.to_numpy(), np.zeros(len(sizes), bool))
+    return Values(sizes.fill_null(0).to_numpy(), sizes.is_null().to_numpy())
 
 
 def _spread(values: pa.ChunkedArray, places: _Array, rows: int) -> pa.Array | pa.ChunkedArray:
