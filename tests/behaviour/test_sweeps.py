@@ -205,8 +205,8 @@ def test_a_clock_that_goes_back_sweeps(tmp_path):
     assert run(tmp_path, -5) == 1
 
 
-def test_status_knows_what_waits_and_says_for_what(tmp_path):
-    """It looks at the whole source, and names the time at which a run does, too."""
+def test_status_says_what_the_next_run_will_see(tmp_path):
+    """It looks where that run looks, and says when older files are looked at."""
     fill(tmp_path, *range(1, FILES))
     run(tmp_path)
     fill(tmp_path, 0)
@@ -214,9 +214,12 @@ def test_status_knows_what_waits_and_says_for_what(tmp_path):
 
     def waiting(minutes):
         state = status.read(lake, source, Settings(), NOW + timedelta(minutes=minutes))
-        assert state.waiting == {"files": 1, "bytes": (tmp_path / "raw" / key(0)).stat().st_size}
-        return next(check.remedy for check in state.checks if check.name == "waiting")
+        assert state.waiting
+        return state.waiting["files"], next(check.detail for check in state.checks if check.name == "waiting")
 
-    assert "after 19:00 UTC" in waiting(5)
-    assert "SHOPLAKE_SWEEP_MINUTES=0 shoplake ingest" in waiting(5)
-    assert waiting(60) == "Run shoplake ingest."
+    assert waiting(5) == (
+        0,
+        "Waiting: nothing among the newest files; a run looks at the others after 19:00 UTC.",
+    )
+    files, sentence = waiting(60)
+    assert (files, sentence[:16]) == (1, "Waiting: 1 file ")
