@@ -3,9 +3,11 @@
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
+from shoplake.engines import choose
 from shoplake.health import status
 from shoplake.ingestion import discover, pipeline, plan
 from shoplake.lake import ledger as ledgers
@@ -15,7 +17,23 @@ from shoplake.settings import Settings
 from shoplake.sources.local import LocalSource
 from shoplake.sources.open import open_source
 from shoplake.storage.local import LocalStorage
-from tests.support import dump, event, events, everywhere, ingest, key, ledger, once_before, prepare, put
+from tests.s3.counted import Counted
+from tests.s3.server import KEYS
+from tests.support import (
+    SLOT,
+    START,
+    as_line,
+    dump,
+    event,
+    events,
+    everywhere,
+    ingest,
+    key,
+    ledger,
+    once_before,
+    prepare,
+    put,
+)
 
 NOW = datetime(2025, 11, 18, 18, tzinfo=UTC)
 FILES = 8
@@ -223,3 +241,44 @@ def test_status_says_what_the_next_run_will_see(tmp_path):
     )
     files, sentence = waiting(60)
     assert (files, sentence[:16]) == (1, "Waiting: 1 file ")
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """A server that counts requests, and lists five keys at once."""
+    server = Counted(page=5)
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": server.url}.items():
+        monkeypatch.setenv(name, value)
+    yield server
+    server.close()
+
+
+def grown(server, age):
+    """What runs ask for in a lake of so many files, one batch and data file of the ledger a dozen: a sweep, two next files."""
+    place = f"shop/{age}"
+    names = [f"{place}/raw/events-{START + slot * SLOT:%Y%m%d-%H%M%S}.jsonl" for slot in range(-age, 2)]
+    server.fill(names[:age], b"")
+    lake, source, chosen = Lake(f"s3://{place}/lake"), open_source(f"s3://{place}/raw"), Settings(maintain="off")
+    ready = pipeline.Run(lake, source, choose.engine(chosen, lake), chosen)
+    asked = []
+    for minutes, new in ((0, []), (5, names[-2:-1]), (10, names[-1:]), (15, [])):
+        server.fill(new, as_line(event(minutes)))
+        manifests = len(lake.view()["ledger"].manifests) if minutes else 0
+        server.seen.clear()
+        done = pipeline.ingest(replace(ready, now=partial(NOW.__add__, timedelta(minutes=minutes))))
+        assert done.files == (len(new) if minutes else age)
+        # A manifest is a request: there are at most 16 of a size, however many commits there were.
+        asked.append(
+            {kind: server.seen[kind] for kind in ("LIST", "HEAD", "PUT")} | {"GET": server.seen["GET"] - manifests}
+        )
+    return asked
+
+
+def test_requests_do_not_grow_with_the_age_of_a_lake(counting, monkeypatch):
+    """Neither by the source's files nor by the ledger's: ten times as many, and as many requests for the next one."""
+    monkeypatch.setattr(plan, "MOST_FILES", 12)
+    monkeypatch.setattr(ledgers, "LEDGER_FILES", 100)
+    young, old = grown(counting, 12), grown(counting, 120)
+    assert old[0]["LIST"] - young[0]["LIST"] == 2 * (24 - 3)  # pages; a new lake is planned again once it is there
+    assert old[1:] == young[1:]
+    assert [asked["LIST"] for asked in old[1:]] == [1, 1, 1]
