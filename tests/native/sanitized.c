@@ -72,6 +72,33 @@ static void rank_texts(Bytes data, int64_t size) {
     free(hashes);
 }
 
+static int by_value(const void *one, const void *other) {
+    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* The bytes of the input as keys: the first half as those of a set, the others as those that are looked for. */
+static void find_keys(Bytes data, int64_t size) {
+    int64_t stored = size / 2, wanted = size - stored;
+    uint64_t *keys = malloc((size_t)(size + 1) * sizeof *keys);
+    int64_t *places = malloc((size_t)(wanted + 1) * sizeof *places);
+    assert(keys && places);
+    for (int64_t i = 0; i < size; i++) keys[i] = data[i];
+    qsort(keys, (size_t)stored, sizeof *keys, by_value);
+    qsort(keys + stored, (size_t)wanted, sizeof *keys, by_value);
+    uint64_t *set = (uint64_t *)guarded((Bytes)keys, stored * 8), *others = (uint64_t *)guarded((Bytes)(keys + stored), wanted * 8);
+    shoplake_find(set, stored, others, wanted, places);
+    for (int64_t i = 0; i < wanted && i < 200; i++) {
+        int64_t first = 0;
+        while (first < stored && keys[first] != keys[stored + i]) first++;
+        assert(places[i] == (first < stored ? first : -1));
+    }
+    release((uint8_t *)set, stored * 8);
+    release((uint8_t *)others, wanted * 8);
+    free(keys);
+    free(places);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     if (length < 2) return 0;
     int64_t size = (int64_t)length - 1, step = data[0] < 64 ? 1 + data[0] : data[0] < 128 ? 64 * data[0] : 262144;
@@ -85,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
         assert(!count || !memcmp(found, same, (size_t)count)); /* wherever blocks end */
     }
     rank_texts(data + 1, size);
+    find_keys(data + 1, size);
     int32_t offsets[3] = {0, 3, 3}, codes[2];
     assert(!shoplake_intern(reader, USER, (Bytes)"abc", offsets, 2, codes));
     shoplake_trim(reader);
