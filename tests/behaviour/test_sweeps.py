@@ -3,9 +3,11 @@
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
+from shoplake.engines import choose
 from shoplake.health import status
 from shoplake.ingestion import discover, pipeline, plan
 from shoplake.lake import ledger as ledgers
@@ -15,7 +17,23 @@ from shoplake.settings import Settings
 from shoplake.sources.local import LocalSource
 from shoplake.sources.open import open_source
 from shoplake.storage.local import LocalStorage
-from tests.support import dump, event, events, everywhere, ingest, key, ledger, once_before, prepare, put
+from tests.s3.counted import Counted
+from tests.s3.server import KEYS
+from tests.support import (
+    SLOT,
+    START,
+    as_line,
+    dump,
+    event,
+    events,
+    everywhere,
+    ingest,
+    key,
+    ledger,
+    once_before,
+    prepare,
+    put,
+)
 
 NOW = datetime(2025, 11, 18, 18, tzinfo=UTC)
 FILES = 8
@@ -206,8 +224,8 @@ def test_a_clock_that_goes_back_sweeps(tmp_path):
     assert run(tmp_path, -5) == 1
 
 
-def test_status_knows_what_waits_and_says_for_what(tmp_path):
-    """It looks at the whole source, and names the time at which a run does, too."""
+def test_status_says_what_the_next_run_will_see(tmp_path):
+    """It looks where that run looks, and says when older files are looked at."""
     fill(tmp_path, *range(1, FILES))
     run(tmp_path)
     fill(tmp_path, 0)
@@ -215,9 +233,53 @@ def test_status_knows_what_waits_and_says_for_what(tmp_path):
 
     def waiting(minutes):
         state = status.read(lake, source, Settings(), NOW + timedelta(minutes=minutes))
-        assert state.waiting == {"files": 1, "bytes": (tmp_path / "raw" / key(0)).stat().st_size}
-        return next(check.remedy for check in state.checks if check.name == "waiting")
+        assert state.waiting
+        return state.waiting["files"], next(check.detail for check in state.checks if check.name == "waiting")
 
-    assert "after 19:00 UTC" in waiting(5)
-    assert "SHOPLAKE_SWEEP_MINUTES=0 shoplake ingest" in waiting(5)
-    assert waiting(60) == "Run shoplake ingest."
+    assert waiting(5) == (
+        0,
+        "Waiting: nothing among the newest files; a run looks at the others after 19:00 UTC.",
+    )
+    files, sentence = waiting(60)
+    assert (files, sentence[:16]) == (1, "Waiting: 1 file ")
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """A server that counts requests, and lists five keys at once."""
+    server = Counted(page=5)
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": server.url}.items():
+        monkeypatch.setenv(name, value)
+    yield server
+    server.close()
+
+
+def grown(server, age):
+    """What runs ask for in a lake of so many files, one batch and data file of the ledger a dozen: a sweep, two next files."""
+    place = f"shop/{age}"
+    names = [f"{place}/raw/events-{START + slot * SLOT:%Y%m%d-%H%M%S}.jsonl" for slot in range(-age, 2)]
+    server.fill(names[:age], b"")
+    lake, source, chosen = Lake(f"s3://{place}/lake"), open_source(f"s3://{place}/raw"), Settings(maintain="off")
+    ready = pipeline.Run(lake, source, choose.engine(chosen, lake), chosen)
+    asked = []
+    for minutes, new in ((0, []), (5, names[-2:-1]), (10, names[-1:]), (15, [])):
+        server.fill(new, as_line(event(minutes)))
+        manifests = len(lake.view()["ledger"].manifests) if minutes else 0
+        server.seen.clear()
+        done = pipeline.ingest(replace(ready, now=partial(NOW.__add__, timedelta(minutes=minutes))))
+        assert done.files == (len(new) if minutes else age)
+        # A manifest is a request: there are at most 16 of a size, however many commits there were.
+        asked.append(
+            {kind: server.seen[kind] for kind in ("LIST", "HEAD", "PUT")} | {"GET": server.seen["GET"] - manifests}
+        )
+    return asked
+
+
+def test_requests_do_not_grow_with_the_age_of_a_lake(counting, monkeypatch):
+    """Neither by the source's files nor by the ledger's: ten times as many, and as many requests for the next one."""
+    monkeypatch.setattr(plan, "MOST_FILES", 12)
+    monkeypatch.setattr(ledgers, "LEDGER_FILES", 100)
+    young, old = grown(counting, 12), grown(counting, 120)
+    assert old[0]["LIST"] - young[0]["LIST"] == 2 * (24 - 3)  # pages; a new lake is planned again once it is there
+    assert old[1:] == young[1:]
+    assert [asked["LIST"] for asked in old[1:]] == [1, 1, 1]

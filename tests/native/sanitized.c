@@ -172,6 +172,33 @@ JUDGE void check_figures(Bytes data, int64_t size) {
     free(kinds);
 }
 
+JUDGE int by_value(const void *one, const void *other) {
+    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* The bytes of the input as keys: the first half as those of a set, the others as those that are looked for. */
+JUDGE void find_keys(Bytes data, int64_t size) {
+    int64_t stored = size / 2, wanted = size - stored;
+    uint64_t *keys = malloc((size_t)(size + 1) * sizeof *keys);
+    int64_t *places = malloc((size_t)(wanted + 1) * sizeof *places);
+    assert(keys && places);
+    for (int64_t i = 0; i < size; i++) keys[i] = data[i];
+    qsort(keys, (size_t)stored, sizeof *keys, by_value);
+    qsort(keys + stored, (size_t)wanted, sizeof *keys, by_value);
+    static Area areas[2];
+    uint64_t *set = (uint64_t *)guarded(areas, (Bytes)keys, stored * 8);
+    uint64_t *others = (uint64_t *)guarded(areas + 1, (Bytes)(keys + stored), wanted * 8);
+    shoplake_find(set, stored, others, wanted, places);
+    for (int64_t i = 0; i < wanted && i < 200; i++) {
+        int64_t first = 0;
+        while (first < stored && keys[first] != keys[stored + i]) first++;
+        assert(places[i] == (first < stored ? first : -1));
+    }
+    free(keys);
+    free(places);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     if (length < 2) return 0;
     int64_t size = (int64_t)length - 1, step = data[0] < 64 ? 1 + data[0] : data[0] < 128 ? 64 * data[0] : 262144;
@@ -189,6 +216,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     check_codes(reader, texts);
     check_figures(data + 1, size);
     free(texts.offsets);
+    find_keys(data + 1, size);
     shoplake_trim(reader);
     shoplake_free(reader);
     shoplake_free(whole);

@@ -107,3 +107,22 @@ def test_slices_of_texts():
     whole, part = unit_keys.of(every, "salt"), unit_keys.of(every[2:], "salt")
     assert part.high.tolist() == whole.high.tolist()[2:]
     assert part.low.tolist() == whole.low.tolist()[2:]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 1.0])
+def test_natively_the_same_keys_are_found(monkeypatch, share):
+    """Few and many, over the blocks of both ways, some sharing their first 64 bits."""
+    monkeypatch.setattr(unit_keys, "_AT_ONCE", 64)
+    random = np.random.default_rng(3)
+    high, low = random.integers(0, 30_000, 20_000, np.uint64), random.integers(0, 3, 20_000, np.uint64)
+    there = unit_keys.union([Keys(high, low)])
+    wanted = unit_keys.union(
+        [Keys(random.permutation(high)[: int(20_000 * share)], random.permutation(low)[: int(20_000 * share)])]
+    )
+    found = {}
+    for switch in "10":
+        monkeypatch.setenv("SHOPLAKE_NATIVE", switch)
+        found[switch] = stored(there).has(wanted)
+    assert found["1"].tolist() == found["0"].tolist()
+    assert as_set(wanted.among(found["1"])) == as_set(wanted) & as_set(there)
+    assert found["1"].any()

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.engines.codes import Mapper
+from shoplake.engines.native import library
 from shoplake.engines.texts import LONGEST, Numbers, hashes, lengths
 from shoplake.errors import MissingFileError
 from shoplake.lake import parquet
@@ -224,23 +225,36 @@ def _found(wanted: Keys, high: Numbers, low: Callable[[], Numbers]) -> Numbers:
     """Which of some keys are in a set, of which the second half is asked for only if it is needed."""
     found = np.zeros(len(wanted.high), bool)
     here, there = [], []
-    for start in range(0, len(high), _AT_ONCE):
-        block = high[start : start + _AT_ONCE]
-        first = int(np.searchsorted(wanted.high, block[0]))
-        last = int(np.searchsorted(wanted.high, block[-1], side="right"))
-        part = wanted.high[first:last]
-        places = np.searchsorted(block, part)
-        near = np.flatnonzero(block[places] == part)
-        while len(near):  # one key may share its first half with several
-            here.append(first + near)
-            there.append(start + places[near])
-            places[near] += 1
-            near = near[places[near] < len(block)]
-            near = near[block[places[near]] == part[near]]
+    places = _places(wanted.high, high)
+    near = np.flatnonzero(places >= 0)
+    while len(near):  # one key may share its first half with several
+        here.append(near)
+        there.append(places[near])
+        places[near] += 1
+        near = near[places[near] < len(high)]
+        near = near[high[places[near]] == wanted.high[near]]
     if here:
         candidates, stored = np.concatenate(here), np.concatenate(there)
         found[candidates[low()[stored] == wanted.low[candidates]]] = True
     return found
+
+
+def _places(wanted: Numbers, stored: Numbers) -> Numbers:
+    """Where in a sorted array the values of another one are, each at its first place; -1 for those that are not there."""
+    places = np.full(len(wanted), -1, np.int64)
+    if native := library.load():
+        wanted, stored = np.ascontiguousarray(wanted), np.ascontiguousarray(stored)
+        native.shoplake_find(stored.ctypes.data, len(stored), wanted.ctypes.data, len(wanted), places.ctypes.data)
+        return places
+    for start in range(0, len(stored), _AT_ONCE):
+        block = stored[start : start + _AT_ONCE]
+        first = int(np.searchsorted(wanted, block[0]))
+        last = int(np.searchsorted(wanted, block[-1], side="right"))
+        part = wanted[first:last]
+        near = np.searchsorted(block, part)
+        there = np.flatnonzero((block[near] == part) & (places[first:last] < 0))
+        places[first + there] = start + near[there]
+    return places
 
 
 def count_new(wanted: Keys, stored: Sequence[StoredKeys], mapper: Mapper) -> int:

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.ingestion.plan import Plan
 from shoplake.lake import ledger, retention
+from shoplake.lake.books import Books
 from shoplake.lake.failure import Failure
-from shoplake.lake.ledger import Entry
-from shoplake.lake.settled import Settled
 from shoplake.lake.snapshots import View
 from shoplake.settings import Settings
 from shoplake.sources.listing import trouble
@@ -19,6 +18,7 @@ from shoplake.sources.slots import Gap
 from shoplake.text import ago, count, size
 
 RECENT = timedelta(hours=24)
+_MOMENT = timedelta(microseconds=1)
 QUARANTINE_WARNING = 0.05
 
 
@@ -27,7 +27,7 @@ class Facts:
     """What the checks are decided from.
 
     Attributes:
-        entries: The ledger.
+        books: The ledger.
         view: The tables.
         todo: What the next run would do; None without a source.
         gaps: Ranges of slots without a file that are not acknowledged.
@@ -36,10 +36,10 @@ class Facts:
         demo: Whether the lake is the demo's, to which nothing arrives on its own.
         settings: The freshness objective and the largest rate of quarantined lines.
         now: The time, UTC without a zone.
-        passed_over: Up to which path runs need not look before the next sweep; None if the next run looks at everything.
+        sweep: When the older files of the source are looked at again, UTC; None if the next run looks at all of it.
     """
 
-    entries: Sequence[Entry]
+    books: Books
     view: View
     todo: Plan | None
     gaps: Sequence[Gap]
@@ -48,16 +48,17 @@ class Facts:
     demo: bool
     settings: Settings
     now: datetime
-    passed_over: Settled | None = None
+    sweep: datetime | None = None
 
     @property
-    def arrived(self) -> list[Entry]:
-        """The entries that time can be measured from: those that did not arrive in the future."""
-        return [entry for entry in self.entries if not self.is_future(entry)]
+    def arrived(self) -> Books:
+        """The files that time can be measured from: those that did not arrive in the future."""
+        return self.books.arrived(until=self.now + ledger.CLOCK_TOLERANCE)
 
-    def is_future(self, entry: Entry) -> bool:
-        """Whether a file arrived later than now, since a clock is or was ahead."""
-        return entry.arrived_at > self.now + ledger.CLOCK_TOLERANCE
+    @property
+    def future(self) -> Books:
+        """The files that arrived later than now, since a clock is or was ahead."""
+        return self.books.arrived(after=self.now + ledger.CLOCK_TOLERANCE)
 
 
 def all_of(facts: Facts) -> list[Check]:
@@ -76,19 +77,19 @@ def all_of(facts: Facts) -> list[Check]:
 def fresh(facts: Facts) -> Check:
     """Whether the newest arrival is younger than the objective; an arrival in the future is a failure of its own."""
     objective = f"the objective is {facts.settings.freshness_minutes:g} minutes"
-    if not facts.entries:
+    newest = facts.books.latest("arrived_at")
+    if newest is None:
         return Check("fresh", Verdict.FAILED, "Nothing has been ingested yet.", "Ingest the source: shoplake ingest")
-    ahead = [entry.arrived_at for entry in facts.entries if facts.is_future(entry)]
-    if ahead:
+    if ahead := facts.future.files:
         return Check(
             "fresh",
             Verdict.FAILED,
-            f"{count(len(ahead), 'file')} arrived in the future, the last at {max(ahead):%Y-%m-%d %H:%M}: a clock is or was"
+            f"{count(ahead, 'file')} arrived in the future, the last at {newest:%Y-%m-%d %H:%M}: a clock is or was"
             " ahead. Nothing is measured from that.",
             "Correct the clock of the machine that ingests. The times stay in the ledger, and this check fails until they have"
             " passed.",
         )
-    age = (facts.now - max(entry.arrived_at for entry in facts.entries)).total_seconds()
+    age = (facts.now - newest).total_seconds()
     sentence = f"The newest file arrived {ago(max(age, 0))} ago; {objective}."
     if age <= facts.settings.freshness_minutes * 60:
         return Check("fresh", Verdict.OK, sentence)
@@ -126,16 +127,12 @@ def runs(facts: Facts) -> Check:
 
 def whole(facts: Facts) -> Check:
     """Whether the ledger's counts agree with each other and with the row counts of the tables."""
-    wrong = [
-        entry.source_file
-        for entry in facts.entries
-        if entry.lines != entry.accepted + entry.duplicates + entry.quarantined + entry.erased
-    ]
+    wrong = facts.books.inconsistent
     differing = [
         f"{table} has {count(rows, 'row')} where the ledger counts {lines:,}"
         for table, lines in (
-            ("events", sum(entry.accepted for entry in facts.entries)),
-            ("quarantine", sum(entry.quarantined for entry in facts.entries)),
+            ("events", facts.books.total("accepted")),
+            ("quarantine", facts.books.total("quarantined")),
         )
         if (rows := facts.view[table].rows) > lines or (rows < lines and not retention.kept_from(facts.view[table]))
     ]
@@ -145,29 +142,29 @@ def whole(facts: Facts) -> Check:
         return Check(
             "whole", Verdict.FAILED, f"Inconsistent: {'; '.join(differing)}.", "Find out where: shoplake verify"
         )
-    lines = count(sum(entry.lines for entry in facts.entries), "line")
+    lines = count(facts.books.total("lines"), "line")
     return Check("whole", Verdict.OK, f"The row counts of the tables agree with the ledger: {lines} accounted for.")
 
 
 def readable(facts: Facts) -> Check:
     """Whether every file could be read: an unreadable file is a failure for a day after its arrival, then a warning."""
-    files = [entry for entry in facts.entries if entry.status == ledger.UNREADABLE]
-    if not files:
+    files = facts.books.unreadable
+    if not files.files:
         return Check("readable", Verdict.OK, "Every source file could be read.")
-    past = [entry for entry in files if not facts.is_future(entry)]
-    newest = max(past or files, key=lambda entry: (entry.arrived_at, entry.source_file))
-    late = facts.now - newest.arrived_at > RECENT
+    past = facts.arrived.unreadable
+    newest = max((past if past.files else files).each(), key=lambda file: (file["arrived_at"], file["source_file"]))
+    late = facts.now - newest["arrived_at"] > RECENT
     return Check(
         "readable",
         Verdict.WARNING if late else Verdict.FAILED,
-        f"{count(len(files), 'unreadable file')}, most recently {newest.source_file} ({newest.error}).",
+        f"{count(files.files, 'unreadable file')}, most recently {newest['source_file']} ({newest['error']}).",
         "Have the producer send it again under the same name: the next run then retries it.",
     )
 
 
 def waiting(facts: Facts) -> Check:
     """Whether there is anything for the next run to ingest."""
-    reopened = sum(entry.status in ledger.TO_DO for entry in facts.entries)
+    reopened = facts.books.to_do
     due = f"{count(reopened, 'file')} to be re-ingested" if reopened else ""
     remedy = "The last run failed: see the check of the runs." if facts.failure else "Run shoplake ingest."
     if facts.todo is None:
@@ -180,12 +177,6 @@ def waiting(facts: Facts) -> Check:
     if facts.todo.files:
         reopened_files = f", {len(facts.todo.reopened):,} of them to be re-ingested" if facts.todo.reopened else ""
         sentence = f"Waiting: {count(facts.todo.files, 'file')} ({size(facts.todo.bytes)}){reopened_files}."
-        if facts.passed_over and not facts.failure and facts.todo.last <= facts.passed_over.path:
-            sweep = facts.passed_over.until(facts.settings.sweep_minutes)
-            remedy = (
-                f"They are older than what every run looks at. The first run after {sweep:%H:%M} UTC ingests them, or now:"
-                " SHOPLAKE_SWEEP_MINUTES=0 shoplake ingest"
-            )
         return Check("waiting", Verdict.WARNING, sentence, remedy)
     if due:
         return Check(
@@ -194,7 +185,8 @@ def waiting(facts: Facts) -> Check:
             f"Waiting: {due}, but no longer in the source.",
             "Their rows stay and are counted once. To settle which file they belong to, restore the raw files.",
         )
-    return Check("waiting", Verdict.OK, "Waiting: nothing.")
+    older = f" among the newest files; a run looks at the others after {facts.sweep:%H:%M} UTC" if facts.sweep else ""
+    return Check("waiting", Verdict.OK, f"Waiting: nothing{older}.")
 
 
 def gaps(facts: Facts) -> Check:
@@ -218,9 +210,9 @@ def gaps(facts: Facts) -> Check:
 def quarantine(facts: Facts) -> Check:
     """How many lines of the last day's files break the contract."""
     arrived = facts.arrived
-    newest = max((entry.arrived_at for entry in arrived), default=facts.now)
-    recent = [entry for entry in arrived if newest - entry.arrived_at <= RECENT]
-    lines, bad = sum(entry.lines for entry in recent), sum(entry.quarantined for entry in recent)
+    newest = arrived.latest("arrived_at") or facts.now
+    recent = arrived.arrived(after=newest - RECENT - _MOMENT)
+    lines, bad = recent.total("lines"), recent.total("quarantined")
     rate = bad / lines if lines else 0.0
     sentence = f"{bad:,} of {count(lines, 'line')} of the last 24 hours' files are quarantined ({rate:.1%})."
     if rate <= min(QUARANTINE_WARNING, facts.settings.max_quarantine_rate):

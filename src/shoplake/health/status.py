@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from shoplake.health import checks
 from shoplake.health.verdicts import Check, Verdict, worst
-from shoplake.ingestion import plan
-from shoplake.ingestion.plan import Plan
-from shoplake.lake import failure, ledger, settled
+from shoplake.ingestion import discover, plan
+from shoplake.lake import books, failure, settled
 from shoplake.lake import gaps as known_gaps
+from shoplake.lake.books import FATES, Batch, Books
 from shoplake.lake.catalog import Lake
 from shoplake.lake.failure import Failure
 from shoplake.lake.gaps import Acknowledged
-from shoplake.lake.ledger import Entry
 from shoplake.lake.metadata import Snapshot
 from shoplake.lake.notes import DEMO, Note
 from shoplake.lake.snapshots import BATCH, SECONDS, View
 from shoplake.settings import Settings
 from shoplake.sources import slots
-from shoplake.sources.base import Source, SourceFile
-from shoplake.sources.listing import LeftOut
+from shoplake.sources.base import Source
+from shoplake.sources.listing import LeftOut, Listing
 from shoplake.sources.slots import Gap
 from shoplake.tables import TABLES
 from shoplake.text import json_value
@@ -144,52 +141,42 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
         now: The time, UTC with a zone.
     """
     view = lake.need_view()
-    entries = ledger.read(view["ledger"])
-    listing = source.list() if source else []
-    todo = _todo(listing, entries, settings) if source else None
+    ledger, moment = books.read(view["ledger"]), now.astimezone(UTC).replace(tzinfo=None)
+    after = discover.settled_before(view, now, settings.sweep_minutes) if source else ""
+    listing = source.list(after) if source else Listing()
+    todo = plan.make(listing, ledger.plan_entries, settings.batch_bytes) if source else None
     acknowledged = known_gaps.read(lake)
-    found = slots.gaps([*entries, *(file.path for file in listing)])
+    found = slots.gaps({*ledger.paths, *(file.path for file in listing)})
     gaps = known_gaps.without(found, acknowledged)
     excused = sum(gap.slots for gap in found) - sum(gap.slots for gap in gaps)
-    rows = list(entries.values())
     failed, demo = failure.read(lake), Note(lake, DEMO).read(dict) is not None
-    known = settled.read(view["ledger"])
-    passed_over = known if known and known.holds(now, settings.sweep_minutes) else None
-    moment = now.astimezone(UTC).replace(tzinfo=None)
-    facts = checks.Facts(rows, view, todo, gaps, excused, failed, demo, settings, moment, passed_over)
+    swept = settled.read(view["ledger"]) if after else None
+    sweep = swept.until(settings.sweep_minutes) if swept else None
+    facts = checks.Facts(ledger, view, todo, gaps, excused, failed, demo, settings, moment, sweep)
     verdicts = checks.all_of(facts)
-    arrival = max((entry.arrived_at for entry in facts.arrived), default=None)
+    arrival = facts.arrived.latest("arrived_at")
     age = (facts.now - arrival).total_seconds() if arrival else None
     return Status(
         lake=lake.root,
         verdict=worst(verdicts),
         checks=verdicts,
         tables=_tables(view),
-        ledger=_totals(rows),
-        newest_event=max((entry.max_event_time for entry in rows if entry.max_event_time), default=None),
+        ledger=_totals(ledger),
+        newest_event=ledger.latest("max_event_time"),
         newest_arrival=arrival,
         freshness_seconds=None if age is None else round(age, 3),
         objective_minutes=settings.freshness_minutes,
         fresh=next(check.verdict for check in verdicts if check.name == "fresh") == Verdict.OK,
         demo=demo,
-        unreadable=[
-            {"file": entry.source_file, "error": entry.error or ""}
-            for entry in rows
-            if entry.status == ledger.UNREADABLE
-        ],
+        unreadable=[{"file": row["source_file"], "error": row["error"] or ""} for row in ledger.unreadable.each()],
         waiting={"files": todo.files, "bytes": todo.bytes} if todo else None,
-        reopened=sum(entry.status in ledger.TO_DO for entry in rows),
+        reopened=ledger.to_do,
         gaps=gaps,
         acknowledged=acknowledged,
         last_failure=failed,
-        batches=_batches(view, rows)[:BATCHES],
+        batches=_batches(view, ledger)[:BATCHES],
         left_out=todo.left_out if todo else (),
     )
-
-
-def _todo(listing: Sequence[SourceFile], entries: dict[str, Entry], settings: Settings) -> Plan:
-    known = {path: entry.plan_entry for path, entry in entries.items()}
-    return plan.make(listing, known, settings.batch_bytes)
 
 
 def _tables(view: View) -> dict[str, dict[str, int]]:
@@ -204,47 +191,26 @@ def _tables(view: View) -> dict[str, dict[str, int]]:
     }
 
 
-def _totals(entries: Sequence[Entry]) -> dict[str, int]:
-    totals: Counter[str] = Counter(files=0, unreadable=0, lines=0, accepted=0, duplicates=0, quarantined=0, erased=0)
-    for entry in entries:
-        totals.update(
-            files=1,
-            unreadable=entry.status == ledger.UNREADABLE,
-            lines=entry.lines,
-            accepted=entry.accepted,
-            duplicates=entry.duplicates,
-            quarantined=entry.quarantined,
-            erased=entry.erased,
-        )
-    return dict(totals)
+def _totals(ledger: Books) -> dict[str, int]:
+    sums = {column: ledger.total(column) for column in ("lines", *FATES)}
+    return {"files": ledger.files, "unreadable": ledger.unreadable.files, **sums}
 
 
-def _batches(view: View, entries: Sequence[Entry]) -> list[BatchSummary]:
-    """The batches in the ledger, newest first, with the time of commit and how long they took from the ledger's snapshots.
+def _batches(view: View, ledger: Books) -> list[BatchSummary]:
+    """The latest batches in the ledger, newest first, with the time of commit and how long they took from its snapshots.
 
     Where that snapshot has expired, the latest arrival of the batch's files stands in, which is the same except for replays,
     and the time that its files took.
     """
-    files: dict[str, list[Entry]] = {}
-    for entry in entries:
-        files.setdefault(entry.batch, []).append(entry)
-    committed = {snapshot["summary"].get(BATCH): snapshot for snapshot in view["ledger"].history}
-    found = [_summary(batch, group, committed.get(batch)) for batch, group in files.items()]
+    committed = {name: each for each in view["ledger"].history if (name := each["summary"].get(BATCH))}
+    found = [_summary(batch, committed.get(batch.batch)) for batch in ledger.batches(committed, BATCHES)]
     return sorted(found, key=lambda batch: (batch.when, batch.batch), reverse=True)
 
 
-def _summary(batch: str, group: Sequence[Entry], snapshot: Snapshot | None) -> BatchSummary:
-    when = max(entry.arrived_at for entry in group)
-    seconds = sum(entry.seconds for entry in group)
+def _summary(batch: Batch, snapshot: Snapshot | None) -> BatchSummary:
+    when, seconds = batch.arrived, batch.seconds
     if snapshot is not None:
         when = datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(tzinfo=None)
         seconds = float(snapshot["summary"].get(SECONDS, seconds))
-    return BatchSummary(
-        batch,
-        when,
-        len(group),
-        sum(entry.lines for entry in group),
-        sum(entry.quarantined for entry in group),
-        group[0].engine,
-        round(seconds, 3),
-    )
+    figures = (batch.files, batch.lines, batch.quarantined, batch.engine)
+    return BatchSummary(batch.batch, when, *figures, round(seconds, 3))

@@ -83,7 +83,8 @@ class Run:
 
 def preview(run: Run, only: Collection[str] | None = None) -> Plan:
     """What a run would do now; changes nothing."""
-    return discover.look(run.source, run.lake, run.settings, run.lake.view(), only).plan
+    view = run.lake.view()
+    return discover.look(run.source, run.lake, run.settings, view, only, _after(run, view, only, run.now())).plan
 
 
 def ingest(run: Run, only: Collection[str] | None = None) -> RunReport:
@@ -151,6 +152,13 @@ def _need_due(run: Run) -> None:
         )
 
 
+def _after(run: Run, view: View, only: Collection[str] | None, now: datetime) -> str:
+    """The path after which a run begins to look; empty if it has to look at everything."""
+    if only is not None or run.set_aside:
+        return ""
+    return discover.settled_before(view, now, run.settings.sweep_minutes, run.announced)
+
+
 class _Queue:
     """The batches of a run that are still to be published. It is planned from one view of the lake, again from another."""
 
@@ -195,8 +203,7 @@ class _Queue:
                 remedy="Other runs keep changing the lake, or source files keep being replaced. Run it again later.",
             )
         run, began = self._run, self._run.now()
-        sweeps = self._only is not None or run.set_aside
-        after = "" if sweeps else discover.settled_before(view, began, run.settings.sweep_minutes, run.announced)
+        after = _after(run, view, self._only, began)
         todo, listing = discover.look(run.source, run.lake, run.settings, view, self._only, after)
         run.watchers.planned(todo)
         settling = todo.batches and not after and self._only is None and run.settings.sweep_minutes

@@ -74,11 +74,6 @@ class Plan:
         return sum(batch.bytes for batch in self.batches)
 
     @property
-    def last(self) -> str:
-        """The last of their paths; empty if there is none."""
-        return max((file.path for batch in self.batches for file in batch.files), default="")
-
-    @property
     def replaced(self) -> tuple[str, ...]:
         """Paths whose object was replaced since it was ingested."""
         return tuple(sorted(path for batch in self.batches for path in batch.replaced))

@@ -86,6 +86,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("free", None, (_POINTER,)),
         ("hashes", None, (_POINTER, _POINTER, _LONG, _LONG, ctypes.c_uint64, _POINTER)),
         ("add_up", None, (_LONG, *(_POINTER,) * 8)),
+        ("find", None, (_POINTER, _LONG, _POINTER, _LONG, _POINTER)),
         ("rank", _LONG, (_POINTER, _POINTER, _LONG, _LONG, _POINTER, _POINTER)),
     ):
         function = getattr(library, f"shoplake_{name}")

@@ -14,6 +14,7 @@
  * lines.h makes rows of them. texts.h hashes and sorts the texts of any Arrow array, figures.h adds
  * up groups of events. Here are the functions that the loader calls. All of it is compiled as one file. */
 #include "figures.h"
+#include "keys.h"
 #include "lines.h"
 #include "texts.h"
 
@@ -157,6 +158,16 @@ EXPORT int64_t shoplake_rank(Bytes data, const int32_t *offsets, int64_t count, 
     }
     free(items);
     return different;
+}
+
+/* Where in a sorted set the keys of another one are, each at its first place; -1: it is not there. Both are
+ * gone through from their beginning to their end. */
+EXPORT void shoplake_find(const uint64_t *stored, int64_t count, const uint64_t *wanted, int64_t wanted_count, int64_t *places) {
+    int64_t place = 0;
+    for (int64_t i = 0; i < wanted_count; i++) {
+        place = first_not_less(stored, count, place, wanted[i]);
+        places[i] = place < count && stored[place] == wanted[i] ? place : -1;
+    }
 }
 
 /* Adds events to the figures of their groups: counts by type and, where there are times, the first and the last one and the
