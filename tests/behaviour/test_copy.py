@@ -371,6 +371,14 @@ def test_a_place_of_a_stopped_copy_of_another_lake(shop, monkeypatch):
         copy(shop / "lake", shop / "dest")
 
 
+def test_what_a_copy_that_had_only_begun_may_leave(made, tmp_path):
+    """Its locks, a file that was to be renamed, and the object that tries conditional writes on S3 are in nobody's way."""
+    for name in (".lock", ".swap", ".copying.json.0f.new", "copying.json.0f"):
+        (tmp_path / "dest").mkdir(exist_ok=True)
+        (tmp_path / "dest" / name).write_bytes(b"")
+    assert copy(made / "lake", tmp_path / "dest").version == Lake(made / "lake").view().version
+
+
 def test_a_lake_that_was_moved(shop):
     """It is refused as what it is, with the command that makes it a lake again; which it does."""
     rows = dump(shop / "lake")

@@ -120,6 +120,14 @@ def test_only_what_follows_the_exposure_counts(shop, lines, in_hours, within):
     assert (sum(result.units.values()), result.left_out) == (len(counted), 90 - len(counted))
 
 
+def test_files_that_cannot_be_read(shop, tmp_path):
+    """A folder is not read through, and of DuckDB's error only what is wrong is shown."""
+    (tmp_path / "units.csv").write_bytes(b"unit,variant\n\xff,control\n")
+    for name, words in (("", "is a folder"), ("units.csv", "not utf-8"), ("none.csv", "No files found")):
+        told = command("experiment", "x", "--lake", shop / "lake", "--assignments", tmp_path / name)
+        assert (told.code, words in told.err, "strict_mode" in told.err) == (2, True, False)
+
+
 def test_times_of_a_file(shop, tmp_path):
     """CSV has times as texts; with an offset they mean that moment."""
     first, variants, rows = exposures()

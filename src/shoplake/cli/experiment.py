@@ -186,12 +186,17 @@ def _assignments(path: str) -> Any:
     """The rows of a file of assignments, read outside the lake, which is locked."""
     import duckdb
 
+    if Path(path).is_dir():  # of which DuckDB would read every file
+        raise UsageError(f"{path} is a folder", remedy="Give a file with the columns unit and variant.")
     name = path.replace("'", "''")
     read = f"read_parquet('{name}')" if path.endswith(".parquet") else f"read_csv('{name}', all_varchar = true)"
     try:
         return duckdb.connect().sql(f"SELECT * FROM {read}").to_arrow_table()
     except duckdb.Error as error:
-        raise UsageError(f"{path} cannot be read: {error}", remedy="Give the columns unit and variant.") from error
+        what, _, _ = str(error).partition("\nPossible Solution")  # and what DuckDB found out about the file
+        raise UsageError(
+            f"{path} cannot be read: {what.strip()}", remedy="Give a file in UTF-8 with the columns unit and variant."
+        ) from error
 
 
 def _write(path: Path, page: str) -> None:

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from shoplake.errors import FatalError, ShoplakeError, TransientError, UnknownOutcomeError, UsageError
 from shoplake.lake import documents
@@ -37,7 +37,8 @@ def above(root: str) -> str | None:
         lake = around(Path(root).parent)
         return None if lake is None else str(lake)
     bucket, prefix = split(root)
-    parents = [f"{SCHEME}{bucket}/{parent}".rstrip("/.") for parent in PurePosixPath(prefix).parents if prefix]
+    parts = prefix.split("/") if prefix else []
+    parents = ["/".join([f"{SCHEME}{bucket}", *parts[:depth]]) for depth in reversed(range(len(parts)))]
     return next(filter(_has_catalog, parents), None)
 
 
