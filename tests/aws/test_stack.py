@@ -117,7 +117,7 @@ def test_the_setup_function_tells_cloudformation_of_a_failure(stack: emulate.Sta
 
 @proof
 def test_the_graders_path_holds_with_small_files(capsys: pytest.CaptureFixture[str]):
-    assert grade.grade(300, 300)
+    assert grade.grade(300)
     said = capsys.readouterr().out
     assert "yes  lines reprocessed = 0" in said
     assert "NO " not in said

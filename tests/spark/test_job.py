@@ -85,7 +85,7 @@ def test_graders_path(glue, session):
         spark.reaches(session, os.environ)
         return grade.job_report(glue(*grade.job_arguments(stack)))
 
-    assert grade.grade(200, 200, run)
+    assert grade.grade(200, run)
 
 
 def test_job_before_its_package_is_there(glue, tmp_path, monkeypatch):
