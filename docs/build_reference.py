@@ -196,6 +196,10 @@ def metrics_page(lake: OpenLake) -> str:
         "purchase event per view event, not a person who buys. Rates of people and of sessions stand beside it here, and",
         "they differ, so say which one you mean.",
         "",
+        "Their SQL is that of DuckDB, Spark and Trino alike. `tests/spark/test_tables.py` runs each on Spark and `make trino`",
+        "on Trino, and both compare the rows. Where `sessions` is missing, because a catalog has the tables alone, put the",
+        "text of `src/shoplake/sql/view_sessions.sql` in its place.",
+        "",
         *_executed(lake, queries.metrics()),
     ]
     return "\n".join(lines)
@@ -207,7 +211,8 @@ def cookbook_page(lake: OpenLake) -> str:
         "# Cookbook",
         "",
         "Queries to run as they are (`shoplake query NAME --lake lake`, or `.query NAME` in `shoplake sql`) or to start from.",
-        "They are in DuckDB's SQL, in `src/shoplake/sql/cookbook.sql`. With `--from` and `--to` they see a range of the lake.",
+        "They are in DuckDB's SQL alone, in `src/shoplake/sql/cookbook.sql`: Spark and Trino refuse `FILTER` without `WHERE`,",
+        "for one. With `--from` and `--to` they see a range of the lake.",
         "",
         *_executed(lake, queries.recipes()),
     ]

@@ -1,4 +1,4 @@
-"""``make trino``: Athena's engine reads the tables, the raw events and the five questions, on this machine.
+"""``make trino``: Athena's engine reads the tables and the raw events, and answers the questions and metrics, on this machine.
 
 Half of the lake is written by DuckDB and half by Spark: by the Glue job, with the arguments that the template gives it. AWS
 is moto, an emulator. The tables are found by the Glue Data Catalog that both keep in step, as Athena finds them, and by
@@ -11,6 +11,7 @@ Trino comes from Maven Central (0.8 GB, once; two of its plugins are unpacked, 0
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -74,10 +75,13 @@ def by_spark(stack: emulate.Stack) -> None:
 
 
 def ask_the_lake(checks: grade.Checks, trino: Trino, lake: OpenLake, catalog: str, schema: str) -> None:
-    """The five questions, their oracle, and all rows of each table."""
+    """The five questions, their oracle, the metrics, and all rows of each table."""
     for query in (*queries.five(), *queries.oracle()):
         name = f"{'queries.sql' if query in queries.five() else 'grading/queries.sql'} {query.name}"
         checks.ask(f"{catalog}: {name}", trino.ask(query.sql, catalog, schema), lake.sql(query.sql).fetchall())
+    for query in queries.metrics():  # no catalog has the view of whole sessions
+        sql = re.sub(r"\bFROM sessions\b", f"FROM ({queries.sql('view_sessions')}) AS sessions", query.sql)
+        checks.ask(f"{catalog}: metric {query.name}", trino.ask(sql, catalog, schema), lake.sql(query.sql).fetchall())
     for table in lake.tables:
         sql = f"SELECT count(*) FROM {table}"
         if table in ("user_hourly", "session_hourly"):  # whose parts shoplake adds up

@@ -62,6 +62,20 @@ def test_page_of_guarantees_names_tests_that_exist() -> None:
             assert re.search(rf"^def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), f"{path}::{name}"
 
 
+def test_page_of_comparisons_names_tests_that_exist() -> None:
+    """Every row of ``docs/concepts/compared.md`` names a test, and every named test is there."""
+    page = (ROOT / "docs/concepts/compared.md").read_text("utf-8")
+    rows = [
+        line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| expected"))
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named, row
+        for path, name in named:
+            assert re.search(rf"^def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), f"{path}::{name}"
+
+
 def test_page_of_guarantees_names_files_that_exist() -> None:
     """Every file or folder named there is in the repository or in the package."""
     named = {name for row in guarantees() for name in re.findall(r"`([\w/]+(?:\.py|/))`", row)}

@@ -1,6 +1,6 @@
 -- The metrics, defined once: what docs/metrics.md shows, `shoplake query NAME` runs and the tests check.
 -- input: the gold tables, the view sessions, and events where only these have the answer
--- dialect: DuckDB and Spark SQL, in the words of queries.sql. Rates are fractions, NULL where there is nothing to divide by.
+-- dialect: DuckDB, Spark SQL and Trino, in the words of queries.sql. Rates are fractions, NULL where there is nothing to divide by.
 
 -- 1. event_funnel: of all events with a product, how many are views, carts and purchases; a conversion is a purchase event
 -- A conversion is an event: one purchase line of one product. The rates divide events by events, so a product that is viewed once and
