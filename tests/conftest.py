@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from shoplake.cli import ingest
 from shoplake.engines import packing, spark_session
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import UsageError
@@ -167,6 +168,14 @@ def unsynced():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", only_check)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pandas_stays():
+    """What a command does for its process would stay in the process of the tests, which also ask for data frames."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "pass_over_pandas", lambda: None)
         yield
 
 

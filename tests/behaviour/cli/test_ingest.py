@@ -45,15 +45,15 @@ def test_ingest_again_json(shop, call):
     assert {result.json[name] for name in ("files", "replaced", "failed_files", "lines", "accepted")} == {0}
 
 
-def test_a_run_that_finds_nothing_loads_little(shop):
-    """It is asked for every few minutes: no engine, nothing of Arrow but its files, and pandas even less."""
-    code = (
-        "import sys; from shoplake.cli.main import main; main();"
-        "print(sorted({'duckdb', 'pyarrow.compute', 'pyarrow.dataset', 'pandas', 'pyspark'} & set(sys.modules)))"
-    )
-    words = ("ingest", "--source", shop / "raw", "--lake", shop / "lake", "--format", "json")
+@pytest.mark.parametrize("new", [False, True], ids=["nothing new", "a file"])
+def test_a_run_loads_little(shop, tmp_path, new):
+    """It is asked for every few minutes: no engine where nothing is new, and pandas never, though it is installed here."""
+    heavy = {"pandas", "pyspark", "pyarrow.dataset"} | (set() if new else {"duckdb", "pyarrow.compute"})
+    code = f"import sys; from shoplake.cli.main import main; main(); print(sorted({heavy} & set(sys.modules)))"
+    lake = tmp_path / "lake" if new else shop / "lake"
+    words = ("ingest", "--source", shop / "raw", "--lake", lake, "--format", "json")
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.partition("\n[")[0])["files"] == 0
+    assert bool(json.loads(done.stdout.rpartition("\n[")[0])["files"]) is new
     assert done.stdout.splitlines()[-1] == "[]"
 
 
