@@ -422,6 +422,7 @@ def test_narrow_and_dark(page, url, view, scheme):
     page.shown(url, view)
     assert page.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert page.ask("[...document.querySelectorAll('main .chart')].every(one => one.clientWidth < 400)")
+    assert page.ask("[...document.querySelectorAll('nav a')].every(one => one.offsetHeight < 40)"), "words are broken"
     background = page.ask("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(18, 22, 27)") == (scheme == "dark")
     chart = "top" if view == "answers" else "runs"
