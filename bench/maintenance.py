@@ -3,11 +3,14 @@
     python bench/maintenance.py month                  8,640 batches, a quarter of an hour on an idle machine
     python bench/maintenance.py month --batches 300    tries everything, measures little
     python bench/maintenance.py hour                   an hour of full size, a minute or two
+    python bench/maintenance.py day --lake LAKE        a lake that is there, such as the one of the workload day: changes it
 
 ``month`` makes one lake by as many commits as there are files, each with the clock of its file, and another by one run over
 the same files: the fresh lake. Then it times, in turn on both, one more file and the five questions (each time from opening
 the lake), before ``maintain`` and after. ``hour`` ingests the same twelve files into two lakes, maintains one, and times
-questions to ``events``, in turn on both. All in one process, so that only the lakes differ. Prints JSON: medians of wall
+questions to ``events``, in turn on both. All in one process, so that only the lakes differ. ``day`` compares a cold
+``shoplake maintain`` with the least that a rewrite can cost: reading the files of ``events`` and writing them as they are, with
+PyArrow and the same codecs, in a process of its own. Prints JSON: medians of wall
 seconds, and of CPU seconds, which mind other work on the machine less; ratios are to the fresh, or not maintained, lake.
 """
 
@@ -25,15 +28,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import measure
+
 import shoplake
 from shoplake import queries
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.generator.files import generate_files
 from shoplake.ingestion import pipeline
+from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.operations import maintain
 from shoplake.settings import Settings
 from shoplake.sources.local import LocalSource
+from shoplake.tables import EVENTS
 
 START = datetime(2025, 10, 1, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
@@ -88,9 +95,9 @@ def clock(first: datetime) -> Callable[[], datetime]:
     return lambda: next(moments)
 
 
-def tidy(lake: Path) -> maintain.Report:
+def tidy(lake: Path) -> maintain.MaintenanceReport:
     """Maintain a lake, tomorrow."""
-    return maintain.maintain(maintain.Request(Lake(lake), now=lambda: datetime.now(UTC) + timedelta(days=2)))
+    return maintain.maintain(maintain.MaintenanceRequest(Lake(lake), now=lambda: datetime.now(UTC) + timedelta(days=2)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- month
@@ -195,17 +202,50 @@ def hour(data: Path, events: int, rounds: int) -> dict[str, Any]:
     }
 
 
+# ------------------------------------------------------------------------------------------------------------------ day
+
+
+def day(lake: Path) -> dict[str, Any]:
+    """CPU and memory of maintaining a lake, beside those of a plain rewrite of its events."""
+    log, environment = lake.with_name("maintenance.log"), dict(os.environ)
+    program = Path(sys.executable).with_name("shoplake")
+
+    def cost(*words: str | Path) -> dict[str, float]:
+        done = measure.command(words, cwd=lake.parent, log=log, env=environment, timeout=3600)
+        return {name: round(value, 2) for name, value in vars(done).items()}
+
+    plain = cost(sys.executable, __file__, "rewrite", "--lake", lake)
+    maintained = cost(program, "maintain", "--lake", lake)
+    again = cost(program, "maintain", "--lake", lake)
+    ratio = round(maintained["cpu"] / plain["cpu"], 2)
+    return {"rewrite": plain, "maintain": maintained, "again": again, "cpu ratio": ratio}
+
+
+def rewrite(lake: Path) -> dict[str, Any]:
+    """Read each file of events, and write its rows as they are."""
+    files = Lake(lake).view()["events"].files
+    for file in files:
+        content = Path(file.path).read_bytes()
+        rows = parquet.read_together(EVENTS, [content])
+        parquet.encode(EVENTS, rows, ())
+    return {"files": len(files), "bytes": sum(file.bytes for file in files)}
+
+
 def main() -> None:
     """Build, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("month", "hour"))
+    parser.add_argument("part", choices=("month", "hour", "day", "rewrite"))
+    parser.add_argument("--lake", type=Path, metavar="DIR", help="of the day")
     parser.add_argument("--batches", type=int, default=8640, metavar="N", help="of the month")
     parser.add_argument("--events", type=int, metavar="N", help="of each file; 40 in the month, 625,000 in the hour")
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="medians count")
     parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data", metavar="DIR")
     options = parser.parse_args()
     data = options.data.absolute() / f"maintenance-{options.part}"
-    if options.part == "month":
+    if options.lake:
+        measure.adopt_orphans()
+        result = (day if options.part == "day" else rewrite)(options.lake.absolute())
+    elif options.part == "month":
         result = month(data, options.batches, options.events or 40, options.rounds)
     else:
         result = hour(data, options.events or 625_000, options.rounds)

@@ -103,6 +103,18 @@ def test_large_files_stay_apart(shop, monkeypatch):
     assert right(shop)
 
 
+def test_users_and_sessions_are_merged_some_rows_at_a_time(shop, monkeypatch):
+    """The parts of an hour stay together; hours that are too many rows together stay apart, which bounds the memory."""
+    lake, rows = shop / "lake", dump(shop / "lake")
+    monkeypatch.setattr("shoplake.operations.maintain.compact.TARGET_UNITS", 1)
+    tidy(lake)
+    for table in UNIT_TABLES:
+        bounds = data_files(lake, table.name).values()
+        assert [first for first, last in bounds if first != last] == []
+        assert len(bounds) == 3
+    assert dump(lake) == rows
+
+
 def test_dry_run_tells_and_changes_nothing(shop):
     """A preview has the figures of what maintenance then does."""
     lake = shop / "lake"

@@ -27,6 +27,9 @@ from shoplake.tables import TABLES, UNIT_TABLES, Table
 
 TARGET_BYTES = 256 * 1024 * 1024
 TARGET_ROWS = 8 << 20
+TARGET_UNITS = 4 << 20
+"""Rows of a table of users or sessions: each has a text of its own, and eight million took 2.5 GB to merge, more than an
+ingest takes."""
 _MOST_SMALL_FILES = 8
 
 
@@ -142,6 +145,7 @@ def _bins(table: Table, files: Sequence[DataFile]) -> Iterator[tuple[DataFile, .
 
     The parts of an hour stay together, and such a table goes by the hours: only parts have hours in common afterwards.
     """
+    most_rows = TARGET_UNITS if table.unit else TARGET_ROWS
     if table.unit:
         together = _sharing_hours(files)
     else:
@@ -151,7 +155,7 @@ def _bins(table: Table, files: Sequence[DataFile]) -> Iterator[tuple[DataFile, .
     for some in together:
         more, more_rows = sum(file.bytes for file in some), sum(file.rows for file in some)
         size, rows = size + more, rows + more_rows
-        if packed and (size > TARGET_BYTES or rows > TARGET_ROWS):
+        if packed and (size > TARGET_BYTES or rows > most_rows):
             yield tuple(packed)
             packed, size, rows = [], more, more_rows
         packed += some
