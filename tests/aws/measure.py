@@ -169,7 +169,7 @@ def row(folder: Path, memory: int, price: float) -> None:
     with waiting.function() as invoke:
         twelve, most, all_cpu = invoke(waiting.put(11))
     clear()
-    day = (costs.FILES_A_DAY + costs.SWEEPS_A_DAY) * cold * memory / 1024 * price
+    day = (costs.FILES_A_DAY + costs.SWEEPS_A_DAY) * warm * memory / 1024 * price
     one = f"{cold:.1f} | {warm:.1f} | {cpu:.1f} | {peak:,.0f}"
     print(f"| {memory:,} | {one} | {twelve:.1f} | {all_cpu:.1f} | {most:,.0f} | {day:.3f} |", flush=True)
 

@@ -17,6 +17,7 @@ from shoplake.engines import choose
 from shoplake.errors import ContractError
 from shoplake.ingestion import pipeline, plan
 from shoplake.lake.catalog import Lake
+from shoplake.operations.maintain import space
 from shoplake.tables import TABLES
 from tests.aws.support import DATABASE, ROOT, Context, arrival_environment, runtime
 from tests.support import answers, data_files, dump, events, ledger, oracle, put, put_bytes
@@ -175,12 +176,15 @@ def test_a_run_ends_between_batches_when_time_is_short_and_the_next_goes_on(shop
     assert each_file_counts_once(shop / "lake", *paths)
 
 
-def test_one_sweep_a_day_maintains_the_lake_and_publishes_what_it_merged(shop: Any):
+def test_one_sweep_a_day_maintains_the_lake_and_publishes_what_it_merged(shop: Any, monkeypatch: pytest.MonkeyPatch):
     for slot in range(3):
         put(shop / "raw", slot, events(20, first=20 * slot))
         assert "maintenance" not in sweep(slot + 10)
-    before = data_files(shop / "lake", "events")
-    assert len(before) == 3
+    assert len(data_files(shop / "lake", "events")) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(space, "FREE", 0)
+        patch.setenv("SHOPLAKE_MAINTAIN_STORED", "1.001")
+        assert sweep(arrival.MAINTENANCE_HOUR)["maintenance"]["commits"] == 0  # no room
     done = sweep(arrival.MAINTENANCE_HOUR)
     assert done["maintenance"]["commits"] >= 1
     assert len(data_files(shop / "lake", "events")) == 1

@@ -257,7 +257,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(account: Any, built: l
     assert [details.partition(" ")[0] for what, details in planned if what == "upload"] == [
         built[0] + suffix for suffix in bundles.SUFFIXES
     ]
-    assert planned[-1][1].startswith("USD 2.94, of which Glue, every 15 minutes 2.46")
+    assert planned[-1][1].startswith("USD 2.95, of which Glue, every 15 minutes 2.46")
     assert boto3.client("cloudformation").list_stacks()["StackSummaries"] == []
 
 
@@ -266,7 +266,7 @@ def test_a_dry_run_over_a_stack_shows_what_is_different(account: Any, built: lis
     before = parameters()
     planned = dict(preview.preview(wanted(Schedule="off"), cloud()))
     assert (planned["stack"], planned["parameter"]) == ("update capstone-x", "Schedule: on -> off")
-    assert planned["a day"].startswith("paused; USD 0.53 when it runs")
+    assert planned["a day"].startswith("paused; USD 0.54 when it runs")
     assert parameters() == before
     assert {key.partition(".")[0] for key in uploaded()} == {built[0].partition(".")[0]}
 

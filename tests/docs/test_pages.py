@@ -259,3 +259,7 @@ def test_the_site_is_whole(tmp_path):
         if html.name != "404.html":  # it is for a server, and its links start at its root
             links = set(re.findall(r"""<a [^>]*?href=["']?([^"' >]+)""", read(html)))
             assert not leads_nowhere(html, [link for link in links if not re.match(r"[a-z]+:", link)]), html.name
+    walk = (
+        read(tmp_path / "build" / "site" / "aws.html").partition("The same walk on an account")[2].partition("<h2")[0]
+    )
+    assert (walk.count("<ol"), walk.count("<li>")) == (1, 9), "the grader's path is one list of nine steps"
