@@ -15,6 +15,7 @@ from shoplake.lake.catalog import Lake
 from shoplake.lake.parquet import arrow_schema
 from shoplake.settings import Settings
 from shoplake.sources.base import SourceFile
+from shoplake.sources.listing import Listing
 from shoplake.tables import ACTIVITY_DAILY, EVENTS, GOLD_HOURLY
 from tests.support import START, proofs
 
@@ -23,7 +24,7 @@ BYTES = 12_000_000
 LARGE = 1_000_000  # one block of Python's own is: the table of interned strings, which doubles at any time
 
 
-class Listing:
+class Month:
     """A simulated one: a file of 12 MB for each five minutes."""
 
     name = "simulated"
@@ -31,12 +32,10 @@ class Listing:
     def __init__(self, files):
         self.files = files
 
-    def list(self):
+    def list(self, after=""):
         moments = (START + number * timedelta(minutes=5) for number in range(self.files))
-        return [
-            SourceFile(f"{at:events/year=%Y/month=%m/day=%d/hour=%H/minute=%M}/e.jsonl.gz", "1", BYTES)
-            for at in moments
-        ]
+        paths = (f"{at:events/year=%Y/month=%m/day=%d/hour=%H/minute=%M}/e.jsonl.gz" for at in moments)
+        return Listing(SourceFile(path, "1", BYTES) for path in paths if path > after)
 
 
 class Counting:
@@ -121,7 +120,7 @@ def test_backlog(tmp_path, engine, listed):
         if len(files) == 1 or files[-1] == listed:
             held.append(sum(block.size for block in tracemalloc.take_snapshot().traces if block.size < LARGE))
 
-    source: Any = Listing(listed)
+    source: Any = Month(listed)
     run = pipeline.Run(Lake(tmp_path / "lake"), source, engine, settings, pipeline.Watchers(committed=committed))
     todo = pipeline.preview(run)
     assert todo.files == listed

@@ -76,7 +76,9 @@ def test_pyiceberg_pandas_and_polars(shop, lake):
 def test_trino():
     """What the page says is what make trino tries out."""
     text = "".join(snippets("Trino", "properties"))
-    tried = (ROOT / "infra" / "trino.py").read_text("utf-8").replace("{url}", URL).replace("\\n", "\n").splitlines()
+    tried = (
+        (ROOT / "infra" / "trino_server.py").read_text("utf-8").replace("{url}", URL).replace("\\n", "\n").splitlines()
+    )
     for line in text.splitlines():
         setting = line.replace("eu-central-1", "{region}")
         assert any(given.endswith(setting) for given in tried), line

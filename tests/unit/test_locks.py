@@ -74,6 +74,7 @@ def test_demo_needs_the_runtime_alone(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     lake = tmp_path / "shoplake-demo" / "lake"
     assert alone(tmp_path, "dashboard", "--lake", lake, "--export", tmp_path / "page.html").returncode == 0
-    same = ("--source-name", tmp_path / "shoplake-demo" / "raw")
-    missing = alone(tmp_path, "ingest", "--engine", "spark", "--source", tmp_path, *same, "--lake", lake)
+    raw = tmp_path / "shoplake-demo" / "raw"
+    (next(raw.rglob("*.gz"))).with_name("more.jsonl").write_text("{}\n", "utf-8")
+    missing = alone(tmp_path, "ingest", "--engine", "spark", "--source", raw, "--lake", lake)
     assert "No module named 'pyspark'" in missing.stderr
