@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class DuckDBEngine:
             started = time.perf_counter()
             spool = spools.get()
             try:
-                reading = Reading(self._database.cursor(), request.source, file, request.latest, self._bounds)
+                reading = Reading(connect, request.source, file, request.latest, self._bounds)
                 checked = _encoded(reading.check(spool))
             finally:
                 spools.put(spool)
@@ -114,10 +115,19 @@ class DuckDBEngine:
 
         spools: SimpleQueue[Spool] = SimpleQueue()
         at_once = min(self._threads, len(request.files))
+        one_by_one, limited = Lock(), False
         with ExitStack() as stack:
             for _ in range(at_once):
                 spools.put(stack.enter_context(closing(Spool())))
-            stack.enter_context(self._cores(self._threads // max(1, at_once)))
+
+            def connect() -> duckdb.DuckDBPyConnection:
+                nonlocal limited
+                with one_by_one:
+                    if not limited:
+                        stack.enter_context(self._cores(self._threads // max(1, at_once)))
+                        limited = True
+                    return self._database.cursor()
+
             # They are begun in their order, so those that were read are the first ones.
             checked = [result for result in self._map(one, request.files) if result]
         erased = request.erased

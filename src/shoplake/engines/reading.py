@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from shoplake.engines.judging import chunks, judge, no_events
 from shoplake.engines.native import library
 from shoplake.engines.native.reader import Left, PlainReader
 from shoplake.engines.quarantined import QuarantinedLines
-from shoplake.engines.reading_sql import SqlReading
 from shoplake.parsing import shortened
 from shoplake.settings import Bounds
 from shoplake.sources.base import Source, SourceFile
@@ -38,14 +38,14 @@ class Reading:
     """One source file being read.
 
     Attributes:
-        connection: A connection of its own.
+        connect: Gives a connection of its own. Files of plain lines need none, and DuckDB is not even imported for them.
         source: Where the file is.
         file: Which.
         latest: The latest time that an event may have.
         bounds: How much is read at once.
     """
 
-    connection: duckdb.DuckDBPyConnection
+    connect: Callable[[], duckdb.DuckDBPyConnection]
     source: Source
     file: SourceFile
     latest: datetime
@@ -62,8 +62,10 @@ class Reading:
         try:
             if library.load() is not None:
                 return self._natively()
+            from shoplake.engines.reading_sql import SqlReading
+
             spool.fill(self.source, self.file, self.bounds.file_bytes)
-            by_sql = SqlReading(self.connection, self.file, self.latest, self.bounds.line_bytes)
+            by_sql = SqlReading(self.connect(), self.file, self.latest, self.bounds.line_bytes)
             return by_sql.check(spool) or self._careful()
         except UnreadableError as error:
             return CheckedFile(self.file, error=str(error))
@@ -85,8 +87,9 @@ class Reading:
         tables = [no_events()]
         ranks: list[Any] = [np.empty(0, np.int64)]
         start = 0
+        connection = cache(self.connect)
         for chunk in chunks(self._lines(left)):
-            judged = judge(self.connection, chunk, self.latest)
+            judged = judge(connection(), chunk, self.latest)
             tables.append(judged.rows)
             ranks.append(left.ranks[start : start + len(chunk)][judged.accepted])
             quarantined.append(judged.quarantined)
@@ -100,9 +103,10 @@ class Reading:
         tables = [no_events()]
         quarantined: list[QuarantinedLines] = []
         unknown: Counter[str] = Counter()
+        connection = self.connect()
         for chunk in chunks(numbered_lines(self.source, self.file, self.bounds)):
             lines += len(chunk)
-            judged = judge(self.connection, chunk, self.latest)
+            judged = judge(connection, chunk, self.latest)
             tables.append(judged.rows)
             quarantined.append(judged.quarantined)
             unknown += judged.unknown

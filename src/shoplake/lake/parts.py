@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shoplake.lake.hours import hours_between, literals
-from shoplake.lake.parquet import arrow_schema
 from shoplake.lake.snapshots import DataFile
 from shoplake.lake.types import column_type
 from shoplake.tables import Table
@@ -69,6 +68,8 @@ def add_up(table: Table, rows: pa.Table) -> pa.Table:
         table: An hourly table.
         rows: Its rows; texts may be dictionaries.
     """
+    from shoplake.lake.parquet import arrow_schema  # Arrow, which queries do without
+
     grain = _grain(table)
     schema = arrow_schema(table).remove_metadata()
     figures = [(name, combination(name)) for name in table.column_names if name not in grain]
