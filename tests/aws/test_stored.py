@@ -46,7 +46,9 @@ def test_two_hours_of_arrivals_store_at_most_half_as_much_again(
     for number in range(RUNS + 1):
         at = START + number * SLOT
         monkeypatch.setattr(
-            arrival, "_run", lambda watchers, at=at: replace(real(watchers), now=lambda: at + timedelta(minutes=6))
+            arrival,
+            "_run",
+            lambda *words, at=at, **how: replace(real(*words, **how), now=lambda: at + timedelta(minutes=6)),
         )
         key, _, content = make_object(at, 42, "realistic", low, high)
         (s3_place / "raw" / key).write_bytes(b"".join(content))

@@ -34,7 +34,8 @@ def test_second_attempts(session, tmp_path):
     assert tables(lake) == tables(tmp_path / "duckdb")
     lost = {(lake / f"{table}-hung").read_text() for table in HUNG}
     named = {path for table in Lake(lake).view().tables for path in data_files(lake, table)}
-    orphans = {str(path) for path in lake.rglob("*.parquet")} - named
+    named |= {f"{path}.keys" for path in named}
+    orphans = {str(path) for ending in ("parquet", "parquet.keys") for path in lake.rglob(f"*.{ending}")} - named
     assert len(lost) == len(HUNG)
     assert lost <= orphans
 
