@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from shoplake.health.verdicts import Check, Verdict, worst
 from shoplake.ingestion import discover, plan
 from shoplake.lake import books, failure, settled
 from shoplake.lake import gaps as known_gaps
-from shoplake.lake.books import FATES, Batch, Books
+from shoplake.lake.books import FATES, BatchSummary, Books
 from shoplake.lake.catalog import Lake
 from shoplake.lake.failure import Failure
 from shoplake.lake.gaps import Acknowledged
@@ -27,30 +27,6 @@ from shoplake.tables import TABLES
 from shoplake.text import json_value
 
 BATCHES = 10
-
-
-@dataclass(frozen=True)
-class BatchSummary:
-    """One of the last batches, without the files that a later batch re-ingested.
-
-    Attributes:
-        batch: Its id.
-        when: When it was committed, UTC.
-        files: Source files, unreadable ones included.
-        lines: Their lines.
-        quarantined: Those that break the contract.
-        engine: What computed it.
-        seconds: How long it took, from reading its first file to publishing; where the ledger's history no longer has that,
-            the time spent reading and checking its files, summed over the threads.
-    """
-
-    batch: str
-    when: datetime
-    files: int
-    lines: int
-    quarantined: int
-    engine: str
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -207,10 +183,9 @@ def _batches(view: View, ledger: Books) -> list[BatchSummary]:
     return sorted(found, key=lambda batch: (batch.when, batch.batch), reverse=True)
 
 
-def _summary(batch: Batch, snapshot: Snapshot | None) -> BatchSummary:
-    when, seconds = batch.arrived, batch.seconds
+def _summary(batch: BatchSummary, snapshot: Snapshot | None) -> BatchSummary:
+    when, seconds = batch.when, batch.seconds
     if snapshot is not None:
         when = datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, UTC).replace(tzinfo=None)
         seconds = float(snapshot["summary"].get(SECONDS, seconds))
-    figures = (batch.files, batch.lines, batch.quarantined, batch.engine)
-    return BatchSummary(batch.batch, when, *figures, round(seconds, 3))
+    return replace(batch, when=when, seconds=round(seconds, 3))

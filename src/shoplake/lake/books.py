@@ -32,21 +32,22 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What the ledger says of one batch.
+class BatchSummary:
+    """A batch, without the files that a later batch re-ingested.
 
     Attributes:
         batch: Its id.
-        arrived: The latest arrival of its files, UTC.
+        when: When it was committed, UTC; where the ledger's history no longer has that, the latest arrival of its files.
         files: Source files, unreadable ones included.
         lines: Their lines.
         quarantined: Those that break the contract.
         engine: What computed it.
-        seconds: The time spent reading and checking its files, summed over the threads.
+        seconds: How long it took, from reading its first file to publishing; where the ledger's history no longer has that,
+            the time spent reading and checking its files, summed over the threads.
     """
 
     batch: str
-    arrived: datetime
+    when: datetime
     files: int
     lines: int
     quarantined: int
@@ -128,8 +129,8 @@ class Books:
             rows = rows.filter(pc.less_equal(rows.column("arrived_at"), _moment(until)))
         return Books(rows)
 
-    def batches(self, named: Collection[str], latest: int) -> list[Batch]:
-        """Some batches, each once.
+    def batches(self, named: Collection[str], latest: int) -> list[BatchSummary]:
+        """Some batches, each once, as the ledger's rows know them.
 
         Args:
             named: The ids of batches; those that the ledger no longer has are left out.
@@ -142,7 +143,7 @@ class Books:
         others = grouped.filter(pc.invert(among))
         order = pc.sort_indices(others, sort_keys=[("arrived_at_max", "descending"), ("batch", "descending")])
         return [
-            Batch(
+            BatchSummary(
                 row["batch"],
                 row["arrived_at_max"],
                 row["source_file_count"],
