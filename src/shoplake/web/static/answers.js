@@ -157,60 +157,58 @@ function showFunnel() {
   const more =
     select.value && wanted.length > rows.length ? `, the ${rows.length} most viewed of ${wanted.length}` : "";
   const steps = [
-    ["Page views", "views", "step-1", 20],
-    ["Carts", "carts", "step-2", 13],
-    ["Purchases", "bought", "step-3", 6],
+    ["To cart", "carts", "step-2"],
+    ["To purchase", "bought", "step-3"],
   ];
-  const rates = (row) => [percent(share(row.carts, row.views)), percent(share(row.bought, row.views))];
+  const rate = (row, key) => share(row[key], row.views);
   draw("funnel", (width) => {
     const narrow = width < 560;
-    const axis = names(
-      rows.map((row) => row.name),
-      {
-        inverse: true,
-        axisLine: { show: false },
-        axisLabel: { color: colour("ink"), fontSize: 13, width: Math.min(190, width * 0.28), overflow: "truncate" },
-      },
-    );
     return {
-      height: 34 * rows.length + 50,
+      height: 46 * rows.length + 44,
       label: `Funnel${more}: ${rows
         .slice(0, 6)
         .map(
-          (row) => `${row.name}, ${exact.format(row.views)} views, ${rates(row)[0]} to cart, ${rates(row)[1]} bought`,
+          (row) =>
+            `${row.name}, ${exact.format(row.views)} views, ${percent(rate(row, "carts"))} to cart, ${percent(rate(row, "bought"))} bought`,
         )
         .join("; ")}`,
-      grid: { left: 4, right: narrow ? 96 : 190, top: 34, bottom: 4, outerBoundsMode: "same" },
+      grid: { left: 4, right: narrow ? 96 : 150, top: 34, bottom: 4, outerBoundsMode: "same" },
       legend: legend(),
       tooltip: tooltip(
         (i) => rows[i].name,
         (i) => [
           ...(rows[i].of ? [["Category", rows[i].of]] : []),
-          ...steps.map(([name, key]) => [name, exact.format(rows[i][key])]),
-          ["Views to cart", rates(rows[i])[0]],
+          ["Page views", exact.format(rows[i].views)],
+          ["Carts", exact.format(rows[i].carts)],
+          ["Purchases", exact.format(rows[i].bought)],
+          ["Views to cart", percent(rate(rows[i], "carts"))],
           ["Carts to purchase", percent(share(rows[i].bought, rows[i].carts))],
-          ["Views to purchase", rates(rows[i])[1]],
+          ["Views to purchase", percent(rate(rows[i], "bought"))],
         ],
       ),
       xAxis: values({ show: false }),
-      yAxis: steps.map((_, i) => ({ ...axis, show: i === 0 })), // an axis each: bars of one row lie on each other
-      series: steps.map(([name, key, fill, barWidth], i) => ({
+      yAxis: names(
+        rows.map((row) => row.name),
+        {
+          inverse: true,
+          axisLine: { show: false },
+          axisLabel: { color: colour("ink"), fontSize: 13, width: Math.min(190, width * 0.28), overflow: "truncate" },
+        },
+      ),
+      series: steps.map(([name, key, fill], i) => ({
         name,
         type: "bar",
-        yAxisIndex: i,
-        barWidth,
-        data: rows.map((row) => row[key]),
+        barWidth: 12,
+        barGap: "25%",
+        data: rows.map((row) => rate(row, key)),
         itemStyle: { color: colour(fill), borderRadius: 3 },
         label: {
-          show: i === 0,
+          show: true,
           position: "right",
-          distance: 10,
           color: colour("ink"),
           fontSize: 13,
-          formatter: ({ dataIndex }) => {
-            const [cart, bought] = rates(rows[dataIndex]);
-            return narrow ? `${cart} · ${bought}` : `${cart} to cart · ${bought} bought`;
-          },
+          formatter: ({ value, dataIndex }) =>
+            i === 0 ? `${percent(value)} of ${short(rows[dataIndex].views)}` : percent(value),
         },
       })),
     };
