@@ -59,8 +59,8 @@ MEMORY_MIB = 16_384  # of address space, in which libraries reserve more than th
 ROOT = Path(__file__).parents[1]
 JOBS = ROOT / "jobs"
 PROOF = """
-SELECT count(*) AS files, count(DISTINCT source_file) AS different_files, sum(lines) AS lines,
-       sum(lines - accepted - duplicates - quarantined - erased) AS lines_without_fate
+SELECT count(*) AS files, count(DISTINCT source_file) AS distinct_files, sum(lines) AS lines,
+       sum(abs(lines - accepted - duplicates - quarantined - erased)) AS unaccounted_lines
 FROM ledger
 """
 ENVIRONMENT = {

@@ -6,8 +6,8 @@ Athena), --batch_bytes N, --max_quarantine_rate SHARE. docs/spark.md has the oth
 The ledger is the bookmark, committed with the data. It is a table of the lake, one row a source file, and a row becomes visible
 in the same atomic swap as the file's events and all that is computed from them. The proof that each file counts once, whole:
 
-    SELECT count(*) AS files, count(DISTINCT source_file) AS different_files, sum(lines) AS lines,
-           sum(lines - accepted - duplicates - quarantined - erased) AS lines_without_fate
+    SELECT count(*) AS files, count(DISTINCT source_file) AS distinct_files, sum(lines) AS lines,
+           sum(abs(lines - accepted - duplicates - quarantined - erased)) AS unaccounted_lines
     FROM ledger
 
 Glue's own bookmarks are off: docs/aws.md says why. Every retry is harmless: it plans from the ledger.
