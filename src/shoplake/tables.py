@@ -222,7 +222,7 @@ ACTIVITY_DAILY = Table(
 SESSIONS = Table(
     "sessions",
     "session",
-    (*_session(),),
+    _session(),
     ("first_event_time", "day"),
     "session_id",
     ("session_id",),

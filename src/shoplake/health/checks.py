@@ -150,7 +150,7 @@ def readable(facts: Facts) -> Check:
     """Whether every file could be read: an unreadable file is a failure for a day after its arrival, then a warning."""
     files = facts.books.unreadable
     if not files.files:
-        return Check("readable", Verdict.OK, "Every source file could be read.")
+        return Check("readable", Verdict.OK, "Every file in the ledger could be read.")
     past = facts.arrived.unreadable
     newest = max((past if past.files else files).each(), key=lambda file: (file["arrived_at"], file["source_file"]))
     late = facts.now - newest["arrived_at"] > RECENT
