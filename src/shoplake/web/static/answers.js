@@ -368,8 +368,7 @@ function showCategories() {
 }
 
 /** Whether a day has events and its neighbours have none: a line alone would not show it. */
-const alone = (days, byDay) =>
-  days.some((day, i) => byDay.has(day) && !byDay.has(days[i - 1]) && !byDay.has(days[i + 1]));
+const alone = (days, byDay, i) => byDay.has(days[i]) && !byDay.has(days[i - 1]) && !byDay.has(days[i + 1]);
 
 function showActivity() {
   const rows = rowsOf("user_activity");
@@ -399,10 +398,14 @@ function showActivity() {
       name,
       type: days.length <= 14 ? "bar" : "line",
       color: colour(fill),
-      symbol: alone(days, byDay) ? "circle" : "none",
+      symbol: "none",
+      showAllSymbol: true, // or else only days whose label is shown get theirs
       barMaxWidth: 44,
       itemStyle: { borderRadius: [3, 3, 0, 0] },
-      data: days.map((day) => byDay.get(day)?.[column] ?? null),
+      data: days.map((day, i) => {
+        const value = byDay.get(day)?.[column] ?? null;
+        return alone(days, byDay, i) ? { value, symbol: "circle", symbolSize: 6 } : value;
+      }),
     })),
   }));
   behind("activity", "user_activity");
