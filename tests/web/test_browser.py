@@ -510,8 +510,10 @@ def test_missing_days_are_gaps(page, tmp_path):
             "echarts.getInstanceByDom(document.querySelector('#activity .chart'))"
             ".dispatchAction({type: 'showTip', seriesIndex: 0, dataIndex: 1})"
         )
-        later = [line | {"timestamp": line["timestamp"].replace("11-18", "12-24")} for line in events(60, first=200)]
-        put(source, 2, later)
+        older = [
+            line | {"timestamp": line["timestamp"].replace("2025-11", "2024-01")} for line in events(60, first=200)
+        ]
+        put(source, 2, older)
         ingest(source, lake)
         page.shown(url)
         drawn = page.ask(  # a line through so many days, of which three have events, each alone
