@@ -281,6 +281,16 @@ def test_interrupted(source, lineage, monkeypatch):
     assert [told["eventType"] for told in lineage()] == ["START", "ABORT"]
 
 
+@pytest.fixture
+def not_ignored():
+    """Signals that end a command do, even where the tests themselves run under nohup."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("not_ignored")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_ended_by_a_signal(source, lineage, monkeypatch, tmp_path, number):
     """SIGTERM and SIGHUP end a run like Ctrl-C: it is reported as ended, and nothing is published; a second one is ignored."""
