@@ -66,18 +66,6 @@ def test_its_timings_are_those_of_the_recorded_results():
         assert list(figures) == [f"{float(figure):.1f}" for figure in measured]
 
 
-def test_its_rates_are_those_of_the_sample_shop():
-    """Purchases per view, and people who bought of those who viewed, as the page of metrics shows them."""
-    page = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
-    found = {}
-    for metric in ("event_funnel", "people_funnel"):
-        _, _, section = page.partition(f"## {metric}\n")
-        (row,) = re.findall(r"─\n *([^`]+?)\n```", section.partition("\n## ")[0])
-        found[metric] = round(100 * float(row.split()[-1]))
-    told = f"{found['event_funnel']} purchases per hundred views, yet {found['people_funnel']} of a hundred people"
-    assert told in " ".join(POST.read_text("utf-8").split())
-
-
 def test_documents_hold_the_picture(built):
     """The .docx opens anywhere with its pictures inside, and so does the page."""
     with zipfile.ZipFile(built / f"{POST.stem}.docx") as document:

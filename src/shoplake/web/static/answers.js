@@ -97,9 +97,9 @@ function showFigures() {
     ["Revenue", short(Number(revenue) / 100), money.format(`${revenue}e-2`), change(Number(revenue) / 100, earlier?.revenue)],
     ["Purchases", short(bought), noun(total(hours, "units_sold"), "unit"), change(bought, earlier?.purchases)],
     [
-      "Order value",
+      "Revenue per purchase",
       value === null ? "–" : money.format(value),
-      "revenue a purchase",
+      "a purchase is one event",
       change(value, earlier && share(earlier.revenue, earlier.purchases)),
     ],
     ["Views to purchase", percent(share(bought, views)), `${percent(share(carts, views))} to cart`,
