@@ -166,6 +166,8 @@ def run(shop: Shop, name: str, *words: str) -> dict[str, Any]:
 def age(shop: Shop, days: int, rounds: int) -> list[dict[str, Any]]:
     """The commands on a lake of an age; of each the cheapest round."""
     fabricate(shop, days)
+    empty = f"{shop.lake}-empty"
+    Lake(empty).create()
     rows: dict[str, list[dict[str, Any]]] = {}
     places = ("--source", shop.source, "--lake", shop.lake)
     opening = (
@@ -179,6 +181,7 @@ def age(shop: Shop, days: int, rounds: int) -> list[dict[str, Any]]:
             name: ("shoplake", "ingest", *places),
             "nothing new": ("shoplake", "ingest", *places),
             "status": ("shoplake", "status", *places, "--format", "json"),
+            "status, all files waiting": ("shoplake", "status", *places[:2], "--lake", empty),
             "opening the lake": (sys.executable, "-c", opening),
         }
         for what, words in commands.items():
@@ -191,7 +194,7 @@ def age(shop: Shop, days: int, rounds: int) -> list[dict[str, Any]]:
 
 def run_status(shop: Shop, what: str, words: Sequence[str]) -> dict[str, Any]:
     """Run a command; one that warns of the lake's state has not failed."""
-    if what == "status":
+    if what.startswith("status"):
         words = ("sh", "-c", '"$@" || test $? = 1', "sh", *words)
     return run(shop, what, *words)
 

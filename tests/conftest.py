@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from shoplake.cli import ingest
+from shoplake.cli import process
 from shoplake.engines import packing, spark_session
 from shoplake.engines.duckdb import DuckDBEngine
 from shoplake.errors import UsageError
@@ -175,7 +175,7 @@ def unsynced():
 def pandas_stays():
     """What a command does for its process would stay in the process of the tests, which also ask for data frames."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "pass_over_pandas", lambda: None)
+        patch.setattr(process, "pass_over_pandas", lambda: None)
         yield
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shoplake import api, settings
-from shoplake.cli import options, output
+from shoplake.cli import options, output, process
 from shoplake.cli.log import LOG
 from shoplake.cli.watch import Watch
 from shoplake.errors import ShoplakeError
@@ -100,7 +100,8 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     given["maintain"] = "off" if no_maintain else None
     chosen = settings.load(given | {"max_quarantine_rate": max_quarantine_rate})
     if chosen.engine != "spark":
-        pass_over_pandas()
+        process.pass_over_pandas()
+        process.share_arena()
     targets = reporting.Targets(metrics, metrics_json, lineage)
     run = api.prepare(chosen, set_aside=set_aside)
     if dry_run:
@@ -127,26 +128,6 @@ def ingest(  # noqa: PLR0917 - one parameter an option
             sys.exit(1)
     else:
         Watch(watch).forever(once, show, _failed)
-
-
-class _NoPandas:
-    """Says that there is no pandas, whether it is installed or not."""
-
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name=name)
-
-
-def pass_over_pandas() -> None:
-    """Let PyArrow find no pandas in this process: it imports it to ask whether a list is a Series, a quarter of a second."""
-    import pyarrow as pa
-
-    sys.meta_path.insert(0, _NoPandas)
-    try:
-        pa.array([])  # where it looks, once
-    finally:
-        sys.meta_path.remove(_NoPandas)
 
 
 def _failed(error: ShoplakeError | OSError, pause: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoplake import api
-from shoplake.cli import options, output
+from shoplake.cli import options, output, process
 from shoplake.settings import Range
 from shoplake.text import count, size
 
@@ -43,6 +43,7 @@ def maintain(lake: str | None, dry_run: bool, closed_after: float, older_than: f
     and totals stay. It deletes files that a killed run left behind, and files that only expired snapshots use: each table
     keeps the snapshots of its last 100 batches, so a reader that opened the lake is undisturbed for that many.
     """
+    process.pass_over_pandas()
     spans = timedelta(hours=closed_after), timedelta(hours=older_than)
     with output.progress("merging", "files", shown=style == "table" and not dry_run) as observer:
         done = api.maintain(lake, closed_after=spans[0], older_than=spans[1], dry_run=dry_run, observer=observer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shoplake import api
-from shoplake.cli import options, output
+from shoplake.cli import options, output, process
 from shoplake.text import count, json_value, size
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def status(lake: str | None, source: str | None, check: bool, style: str) -> Non
 
     It reads only the ledger and the tables' metadata, so it is quick on any lake; shoplake verify counts every row.
     """  # noqa: D301 - click wants the character itself
+    process.pass_over_pandas()
     state = api.status(lake, source)
     if style == "json":
         output.as_json(state.as_json())

@@ -122,7 +122,7 @@ def read(lake: Lake, source: Source | None, settings: Settings, now: datetime) -
     listing = source.list(after) if source else Listing()
     todo = plan.make(listing, ledger.plan_entries, settings.batch_bytes) if source else None
     acknowledged = known_gaps.read(lake)
-    found = slots.gaps({*ledger.paths, *(file.path for file in listing)})
+    found = slots.gaps(dict.fromkeys((*ledger.paths, *(file.path for file in listing))))
     gaps = known_gaps.without(found, acknowledged)
     excused = sum(gap.slots for gap in found) - sum(gap.slots for gap in gaps)
     failed, demo = failure.read(lake), Note(lake, DEMO).read(dict) is not None

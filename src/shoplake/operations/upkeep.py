@@ -70,13 +70,10 @@ class _Slice:
 
     def merge(self, request: MaintenanceRequest, groups: list[Group]) -> None:
         """Merge those groups of a day that fit, in one commit."""
-        import pyarrow as pa
-
         from shoplake.operations.maintain import MaintenanceReport
         from shoplake.operations.maintain.run import merge_groups
 
         if chosen := [group for group in groups if self._fits(group)]:
-            pa.default_memory_pool().release_unused()  # what was needed before is not held beside this
             merge_groups(request, chosen, MaintenanceReport())
 
     def _fits(self, group: Group) -> bool:

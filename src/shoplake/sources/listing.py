@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from shoplake.sources.base import SourceFile
@@ -75,7 +76,7 @@ class Listing(list[SourceFile]):
 
     def __init__(self, files: Iterable[SourceFile] = (), left_out: Iterable[LeftOut] = ()) -> None:
         """Sort the files."""
-        super().__init__(sorted(files, key=lambda file: file.path))
+        super().__init__(sorted(files, key=attrgetter("path")))
         self.left_out = tuple(sorted(left_out, key=lambda each: (not each.trouble, each.why)))
 
 

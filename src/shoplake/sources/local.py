@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -15,6 +16,8 @@ from shoplake.sources.base import SourceFile
 from shoplake.sources.listing import Collected, Listing
 from shoplake.storage.atomic import replacing
 from shoplake.storage.uris import expanded, is_uri, lies_before
+
+_NAME = attrgetter("name")
 
 
 class LocalSource:
@@ -72,16 +75,17 @@ class LocalSource:
 
     def _walk(self, collected: Collected, after: str) -> Iterator[SourceFile]:
         """Every source file; folders wait on a list, so that no depth is too deep."""
-        waiting = [_Folder(str(self.root), "", ())]
+        waiting = [_Folder(str(self.root), "")]
         while waiting:
             folder = waiting.pop()
             for entry in self._entries(folder, collected):
-                path = f"{folder.prefix}{entry.name}"
-                if lies_before(f"{path}/", after):
+                name = entry.name
+                path = f"{folder.prefix}{name}"
+                if after and lies_before(f"{path}/", after):
                     continue
                 if not _is_utf8(path):
                     collected.add(listing.NOT_UTF8, path, trouble=True)
-                elif entry.name.startswith("."):
+                elif name.startswith("."):
                     collected.add(listing.HIDDEN, path)
                 elif _is_folder(entry):
                     waiting.append(folder.below(entry))
@@ -89,10 +93,13 @@ class LocalSource:
                     yield file
 
     def _entries(self, folder: _Folder, collected: Collected) -> Sequence[os.DirEntry[str]]:
-        """What is in a folder; nothing where it cannot be listed."""
+        """What is in a folder, the last by name first; nothing where it cannot be listed."""
         try:
             if not folder.looped:
-                return list(os.scandir(folder.place))
+                entries = list(os.scandir(folder.place))
+                if len(entries) > 1:  # the first folder comes off the list first: what comes in order is sorted at once
+                    entries.sort(key=_NAME, reverse=True)
+                return entries
         except OSError as error:
             if not folder.prefix:
                 raise UsageError(
@@ -110,24 +117,26 @@ class _Folder(NamedTuple):
     Attributes:
         place: Where it is.
         prefix: Its path below the source, with a slash.
-        above: Where the folders are that it lies in, the source's own first.
-        linked: Whether a link leads to it: only then can it be one of these.
+        above: The folder that it lies in, None for the source.
+        linked: Whether a link leads to it: only then can it be one of those that it lies in.
     """
 
     place: str
     prefix: str
-    above: tuple[str, ...]
+    above: _Folder | None = None
     linked: bool = False
 
     @property
     def looped(self) -> bool:
         """Whether it is one of the folders that it lies in."""
-        return self.linked and any(os.path.samefile(self.place, above) for above in self.above)  # noqa: PTH121 - long texts
+        above = self.above if self.linked else None
+        while above and not os.path.samefile(self.place, above.place):  # noqa: PTH121 - long texts
+            above = above.above
+        return above is not None
 
     def below(self, entry: os.DirEntry[str]) -> _Folder:
         """A folder in it."""
-        linked = self.linked or entry.is_symlink()
-        return _Folder(entry.path, f"{self.prefix}{entry.name}/", (*self.above, self.place), linked)
+        return _Folder(entry.path, f"{self.prefix}{entry.name}/", self, self.linked or entry.is_symlink())
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -56,11 +56,13 @@ def gaps(paths: Iterable[str]) -> list[Gap]:
     five minutes has a little jitter, and nothing is missing. Nor is a span longer than :data:`LONGEST_GAP`: what lies so far
     from all other files is a folder of junk such as ``year=0001``, or another period.
     """
-    minutes = sorted({found for path in paths if (found := minute(path))})
+    # Neither a set of paths nor one of minutes: those of a listing come in order, and are then sorted in no time.
+    minutes = sorted(dict.fromkeys(found for path in paths if (found := minute(path))))
+    shortest = 2 * SLOT
     return [
         Gap(_floor(before) + SLOT, _floor(after))
         for before, after in pairwise(minutes)
-        if 2 * SLOT <= after - before <= LONGEST_GAP
+        if shortest <= after - before <= LONGEST_GAP
     ]
 
 

@@ -4,7 +4,17 @@ import csv
 import io
 import shutil
 
+from shoplake.cli import process
 from tests.support import dump, events, put
+
+
+def test_nothing_is_asked_of_pandas(shop, call, monkeypatch):
+    """Neither the state of a lake nor its maintenance needs it: to import it takes a quarter of a second and 40 MB."""
+    asked = []
+    monkeypatch.setattr(process, "pass_over_pandas", lambda: asked.append("not"))
+    assert call("status", "--lake", shop / "lake").code == 0
+    assert call("maintain", "--lake", shop / "lake", "--dry-run").code == 0
+    assert asked == ["not", "not"]
 
 
 def test_status_json(shop, call):

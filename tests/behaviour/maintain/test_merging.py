@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import shoplake
+from shoplake.engines import memory
+from shoplake.lake import parquet
 from shoplake.lake.catalog import Lake
 from shoplake.operations import replay
 from shoplake.operations.maintain.run import MaintenanceRequest, maintain, preview
@@ -62,6 +64,22 @@ def test_rows_and_answers_stay(shop):
         "ledger": (14, 1),
     }
     assert right(shop)
+
+
+def test_memory_is_given_back_before_a_day_is_read(shop, monkeypatch):
+    """What a backlog or another day leaves free does not lie beside what is merged: once a commit, before its first file."""
+    steps = []
+    read = parquet.read_together
+
+    def reading(*words):
+        steps.append("read")
+        return read(*words)
+
+    monkeypatch.setattr(memory, "give_back", lambda: steps.append("give back"))
+    monkeypatch.setattr(parquet, "read_together", reading)
+    report = tidy(shop / "lake")
+    assert steps.count("give back") == report.commits == 3
+    assert steps[:2] == ["give back", "read"]
 
 
 def test_second_time_there_is_nothing_to_do(shop):

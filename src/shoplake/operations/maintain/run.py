@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from shoplake.engines import memory
 from shoplake.engines.base import Progress, ignore
 from shoplake.errors import FatalError, TransientError
 from shoplake.lake.catalog import Lake
@@ -190,6 +191,7 @@ def _merge_all(request: MaintenanceRequest, report: MaintenanceReport) -> None:
 def merge_groups(request: MaintenanceRequest, groups: Sequence[Group], report: MaintenanceReport) -> int:
     """Merge the groups of one day in one commit; returns how many of them were changed by others during it."""
     lake, started = request.lake, request.now()
+    memory.give_back()  # of a batch, or of another day
     with Commit(lake, lake.view(), started.replace(tzinfo=None), SAME_ROWS) as commit:
         new = _write(request, groups, commit)
 
