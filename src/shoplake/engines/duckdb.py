@@ -67,7 +67,7 @@ class _Held:
     def add(self, checked: CheckedFile) -> None:
         """Count a file."""
         self._lines += checked.lines
-        self._bytes += checked.quarantined.rows.nbytes
+        self._bytes += checked.quarantined.nbytes
         if checked.rows is not None and checked.rows.num_rows:
             self._bytes += checked.rows.nbytes
             moments = microseconds(checked.rows, "event_time")

@@ -8,7 +8,6 @@ then nothing is left of it in which something else could be hidden.
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ _LONGEST_NUMBER = 8
 _BLOCK = 1 << 18  # both stay in the processor's cache
 _LINES = 1 << 13
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(_LONGEST_NUMBER + 1)], np.uint64)
+_ALL = _MASKS[-1]
 _EIGHT_TIMES = 0x0101010101010101
 _WORD = 8
 _WORDS = -(-max(len(f', "{name}": "') for name in FIELD_NAMES) // _WORD)
@@ -52,11 +52,10 @@ class Lines:
         starts: Where each begins.
         ends: Where its newline is.
         numbers: Its number in the file, from 1.
-        escaped: Which have a backslash.
         form_feeds: Whether the file has a vertical tab or a form feed anywhere.
     """
 
-    def __init__(self, content: mmap.mmap | bytes) -> None:
+    def __init__(self, content: memoryview) -> None:
         """Find them.
 
         Args:
@@ -64,11 +63,10 @@ class Lines:
         """
         self.content = content
         octets = self.octets = np.frombuffer(content, np.uint8)
-        breaks, escapes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        breaks = [np.empty(0, np.int64)]
         for start in range(0, len(octets), _BLOCK):
             block = octets[start : start + _BLOCK]
             breaks.append(np.flatnonzero(block - np.uint8(ord("\n")) < 3) + start)
-            escapes.append(np.flatnonzero(block == ord("\\")) + start)
         ends = np.concatenate(breaks)
         newline = octets[ends] == ord("\n")
         self.form_feeds = not newline.all()
@@ -77,10 +75,8 @@ class Lines:
         starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1])
         there = starts < ends
         for place in np.flatnonzero(there)[octets[starts[there]] <= ord(" ")].tolist():
-            there[place] = bool(content[int(starts[place]) : int(ends[place])].strip())
+            there[place] = bool(bytes(content[int(starts[place]) : int(ends[place])]).strip())
         self.starts, self.ends, self.numbers = starts[there], ends[there], np.flatnonzero(there) + 1
-        self.escaped = np.zeros(len(self), bool)
-        self.escaped[np.searchsorted(self.starts, np.concatenate(escapes), "right") - 1] = True
 
     def __len__(self) -> int:
         """How many."""
@@ -88,9 +84,9 @@ class Lines:
 
     def __getitem__(self, place: int) -> bytes:
         """A line, without its newline."""
-        return self.content[int(self.starts[place]) : int(self.ends[place])]
+        return bytes(self.content[int(self.starts[place]) : int(self.ends[place])])
 
-    def some(self, places: _Array) -> Iterator[bytes]:
+    def some(self, places: _Array) -> Iterator[memoryview]:
         """The lines at some places, with their newlines."""
         for start, end in zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True):
             yield self.content[start : end + 1]
@@ -135,13 +131,15 @@ class Layout:
             part = slice(start, start + _LINES)
             some = {name: Values(value.sizes[part], value.nulls[part]) for name, value in values.items()}
             fitting.append(self._fit(lines.octets, lines.starts[part], lines.ends[part], some))
-        fit: _Array = np.concatenate(fitting) & ~lines.escaped  # an escape is longer than what it stands for
-        return fit
+        return np.concatenate(fitting)
 
     def _fit(self, octets: _Array, starts: _Array, ends: _Array, values: Mapping[str, Values]) -> _Array:
         # From left to right: if all before it is as it should be, a key that stands at its place is that key, and its value
-        # the one that SQL gave, which takes the first of equal keys. A text without escapes is as long as it says. Null is
-        # null. A quantity that meets the contract is written as SQL gives it. Only a price may have been written otherwise.
+        # the one that SQL gave, which takes the first of equal keys. A text without escapes is as long as it says. One with
+        # escapes is longer, so that the next piece, or the line's end, is looked for too early and cannot be there: the
+        # quote before a key would have to be in the text, where only a backslash can stand before it, or be the quote that
+        # ends the text, after which no key can follow. Null is null. A quantity that meets the contract is written as SQL
+        # gives it. Only a price may have been written otherwise.
         at = starts.copy()
         other = np.zeros(len(starts), np.uint64)
         fit = np.ones(len(starts), bool)
@@ -177,7 +175,7 @@ def _differs(found: _Array, piece: bytes, where: _Array | None = None, instead: 
         difference = found[:, place] ^ wanted
         if where is not None and (change := wanted ^ _words(instead)[place]):
             difference ^= where * change
-        other |= difference & mask
+        other |= difference if mask == _ALL else difference & mask
     return other
 
 

@@ -1,6 +1,7 @@
-"""Lines that break the contract, packed: a line costs its bytes and a few more, not a Python object of ten times the size.
+"""Lines that break the contract, packed: a line costs a tenth of its bytes, not a Python object of ten times the size.
 
-In an hour of which one key was renamed every line is such a line, and all are in memory until the batch has ended.
+In an hour of which one key was renamed every line is such a line, and all are in memory until the batch has ended. Their
+reasons are counted when they are packed, so that the breaker unpacks none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import overload
+from itertools import accumulate, islice
+from typing import NamedTuple, overload
 
 import pyarrow as pa
 
@@ -20,6 +22,7 @@ from shoplake.tables import QUARANTINE
 _SCHEMA = pa.schema(
     [("line_number", pa.int64()), ("raw", pa.binary()), ("reasons", pa.dictionary(pa.int32(), pa.string()))]
 )
+_COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
 _TOGETHER = 10_000
 FILE_BYTES = 256 << 20
 """Of the lines in one data file of ``quarantine``, before it is compressed."""
@@ -40,19 +43,50 @@ class Quarantined:
     reasons: tuple[str, ...]
 
 
+class _Pack(NamedTuple):
+    """Some lines that follow each other.
+
+    Attributes:
+        lines: How many.
+        reasons: How many have each combination of reasons, the codes joined by commas.
+        content: The lines, compressed: an Arrow stream of one batch with the columns of ``_SCHEMA``.
+    """
+
+    lines: int
+    reasons: Counter[str]
+    content: pa.Buffer
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch) -> _Pack:
+        """Pack a batch."""
+        import pyarrow.compute as pc
+
+        reasons = batch.column("reasons")
+        times = pc.value_counts(reasons.indices)
+        names = reasons.dictionary.take(times.field("values")).to_pylist()
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, _SCHEMA, options=_COMPRESSED) as writer:
+            writer.write_batch(batch)
+        return cls(
+            batch.num_rows, Counter(dict(zip(names, times.field("counts").to_pylist(), strict=True))), sink.getvalue()
+        )
+
+    def unpacked(self) -> pa.RecordBatch:
+        """The batch."""
+        return pa.ipc.open_stream(self.content).read_next_batch()
+
+
 class QuarantinedLines(Sequence[Quarantined]):
     """The quarantined lines of one source file, in the order of their numbers; each is unpacked when it is asked for."""
 
-    def __init__(self, rows: pa.Table | None = None) -> None:
+    def __init__(self, packs: tuple[_Pack, ...] = ()) -> None:
         """No lines; or packed ones, from the methods below."""
-        self._rows = rows
+        self.packs = packs
 
     @property
-    def rows(self) -> pa.Table:
-        """All of them packed: ``line_number``, ``raw`` and ``reasons``, which are codes joined by commas."""
-        if self._rows is None:
-            self._rows = _SCHEMA.empty_table()
-        return self._rows
+    def nbytes(self) -> int:
+        """Bytes of memory that they take."""
+        return sum(pack.content.size for pack in self.packs)
 
     @classmethod
     def of(cls, lines: Iterable[Quarantined]) -> QuarantinedLines:
@@ -68,22 +102,29 @@ class QuarantinedLines(Sequence[Quarantined]):
     def packed(cls, numbers: Sequence[int], raw: Sequence[bytes], reasons: pa.StringArray) -> QuarantinedLines:
         """Pack the columns of lines; the reasons of each are codes joined by commas."""
         columns = [pa.array(numbers, pa.int64()), pa.array(raw, pa.binary()), reasons.dictionary_encode()]
-        return cls(pa.table(columns, schema=_SCHEMA))
+        return cls._of_batches([pa.record_batch(columns, schema=_SCHEMA)])
 
     @classmethod
     def joined(cls, parts: Iterable[QuarantinedLines]) -> QuarantinedLines:
         """The lines of several parts of a file, one after the other."""
-        return cls(pa.concat_tables([_SCHEMA.empty_table(), *(part.rows for part in parts)]))
+        return cls(tuple(pack for part in parts for pack in part.packs))
+
+    @classmethod
+    def _of_batches(cls, batches: Iterable[pa.RecordBatch]) -> QuarantinedLines:
+        return cls(tuple(_Pack.of(batch) for batch in batches if batch.num_rows))
 
     def __len__(self) -> int:
         """How many lines."""
-        return int(self.rows.num_rows)
+        return sum(pack.lines for pack in self.packs)
 
     def __iter__(self) -> Iterator[Quarantined]:
         """Each line in turn."""
-        for batch in self.rows.to_batches(max_chunksize=_TOGETHER):
-            for number, raw, codes in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield Quarantined(number, raw, _codes(codes))
+        for pack in self.packs:
+            batch = pack.unpacked()
+            for start in range(0, pack.lines, _TOGETHER):
+                columns = (column.to_pylist() for column in batch.slice(start, _TOGETHER).columns)
+                for number, raw, codes in zip(*columns, strict=True):
+                    yield Quarantined(number, raw, _codes(codes))
 
     @overload
     def __getitem__(self, position: int) -> Quarantined: ...
@@ -92,33 +133,35 @@ class QuarantinedLines(Sequence[Quarantined]):
     def __getitem__(self, position: int | slice) -> Quarantined | QuarantinedLines:
         """A line, or some that follow each other."""
         if isinstance(position, slice):
-            start, stop, step = position.indices(len(self))
-            return QuarantinedLines(self.rows.take(pa.array(range(start, stop, step), pa.int64())))
-        place = range(len(self))[position]
-        number, raw, codes = (column[place].as_py() for column in self.rows.columns)
-        return Quarantined(number, raw, _codes(codes))
+            return QuarantinedLines.of(list(self)[position])
+        return next(islice(self, range(len(self))[position], None))
 
     def only(self, wanted: Sequence[bool]) -> QuarantinedLines:
         """Those of the lines for which a flag is true."""
-        return QuarantinedLines(self.rows.filter(pa.array(wanted, pa.bool_())))
+        starts = accumulate((pack.lines for pack in self.packs), initial=0)
+        return self._of_batches(
+            pack.unpacked().filter(pa.array(wanted[start : start + pack.lines], pa.bool_()))
+            for start, pack in zip(starts, self.packs, strict=False)
+        )
 
     def by_reason(self) -> Counter[str]:
         """How many lines have each reason; a line may have several."""
-        import numpy as np
-
         counted: Counter[str] = Counter()
-        for chunk in self.rows.column("reasons").chunks:
-            times = np.bincount(chunk.indices.to_numpy(), minlength=len(chunk.dictionary))
-            for codes, number in zip(chunk.dictionary.to_pylist(), times.tolist(), strict=True):
-                counted.update(dict.fromkeys(_codes(codes), number) if number else {})
+        for pack in self.packs:
+            for codes, number in pack.reasons.items():
+                counted.update(dict.fromkeys(_codes(codes), number))
         return counted
 
     def batches(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
-        """The packed lines, in pieces of at most so many bytes of ``raw``, or of a single line that is longer."""
+        """The lines as Arrow, in pieces of at most so many bytes of ``raw``, or of a single line that is longer.
+
+        Each has the columns ``line_number``, ``raw`` and ``reasons``, which are codes joined by commas.
+        """
         import numpy as np
         import pyarrow.compute as pc
 
-        for batch in self.rows.to_batches():
+        for pack in self.packs:
+            batch = pack.unpacked()
             ends = np.cumsum(pc.binary_length(batch.column("raw")).to_numpy().astype(np.int64))
             start = 0
             while start < batch.num_rows:

@@ -86,7 +86,7 @@ def _goes_on_otherwise(source: Source, file: SourceFile) -> bool:
 class Spool:
     """An unnamed file that holds one inflated source file at a time.
 
-    It is kept from file to file, so that its pages are made once. On Linux it is in memory and touches no disk.
+    It is kept from file to file, so that its pages are made and mapped once. On Linux it is in memory and touches no disk.
     """
 
     def __init__(self) -> None:
@@ -95,6 +95,7 @@ class Spool:
             self._file = os.fdopen(os.memfd_create("shoplake"), "r+b", buffering=0)
         else:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+        self._mapping: mmap.mmap | None = None
 
     def fill(self, source: Source, file: SourceFile, most: int) -> None:
         """Hold this file from now on, checksum verified, newlines at its end.
@@ -118,7 +119,7 @@ class Spool:
         self._write(_END, file.path)
         self._file.truncate(self._file.tell())
 
-    def hold(self, pieces: Iterable[bytes]) -> None:
+    def hold(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Hold these bytes from now on.
 
         Raises:
@@ -135,10 +136,14 @@ class Spool:
         """A path of this process under which the bytes can be opened and read, also in parallel."""
         return f"/dev/fd/{self._file.fileno()}"
 
-    def content(self) -> mmap.mmap | bytes:
+    def content(self) -> memoryview:
         """The bytes, to be used only until others are held."""
         size = self._file.seek(0, os.SEEK_END)
-        return mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        if not size:
+            return memoryview(b"")
+        if self._mapping is None or len(self._mapping) < size:
+            self._mapping = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
+        return memoryview(self._mapping)[:size]
 
     def _write(self, octets: memoryview | bytes, what: str) -> None:
         written = 0
@@ -152,6 +157,7 @@ class Spool:
 
     def close(self) -> None:
         """Give its memory back."""
+        self._mapping = None
         self._file.close()
 
 
