@@ -71,7 +71,8 @@ class Activity:
 
     def earlier(self, length: timedelta) -> Self:
         """What everybody did in a time before the window."""
-        return replace(self, window=self.window.before(length), listed=None, within=None)
+        listed = self.listed and Listed(exposed=False, in_hours=True)
+        return replace(self, window=self.window.before(length), listed=listed, within=None)
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,8 @@ def _rows(activity: Activity, grain: str, columns: Sequence[str]) -> str:
     key, hours = f"{activity.unit}_id", _hours(activity.window)
     names = ", ".join(columns)
     if not activity.exposed:
-        return f"SELECT {key} AS unit, {names} FROM {grain}_hourly WHERE {hours}"
+        rows = f"SELECT {key} AS unit, {names} FROM {grain}_hourly WHERE {hours}"
+        return f"{rows} AND {key} IN (SELECT unit FROM {TABLE})" if activity.listed else rows
     rows = (
         f"SELECT unit, {names} FROM {grain}_hourly JOIN ({_exposures(activity)}) ON {key} = unit"
         f" WHERE {hours} AND event_hour >= since AND event_hour + INTERVAL 1 HOUR <= until"
