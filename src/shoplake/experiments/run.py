@@ -205,6 +205,7 @@ def _result(asked: _Question, name: str, by: Sequence[str]) -> Experiment:
             remedy="Check the name, the window and the variants of the experiment.",
         )
     comparisons = _comparisons(asked, values)
+    del values  # breakdowns read their own
     missing = {metric.name for metric in asked.metrics} - {one.metric for one in comparisons}
     if missing:
         raise UsageError(
