@@ -344,6 +344,7 @@ def test_days_are_times(planted):
         ({"start": dt.datetime(2025, 11, 18, 12, 30)}, "not a whole hour"),
         ({"start": dt.datetime(2025, 11, 19)}, "not before the end"),
         ({"variants": {"a": 1, "b": 1e-9}}, "variant 'b' has 0 active units"),
+        ({"variants": {"a": 1, "b": 1e-20}}, "variant 'b' has 0 active units"),
         ({"metrics": [Metric("x", "clicks")]}, "not valid SQL over the totals of a unit"),
         ({"assignments": pa.table({"unit": ["u1", "u1"], "variant": ["control", "treatment"]})}, "several variants"),
         ({"assignments": pa.table({"unit": ["u1"], "variant": ["x"]})}, "a variant 'x'"),

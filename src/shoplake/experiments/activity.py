@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from shoplake.errors import UsageError
 from shoplake.experiments.assignment import TABLE, Listed, quoted
 from shoplake.experiments.metrics import Metric
+from shoplake.experiments.totals import Rows, add_up
 from shoplake.experiments.window import Window
+from shoplake.lake import parquet
 from shoplake.lake.reader import OpenLake
+from shoplake.tables import ACTIVITY_DAILY
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
@@ -35,6 +39,11 @@ _OF_AN_EVENT = {
 }
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in _OF_AN_EVENT)
 _REPEATED = "sessions_of_several_hours"
+_ADDED_UP = "added_up"
+FEWEST_UNITS = 4_000_000
+"""DuckDB adds up 18 million rows of 1.3 million users in 7 CPU seconds, where this takes 18; of 12 million, 30 and 14."""
+ROWS_AT_ONCE = 3_000_000
+_MOST_ROWS = 50_000_000  # about 4.5 GB; DuckDB can use the disk
 _MOST_HASHES = 250_000_000  # 2 GB
 
 
@@ -71,7 +80,8 @@ class Activity:
 
     def earlier(self, length: timedelta) -> Self:
         """What everybody did in a time before the window."""
-        return replace(self, window=self.window.before(length), listed=None, within=None)
+        listed = self.listed and Listed(exposed=False, in_hours=True)
+        return replace(self, window=self.window.before(length), listed=listed, within=None)
 
 
 @dataclass(frozen=True)
@@ -95,28 +105,86 @@ def read(opened: OpenLake, activity: Activity, metrics: Sequence[Metric], earlie
         UsageError: A metric is not valid SQL, or not a finite number.
     """
     import duckdb
+    import pyarrow as pa
 
-    names = (*_OF_AN_EVENT, "sessions")
-    sides = ", ".join(
-        f"{_number(text, metric)} AS {side}{position}"
-        for position, metric in enumerate(metrics)
-        for side, text in (("above", metric.numerator), ("below", metric.denominator))
-    )
-    sessions = any(metric.uses_sessions for metric in metrics)
-    totals = _totals(opened, earlier or activity, sessions=sessions)
-    if earlier is None and activity.listed is None and activity.category is None:
-        rows = f"SELECT unit, {activity.position} AS variant, {', '.join(names)} FROM ({totals})"
-    else:
-        filled = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
-        rows = f"SELECT unit, variant, {filled} FROM ({_units(activity)}) LEFT JOIN ({totals}) USING (unit)"
+    sides = list(dict.fromkeys(side for metric in metrics for side in _sides(metric)))
+    asked = ", ".join(("variant", *(f"{side} AS side{position}" for position, side in enumerate(sides))))
+    added = _added_up(opened, activity, metrics, earlier)
+    rows = added or f"{_grouped(opened, activity, metrics, earlier)} ORDER BY unit"
     try:
         with opened.reading():
-            found = opened.sql(f"SELECT variant, {sides} FROM ({rows}) ORDER BY unit").fetchnumpy()
+            found = opened.sql(f"SELECT {asked} FROM ({rows})").to_arrow_table()
     except duckdb.Error as error:
         raise UsageError(
             f"a metric is not valid SQL over the totals of a unit: {error}", remedy="See help(Metric)."
         ) from error
-    return _finite(found, metrics)
+    finally:
+        if added:
+            opened.register(_ADDED_UP, pa.table({"unit": []}))
+    return _finite(found, metrics, sides)
+
+
+def _added_up(opened: OpenLake, activity: Activity, metrics: Sequence[Metric], earlier: Activity | None) -> str | None:
+    """What :func:`_grouped` gives, ordered by the units, from totals added up in memory; None where DuckDB does it as well."""
+    counted, unit = replace(earlier or activity, listed=None), activity.unit
+    if activity.exposed or activity.category is not None:
+        return None
+    used = {name for metric in metrics for name in (*_OF_AN_EVENT, "sessions") if metric.uses(name)}
+    sessions = unit == "user" and "sessions" in used
+    tables = {unit, "session"} if sessions else {unit}
+    rows = max(_most_rows(opened, table, each.window) for table in tables for each in (counted, activity))
+    if rows > _MOST_ROWS:
+        return None
+    if (count_units(opened, activity) if activity.listed else _of_a_day(opened, activity)) < FEWEST_UNITS:
+        return None
+    names = [name for name in _OF_AN_EVENT if name in used or (name == "events" and unit == "session")]
+    parts = [counted.during(part) for part in counted.window.parts(-(-rows // ROWS_AT_ONCE))]
+    asked = Rows(
+        [_rows(part, unit, names) for part in parts],
+        [
+            f"SELECT hash(unit) AS unit, session_id FROM ({_rows(part, 'session', ('session_id',))})"
+            for part in parts
+            if sessions
+        ],
+        [_units(activity)] if activity.listed else [_rows(activity, unit, ())] if earlier else [],
+    )
+    added = add_up(opened, asked, opened.view[f"{unit}_hourly"].uuid)
+    if added is None:
+        return None
+    opened.register(_ADDED_UP, added)
+    columns = [f"CAST({name} AS HUGEINT) AS {name}" for name in names if name != "revenue"]
+    columns += [name for name in ("revenue", "sessions") if name in added.column_names]
+    if unit == "session":
+        columns.append("CAST(events > 0 AS BIGINT) AS sessions")
+    return f"SELECT {', '.join((f'{activity.position} AS variant', *columns))} FROM {_ADDED_UP}"
+
+
+def _of_a_day(opened: OpenLake, activity: Activity) -> int:
+    """How many units there are in the one day of a time that has most of them."""
+    stored = opened.view[ACTIVITY_DAILY.name]
+    files = stored.within(activity.window.start.date(), activity.window.end.date())
+    contents, column = [stored.storage.read(file.path) for file in files], f"unique_{activity.unit}s"
+    return max((*parquet.read_together(ACTIVITY_DAILY, contents, [column]).column(0).to_pylist(), 0)) if files else 0
+
+
+def _most_rows(opened: OpenLake, table: str, window: Window) -> int:
+    """The rows of the files of an hourly table that may have some of a time."""
+    return sum(file.rows for file in opened.view[f"{table}_hourly"].within(window.start, window.end))
+
+
+def _grouped(opened: OpenLake, activity: Activity, metrics: Sequence[Metric], earlier: Activity | None) -> str:
+    """The units with their variants and totals, as rows of SQL."""
+    names = (*_OF_AN_EVENT, "sessions")
+    totals = _totals(opened, earlier or activity, sessions=any(metric.uses("sessions") for metric in metrics))
+    if earlier is None and activity.listed is None and activity.category is None:
+        return f"SELECT unit, {activity.position} AS variant, {', '.join(names)} FROM ({totals})"
+    filled = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
+    return f"SELECT unit, variant, {filled} FROM ({_units(activity)}) LEFT JOIN ({totals}) USING (unit)"
+
+
+def _sides(metric: Metric) -> list[str]:
+    """What has to be computed of each unit: the numerator, and the denominator unless it is 1."""
+    return [_number(text, metric) for text in (metric.numerator, metric.denominator)][: 1 + (metric.denominator != "1")]
 
 
 def _number(text: str, metric: Metric) -> str:
@@ -125,20 +193,24 @@ def _number(text: str, metric: Metric) -> str:
     return f"coalesce(CAST(({text}) AS DOUBLE), {missing})"
 
 
-def _finite(found: dict[str, Any], metrics: Sequence[Metric]) -> Values:
+def _finite(found: pa.Table, metrics: Sequence[Metric], sides: Sequence[str]) -> Values:
     import numpy as np
 
-    columns = {name: np.asarray(np.ma.getdata(column)) for name, column in found.items()}
-    pairs = tuple((columns[f"above{position}"], columns[f"below{position}"]) for position in range(len(metrics)))
-    for metric, pair in zip(metrics, pairs, strict=True):
+    columns = {side: found.column(f"side{position}").to_numpy() for position, side in enumerate(sides)}
+    one = np.broadcast_to(np.float64(1), found.num_rows)
+    pairs = []
+    for metric in metrics:
+        above, *below = (columns[side] for side in _sides(metric))
+        pair = above, below[0] if below else one
         refused = np.isinf if metric.quantile is not None else lambda side: ~np.isfinite(side)
         if bad := sum(int(refused(side).sum()) for side in pair):
             raise UsageError(
-                f"metric {metric.name} is not a finite number for {bad:,} of {len(columns['variant']):,} units:"
+                f"metric {metric.name} is not a finite number for {bad:,} of {len(found['variant']):,} units:"
                 f" {metric.numerator} / {metric.denominator}",
                 remedy='A ratio is given by its two sums: Metric("basket", "revenue", "purchases"), not "revenue / purchases".',
             )
-    return Values(columns["variant"].astype("int64"), pairs)
+        pairs.append(pair)
+    return Values(found.column("variant").to_numpy().astype("int64"), tuple(pairs))
 
 
 def count_units(opened: OpenLake, activity: Activity) -> int:
@@ -192,7 +264,8 @@ def _rows(activity: Activity, grain: str, columns: Sequence[str]) -> str:
     key, hours = f"{activity.unit}_id", _hours(activity.window)
     names = ", ".join(columns)
     if not activity.exposed:
-        return f"SELECT {key} AS unit, {names} FROM {grain}_hourly WHERE {hours}"
+        rows = f"SELECT {', '.join((f'{key} AS unit', *columns))} FROM {grain}_hourly WHERE {hours}"
+        return f"{rows} AND {key} IN (SELECT unit FROM {TABLE})" if activity.listed else rows
     rows = (
         f"SELECT unit, {names} FROM {grain}_hourly JOIN ({_exposures(activity)}) ON {key} = unit"
         f" WHERE {hours} AND event_hour >= since AND event_hour + INTERVAL 1 HOUR <= until"

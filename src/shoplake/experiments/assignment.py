@@ -82,14 +82,21 @@ def position_sql(name: str, variants: Mapping[str, float]) -> str:
         raise UsageError(
             f"the name of the experiment {name!r} is not UTF-8", remedy="Give the name that the shop uses."
         )
-    drawn = f"CAST('0x' || substr(md5({quoted(name + ':')} || unit), 1, {_HEX_DIGITS}) AS BIGINT)"
-    cases = "".join(f" WHEN {drawn} < {bound} THEN {position}" for position, bound in enumerate(_bounds(variants)))
+    drawn = f"md5({quoted(name + ':')} || unit)"  # compared as a text, which takes two thirds of the time of a number
+    cases = "".join(
+        f" WHEN {drawn} < '{_digits(bound)}' THEN {position}" for position, bound in enumerate(_bounds(variants))
+    )
     return f"CASE{cases} ELSE {len(variants) - 1} END"
 
 
 def quoted(text: str) -> str:
     """A text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _digits(bound: int) -> str:
+    """What the texts of all hashes below a bound sort before, and no others."""
+    return f"{bound:0{_HEX_DIGITS}x}" if bound < _HASHES else "g"
 
 
 def _bounds(variants: Mapping[str, float]) -> list[int]:

@@ -50,7 +50,12 @@ def influences(numerator: Numbers, denominator: Numbers) -> Numbers:
     if mean == 0:
         return numerator * 0.0
     ratio = numerator.mean() / mean
-    found: Numbers = ratio + (numerator - ratio * denominator) / mean
+    if (denominator == 1).all():  # a mean: the same digits in half of the time
+        found: Numbers = numerator - ratio
+    else:
+        found = numerator - ratio * denominator
+        found /= mean
+    found += ratio  # in place: new memory takes longer than the sum
     return found
 
 
@@ -60,12 +65,11 @@ def ratios(
     """The ratio in each variant; with what the same units did before, by CUPED."""
     plain = {variant: influences(now[0][chosen], now[1][chosen]) for variant, chosen in members.items()}
     values = plain if before is None else _adjusted(plain, members, before)
+    plain_variances = {variant: _of_the_mean(sample) for variant, sample in plain.items()}
+    variances = plain_variances if before is None else {variant: _of_the_mean(values[variant]) for variant in members}
     return {
         variant: Estimate(
-            float(values[variant].mean()),
-            _of_the_mean(values[variant]),
-            len(values[variant]),
-            _of_the_mean(plain[variant]),
+            float(values[variant].mean()), variances[variant], len(values[variant]), plain_variances[variant]
         )
         for variant in members
     }

@@ -41,10 +41,9 @@ class Metric:
                 f"metric {self.name}: there is no quantile {self.quantile}", remedy="Give a share such as 0.9."
             )
 
-    @property
-    def uses_sessions(self) -> bool:
-        """Whether it may need a unit's number of sessions, which takes long to count."""
-        return bool(re.search(r"\bsessions\b", f"{self.numerator} {self.denominator}", re.IGNORECASE))
+    def uses(self, total: str) -> bool:
+        """Whether it may need one of a unit's totals; to count sessions takes long."""
+        return bool(re.search(rf"\b{total}\b", f"{self.numerator} {self.denominator}", re.IGNORECASE))
 
     def __str__(self) -> str:
         """The definition as it can be given on the command line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -204,6 +205,7 @@ def _result(asked: _Question, name: str, by: Sequence[str]) -> Experiment:
             remedy="Check the name, the window and the variants of the experiment.",
         )
     comparisons = _comparisons(asked, values)
+    del values  # breakdowns read their own
     missing = {metric.name for metric in asked.metrics} - {one.metric for one in comparisons}
     if missing:
         raise UsageError(
@@ -282,11 +284,14 @@ def _counted(asked: _Question, values: _Read) -> dict[str, int]:
 def _comparisons(asked: _Question, values: _Read) -> list[Comparison]:
     now, before = values
     members = {variant: now.variants == position for position, variant in enumerate(asked.shares)}
-    found: list[Comparison] = []
-    for position, metric in enumerate(asked.metrics):
+
+    def compared(position: int) -> list[Comparison]:
+        metric = asked.metrics[position]
         earlier = None if before is None else before.pairs[position]
-        found += compare(metric.name, members, now.pairs[position], earlier, asked.method, metric.quantile)
-    return found
+        return compare(metric.name, members, now.pairs[position], earlier, asked.method, metric.quantile)
+
+    with ThreadPoolExecutor(2) as pool:
+        return [one for each in pool.map(compared, range(len(asked.metrics))) for one in each]
 
 
 def _method(confidence: float, winsorize: float | None, sequential: bool | float) -> Method:  # noqa: FBT001

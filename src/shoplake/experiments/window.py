@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Self
 
 from shoplake.errors import UsageError
@@ -34,6 +35,12 @@ class Window:
             found.append(replace(self, start=start, end=min(midnight, self.end)))
             start = midnight
         return found
+
+    def parts(self, most: int) -> list[Self]:
+        """At most so many parts of about the same length, in whole hours."""
+        hours = (self.end - self.start) // HOUR
+        ends = [self.start + hours * number // most * HOUR for number in range(most + 1)]
+        return [replace(self, start=start, end=end) for start, end in pairwise(ends) if start < end]
 
     def before(self, length: timedelta) -> Self:
         """The time of a length that ends where this one starts."""
