@@ -210,8 +210,9 @@ def hour(folder: Path) -> None:
     print(f"the hour merged, after a cold start: {wall:.1f} s, {cpu:.1f} s of CPU, peak {peak:,.0f} MiB", flush=True)
     took, used = took[:12], used[:12]
     print(
-        f"an hour of files at {CHOSEN:,} MiB, arrival to queryable: median {statistics.median(took):.1f} s, slowest {max(took):.1f} s;"
-        f" CPU median {statistics.median(used):.1f} s, at most {max(used):.1f} s, on average {sum(used) / 12:.1f} s",
+        f"an hour of files at {CHOSEN:,} MiB, arrival to queryable: median {statistics.median(took):.1f} s,"
+        f" slowest {max(took):.1f} s; CPU median {statistics.median(used):.1f} s, at most {max(used):.1f} s,"
+        f" on average {sum(used) / 12:.1f} s",
         flush=True,
     )
 
