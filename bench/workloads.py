@@ -310,6 +310,7 @@ def day(bench: Bench) -> Findings:
         Bar("the last file's CPU time over the thirteenth's", 1.3, other.cpu / one.cpu),
         Bar("the last file's wall time over the thirteenth's", 1.3, other.wall / one.wall),
         Bar("the last file's peak memory, MiB", 1024, other.peak_mib),
+        Bar("the backlog's peak memory, MiB", 2048, medians[f"files {early + 1} to {last - 1} at once"].peak_mib),
     ]
     return found
 
