@@ -110,14 +110,17 @@ def test_sessions_count_once_for_each_of_their_users(shop, in_memory):
 def test_users_that_share_a_hash_are_told_apart(shop, in_memory, monkeypatch):
     """Then DuckDB adds up."""
     expected = shoplake.experiment(shop / "lake", "x")
-    monkeypatch.setattr(totals, "_hashes", lambda _, units: np.zeros(len(units), np.uint64))
+    monkeypatch.setattr(totals, "_of_each", lambda _, units, __: np.full(len(units), 7, np.uint64))
     assert shoplake.experiment(shop / "lake", "x") == expected
     assert in_memory[-1] is None
+    sessions = ["SELECT 7::UBIGINT AS unit, 's' AS session_id"]
+    assert added_up(shop, "SELECT 'a' AS unit", sessions=sessions) == [{"unit": "a", "sessions": 1}]
+    assert added_up(shop, "SELECT unnest(['a', 'b']) AS unit", sessions=sessions) is None
 
 
-def added_up(shop, *figures, population=()):
+def added_up(shop, *figures, **more):
     with shoplake.open(shop / "lake") as lake:
-        rows = totals.add_up(lake, Rows(figures, population=population), "salt")
+        rows = totals.add_up(lake, Rows(figures, **more), "salt")
     return rows and rows.to_pylist()
 
 
@@ -146,3 +149,20 @@ def test_the_population_decides_who_is_there(shop):
         "SELECT unnest(['a', 'b', 'a']) AS unit, 2::BIGINT AS events",
         population=["SELECT unnest(['a', 'c']) AS unit, unnest([0, 1]) AS variant"],
     ) == [{"unit": "a", "variant": 0, "events": 4}, {"unit": "c", "variant": 1, "events": 0}]
+
+
+@pytest.mark.parametrize("user", ["b", *"cdefgh"])
+def test_sessions_of_somebody_else_are_left_to_duckdb(shop, user):
+    sessions = [f"SELECT hash('{user}') AS unit, 's' AS session_id"]
+    found = added_up(shop, "SELECT unnest(['a', 'b']) AS unit", sessions=sessions)
+    assert found == ([{"unit": "a", "sessions": 0}, {"unit": "b", "sessions": 1}] if user == "b" else None)
+
+
+def test_nobody_was_there_before(shop):
+    assert added_up(
+        shop,
+        "SELECT 'a' AS unit, 1::BIGINT AS events WHERE false",
+        sessions=["SELECT hash('a') AS unit, 's' AS session_id WHERE false"],
+        population=["SELECT 'b' AS unit"],
+        variant="length(unit)",
+    ) == [{"unit": "b", "events": 0, "variant": 1, "sessions": 0}]

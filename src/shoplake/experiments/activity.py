@@ -133,7 +133,7 @@ def _added_up(opened: OpenLake, activity: Activity, metrics: Sequence[Metric], e
     sessions = unit == "user" and "sessions" in used
     tables = {unit, "session"} if sessions else {unit}
     rows = max(_most_rows(opened, table, each.window) for table in tables for each in (counted, activity))
-    if rows > _MOST_ROWS:
+    if not 0 < rows <= _MOST_ROWS:
         return None
     if (count_units(opened, activity) if activity.listed else _of_a_day(opened, activity)) < FEWEST_UNITS:
         return None
@@ -147,6 +147,7 @@ def _added_up(opened: OpenLake, activity: Activity, metrics: Sequence[Metric], e
             if sessions
         ],
         [_units(activity)] if activity.listed else [_rows(activity, unit, ())] if earlier else [],
+        "" if activity.listed else activity.position,
     )
     added = add_up(opened, asked, opened.view[f"{unit}_hourly"].uuid)
     if added is None:
@@ -156,7 +157,7 @@ def _added_up(opened: OpenLake, activity: Activity, metrics: Sequence[Metric], e
     columns += [name for name in ("revenue", "sessions") if name in added.column_names]
     if unit == "session":
         columns.append("CAST(events > 0 AS BIGINT) AS sessions")
-    return f"SELECT {', '.join((f'{activity.position} AS variant', *columns))} FROM {_ADDED_UP}"
+    return f"SELECT {', '.join(('variant', *columns))} FROM {_ADDED_UP}"
 
 
 def _of_a_day(opened: OpenLake, activity: Activity) -> int:

@@ -33,11 +33,13 @@ class Rows:
         sessions: Give DuckDB's hash of the unit as unit, and session_id; none where sessions are not counted.
         population: Give unit, and other columns that each of its units has one value of; without any, all units that have
             figures are the population.
+        variant: SQL over unit for a column of this name; empty where the population has it.
     """
 
     figures: Sequence[str]
     sessions: Sequence[str] = ()
     population: Sequence[str] = ()
+    variant: str = ""
 
 
 def add_up(opened: OpenLake, asked: Rows, salt: str) -> pa.Table | None:
@@ -49,8 +51,8 @@ def add_up(opened: OpenLake, asked: Rows, salt: str) -> pa.Table | None:
         salt: Whatever is the lake's own, for the keys of users and sessions (:mod:`shoplake.engines.unit_keys`).
 
     Returns:
-        unit, the columns of the population and of the figures and, where they are counted, sessions. None where the numbers
-        are too large to be added up in 64 bits, or the texts too long together: DuckDB can do it all the same.
+        unit, variant, the columns of the population and of the figures and, where they are counted, sessions. None where it
+        cannot be done: numbers too large for 64 bits, texts too long together, units that share a hash. DuckDB can.
     """
     import numpy as np
     import pyarrow as pa
@@ -71,16 +73,18 @@ def add_up(opened: OpenLake, asked: Rows, salt: str) -> pa.Table | None:
         ranks, firsts = ranked(every)
         units = every.take(pa.array(firsts))
         del every, firsts
-        counted = pool.submit(_of_units, _hashes(opened, units), counting) if counting else None
+        counted = pool.submit(_of_units, _of_each(opened, units, "hash(unit)"), counting) if counting else None
         columns = {name: _added(ranks[:people], parts, len(units)) for name, parts in known.parts.items()}
         columns |= {name: _added(ranks[people:], parts, len(units)) for name, parts in figures.parts.items()}
+        chosen = np.zeros(len(units), bool)
+        chosen[ranks[:people]] = True
+        del ranks, known, figures
+        columns |= {"variant": _of_each(opened, units, asked.variant)} if asked.variant else {}
         sessions = counted.result() if counted else None
     if counted and sessions is None:
         return None
     columns |= {} if sessions is None else {"sessions": sessions}
     if asked.population:
-        chosen = np.zeros(len(units), bool)
-        chosen[ranks[:people]] = True
         units, columns = units.filter(pa.array(chosen)), {name: column[chosen] for name, column in columns.items()}
     return _table(units, columns)
 
@@ -125,7 +129,6 @@ class _Columns:
     @classmethod
     def read(cls, opened: OpenLake, statements: Sequence[str]) -> Self:
         """The rows of some statements: of each, the first column has the units."""
-        import numpy as np
         import pyarrow as pa
 
         found = cls()
@@ -137,7 +140,7 @@ class _Columns:
                 for chunk in rows.column(name).chunks:
                     numbers, largest = _integers(chunk)
                     found.bounds[name] = found.bounds.get(name, 0) + largest * len(numbers)
-                    parts.append(_Part.of(numbers.astype(np.min_scalar_type(largest))))
+                    parts.append(_Part.of(_small(numbers)))
         return found
 
 
@@ -173,7 +176,14 @@ def _added(ranks: Numbers, parts: Sequence[_Part], count: int) -> Numbers:
         units = units if part.places is None else units[part.places]
         np.add.at(found, units.astype(np.int64), part.numbers.astype(np.int64))  # six times as fast as with other types
         start += part.rows
-    return found
+    return _small(found)
+
+
+def _small(numbers: Numbers) -> Numbers:
+    """Integers not below 0, with as few bytes as the largest one needs."""
+    import numpy as np
+
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
 _Keys = tuple["Numbers", "Numbers", "Numbers"]
@@ -267,29 +277,35 @@ def _nearly_sorted(keys: Numbers) -> tuple[Numbers, Numbers]:
     return packed.view(np.int64), tied
 
 
-def _hashes(opened: OpenLake, units: pa.StringArray) -> Numbers:
+def _of_each(opened: OpenLake, units: pa.StringArray, expression: str) -> Numbers:
+    """An expression of SQL over unit, of each of some units."""
     import pyarrow as pa
 
     opened.register(_UNITS, pa.table({"unit": units}))
-    hashes: Numbers = _rows(opened, f"SELECT hash(unit) AS hash FROM {_UNITS}").column("hash").to_numpy()
+    found: Numbers = _rows(opened, f"SELECT {expression} AS found FROM {_UNITS}").column("found").to_numpy()
     opened.register(_UNITS, pa.table({"unit": pa.array([], pa.string())}))
-    return hashes
+    return found
 
 
 def _of_units(keys: Numbers, sessions: Future[Numbers]) -> Numbers | None:
-    """How many sessions each unit has, by its hash; None where two units share one."""
+    """How many sessions each unit has, by its hash; None where two units share one, or a session is of none of them."""
     import numpy as np
 
     users = sessions.result()
+    if not len(users):
+        return np.zeros(len(keys), np.uint8)
     order, tied = _nearly_sorted(keys)
     few = order[tied]
     order[tied] = few[np.argsort(keys[few])]
     keys = keys[order]
-    if (keys[1:] == keys[:-1]).any():
+    places = np.searchsorted(users, keys, side="right")
+    counts = _small(np.diff(places, prepend=0))
+    places -= counts  # where the sessions of each begin; those of a unit without any may end the array
+    foreign = users.take(places, mode="clip") != keys
+    foreign &= counts > 0
+    if (keys[1:] == keys[:-1]).any() or foreign.any() or counts.sum(dtype=np.int64) < len(users):
         return None
-    counts = np.searchsorted(users, keys, side="right")
-    counts -= np.searchsorted(users, keys)
-    found = np.empty(len(keys), np.int64)
+    found = np.empty_like(counts)
     found[order] = counts
     return found
 
