@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 
+import pyarrow.parquet as pq
 import pytest
 
 from shoplake.engines import duckdb, packing
@@ -93,3 +95,16 @@ def test_larger_ones_have_their_own(tmp_path, monkeypatch):
     ingest(tmp_path / "raw", tmp_path / "lake", threads=2)
     files = Lake(str(tmp_path / "lake")).view()["events"].files
     assert sorted(file.rows for file in files) == [5, 5, 6]
+
+
+@embedded
+def test_unknown_keys_of_files_that_share_a_data_file(tmp_path):
+    """Some have few different values in many lines, some have others in each, some have none."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    more = [{"currency": "EUR"}] * 8, [{"request": f"r{number}"} for number in range(8)], [{}] * 8
+    for slot, of_file in enumerate(more):
+        put(source, slot, [event(100 * slot + number) | extra for number, extra in enumerate(of_file)])
+    ingest(source, lake, threads=2)
+    (path,) = data_files(lake, "events")
+    stored = pq.read_table(path).sort_by("event_time").column("extra").to_pylist()
+    assert [json.loads(extra or "{}") for extra in stored] == [extra for of_file in more for extra in of_file]

@@ -151,3 +151,15 @@ def test_memory_of_bad_lines(tmp_path):
     tracemalloc.stop()
     assert [line.raw for line in checked.quarantined] == lines
     assert held < 0.3 * sum(map(len, lines))
+
+
+def test_memory_of_unknown_keys(tmp_path):
+    """While a batch is being read, a value that many lines have under a key that is not known is in memory once."""
+    extra = json.dumps({"user-agent": "Mozilla/5.0 " * 8})
+    lines = [json.dumps(event(number) | json.loads(extra)).encode() for number in range(2_000)]
+    put(tmp_path / "raw", 0, lines)
+    source = LocalSource(tmp_path / "raw")
+    (checked,) = DuckDBEngine(1).check(CheckRequest(source, source.list(), LATEST, Erased("")))
+    column = checked.rows.column("extra")
+    assert column.to_pylist() == [extra] * len(lines)
+    assert column.nbytes < 10 * len(lines)

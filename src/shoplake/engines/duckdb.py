@@ -343,11 +343,19 @@ def _with_lineage(parts: Sequence[_Part]) -> pa.Table:
     """The rows of some source files with the column that tells these."""
     rows = parts[0][1]
     if len(parts) > 1:
-        rows = pa.concat_tables([of_file for _, of_file in parts]).unify_dictionaries().combine_chunks()
+        rows = (
+            pa.concat_tables([_with_plain_extra(of_file) for _, of_file in parts]).unify_dictionaries().combine_chunks()
+        )
     codes = np.repeat(np.arange(len(parts), dtype=np.int32), [of_file.num_rows for _, of_file in parts])
     return rows.append_column(
         "source_file", pa.DictionaryArray.from_arrays(codes, pa.array([path for path, _ in parts]))
     )
+
+
+def _with_plain_extra(rows: pa.Table) -> pa.Table:
+    """Rows with ``extra`` as texts, as it is a dictionary in some files and not in others."""
+    place = rows.schema.get_field_index("extra")
+    return rows.set_column(place, "extra", rows.column(place).cast(pa.string()))
 
 
 def _microseconds(moment: datetime) -> int:

@@ -27,11 +27,11 @@
 #define SOURCE "unknown"
 #endif
 
-/* Frees all but the columns, their dictionaries and the bytes of `extra`, which Arrow goes on using. */
+/* Frees all but the columns and their dictionaries, which Arrow goes on using. */
 EXPORT void shoplake_trim(Reader *reader) {
     Buffer *buffers[] = {&reader->carry, &reader->scratch, &reader->values, &reader->left, &reader->left_lines,
-                         &reader->extra_rows, &reader->extra_ends, &reader->key_counts, &reader->keys.offsets,
-                         &reader->keys.data};
+                         &reader->extra, &reader->extra_rows, &reader->extra_ends, &reader->key_counts,
+                         &reader->keys.offsets, &reader->keys.data};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         free(buffers[i]->data);
         *buffers[i] = (Buffer){0};
@@ -46,7 +46,6 @@ EXPORT void shoplake_trim(Reader *reader) {
 EXPORT void shoplake_free(Reader *reader) {
     if (!reader) return;
     shoplake_trim(reader);
-    free(reader->extra.data);
     for (int field = 0; field < FIELDS; field++) {
         free(reader->dictionaries[field].offsets.data);
         free(reader->dictionaries[field].data.data);

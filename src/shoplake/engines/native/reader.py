@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_TYPES, FIELDS
+from shoplake.engines.codes import encoded_if_repeated
 from shoplake.engines.native import library
 from shoplake.errors import FatalError
 
@@ -118,7 +119,7 @@ class PlainReader:
 
         Returns:
             One chunk for each column. Texts are dictionaries: codes of 32 bits, of 8 for ``event_type``, whose dictionary
-            is the contract's.
+            is the contract's; ``extra`` is one where it has few different values.
         """
         places = range(len(FIELDS))
         coded = {place: self._codes(place, others) for place in places} if len(ranks) else {}
@@ -182,11 +183,14 @@ class PlainReader:
             pa.py_buffer(np.cumsum(lengths).astype(np.int32)),
             self._memory.buffer(_EXTRA_DATA),
         ]
-        ours = pa.Array.from_buffers(pa.string(), self.taken, buffers)
-        if not len(ranks):
-            return ours
-        order = np.insert(np.arange(self.taken), ranks, self.taken + np.arange(len(ranks)))
-        return pa.concat_arrays([ours, *others.chunks]).take(pa.array(order))
+        extra = pa.Array.from_buffers(pa.string(), self.taken, buffers)
+        if len(ranks):
+            order = np.insert(np.arange(self.taken), ranks, self.taken + np.arange(len(ranks)))
+            extra = pa.concat_arrays([extra, *others.chunks]).take(pa.array(order))
+        repeated = encoded_if_repeated(extra)
+        return (
+            pa.concat_arrays([extra, extra[:0]]) if repeated is extra else repeated
+        )  # a copy: its bytes are freed here
 
 
 class _Memory:
