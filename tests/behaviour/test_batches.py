@@ -101,7 +101,11 @@ def test_larger_ones_have_their_own(tmp_path, monkeypatch):
 def test_unknown_keys_of_files_that_share_a_data_file(tmp_path):
     """Some have few different values in many lines, some have others in each, some have none."""
     source, lake = tmp_path / "raw", tmp_path / "lake"
-    more = [{"currency": "EUR"}] * 8, [{"request": f"r{number}"} for number in range(8)], [{}] * 8
+    more: tuple[list[dict[str, str]], ...] = (
+        [{"currency": "EUR"}] * 8,
+        [{"request": f"r{number}"} for number in range(8)],
+        [{}] * 8,
+    )
     for slot, of_file in enumerate(more):
         put(source, slot, [event(100 * slot + number) | extra for number, extra in enumerate(of_file)])
     ingest(source, lake, threads=2)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_COLUMNS, FIELDS
 from shoplake.engines.texts import Numbers, hashes, ranked
+from shoplake.lake import parquet
 
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 """Applies a function to values, several at once where there are threads for it; results come in their order."""
@@ -25,8 +26,6 @@ TEXTS = tuple(field.column for field in FIELDS if field.type == "string")
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd and without a pattern, as multiplicative hashes want it
 _HALF = np.uint64(32)
 _MOST_BITS = 26
-_LOOK = 1 << 16
-_REPEATED = 4
 
 
 def encoded(rows: pa.Table) -> pa.Table:
@@ -42,21 +41,13 @@ def encoded(rows: pa.Table) -> pa.Table:
         elif name in TEXTS:
             columns.append(column.combine_chunks().dictionary_encode())
         elif name == "extra":
-            columns.append(pa.chunked_array([encoded_if_repeated(column.combine_chunks())]))
+            columns.append(pa.chunked_array([parquet.encoded_if_repeated(column.combine_chunks())]))
         else:
             columns.append(column)
     if any(pa.types.is_string(rows.schema.field(name).type) for name in TEXTS if name in rows.column_names):
         # DuckDB gives all columns of a result in one piece of memory: a number that is kept would keep the texts as well.
         columns = [column if pa.types.is_dictionary(column.type) else _copied(column) for column in columns]
     return pa.table(columns, names=rows.column_names)
-
-
-def encoded_if_repeated(texts: pa.StringArray) -> pa.Array:
-    """Texts as a dictionary array if, by the first of them, few are different; else as they are."""
-    first = texts[:_LOOK].drop_null()
-    if len(first) < _REPEATED * max(1, len(first.unique())):
-        return texts
-    return texts.dictionary_encode()
 
 
 def _copied(column: pa.ChunkedArray) -> pa.Array:

@@ -49,11 +49,13 @@ class _Pack(NamedTuple):
     Attributes:
         lines: How many.
         reasons: How many have each combination of reasons, the codes joined by commas.
+        nbytes: Bytes of memory that they would take unpacked.
         content: The lines, compressed: an Arrow stream of one batch with the columns of ``_SCHEMA``.
     """
 
     lines: int
     reasons: Counter[str]
+    nbytes: int
     content: pa.Buffer
 
     @classmethod
@@ -61,15 +63,14 @@ class _Pack(NamedTuple):
         """Pack a batch."""
         import pyarrow.compute as pc
 
-        reasons = batch.column("reasons")
-        times = pc.value_counts(reasons.indices)
-        names = reasons.dictionary.take(times.field("values")).to_pylist()
+        codes = batch.column("reasons")
+        times = pc.value_counts(codes.indices)
+        names = codes.dictionary.take(times.field("values")).to_pylist()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, _SCHEMA, options=_COMPRESSED) as writer:
             writer.write_batch(batch)
-        return cls(
-            batch.num_rows, Counter(dict(zip(names, times.field("counts").to_pylist(), strict=True))), sink.getvalue()
-        )
+        reasons = Counter(dict(zip(names, times.field("counts").to_pylist(), strict=True)))
+        return cls(batch.num_rows, reasons, batch.nbytes, sink.getvalue())
 
     def unpacked(self) -> pa.RecordBatch:
         """The batch."""
@@ -87,6 +88,11 @@ class QuarantinedLines(Sequence[Quarantined]):
     def nbytes(self) -> int:
         """Bytes of memory that they take."""
         return sum(pack.content.size for pack in self.packs)
+
+    @property
+    def unpacked_nbytes(self) -> int:
+        """Bytes of memory that they would take unpacked."""
+        return sum(pack.nbytes for pack in self.packs)
 
     @classmethod
     def of(cls, lines: Iterable[Quarantined]) -> QuarantinedLines:

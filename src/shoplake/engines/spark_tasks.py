@@ -32,7 +32,7 @@ from shoplake.sources.base import SourceFile
 from shoplake.storage.base import Storage
 from shoplake.tables import EVENTS, QUARANTINE, UNIT_TABLES, Table
 
-_MANY_BYTES = 1 << 20  # of quarantined lines, compressed, that pass through the driver, at most, for each source file
+_MANY_BYTES = 1 << 20  # of quarantined lines that pass through the driver, at most, for each source file
 REWRITTEN = "file_order long, removed long, first_source_files array<string>, file binary"
 
 
@@ -92,7 +92,7 @@ def check(file: SourceFile, request: CheckRequest, writer: Writer, bounds: Bound
     checked = engine.check(replace(request, files=[file]))
     (deduped,), _ = engine.dedupe(checked, None)
     arrival, lines = request.arrival, deduped.quarantined
-    if arrival and file.path in arrival.paths and lines.nbytes > _MANY_BYTES:
+    if arrival and file.path in arrival.paths and lines.unpacked_nbytes > _MANY_BYTES:
         batches = lines.batches(FILE_BYTES)
         rows = (as_rows(file.path, batch, arrival.at, arrival.batch) for batch in batches)
         written = WrittenLines(

@@ -29,6 +29,8 @@ _COMPRESSION: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 _DICTIONARY_BYTES = 32 << 20
 _DICTIONARY_SHARE = 0.75
 _LOOK_ROWS = 1 << 16
+# In memory a dictionary is made of values that rows have at least so often on average.
+_REPEATED = 4
 # Of files as they come, one for each source file; of sorted ones, so that a search reads little.
 _ROW_GROUP_ROWS = 1 << 20
 _SORTED_ROW_GROUP_ROWS = 1 << 19
@@ -171,6 +173,14 @@ def among(column: pa.ChunkedArray, values: Collection[Any]) -> pa.ChunkedArray:
     wanted = pa.array(list(values), column.type.value_type)
     masks = [pc.take(pc.is_in(chunk.dictionary, wanted), chunk.indices) for chunk in column.chunks]
     return pa.chunked_array(masks, pa.bool_())
+
+
+def encoded_if_repeated(texts: pa.StringArray) -> pa.Array:
+    """Texts as a dictionary array if, by the first of them, few are different; else as they are."""
+    first = texts[:_LOOK_ROWS].drop_null()
+    if len(first) < _REPEATED * max(1, len(first.unique())):
+        return texts
+    return texts.dictionary_encode()
 
 
 def bounds(table: Table, footer: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:

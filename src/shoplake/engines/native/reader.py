@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoplake.contract import EVENT_TYPES, FIELDS
-from shoplake.engines.codes import encoded_if_repeated
 from shoplake.engines.native import library
 from shoplake.errors import FatalError
+from shoplake.lake import parquet
 
 _Array = np.ndarray[Any, Any]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the lake are UTC without a zone
@@ -187,7 +187,7 @@ class PlainReader:
         if len(ranks):
             order = np.insert(np.arange(self.taken), ranks, self.taken + np.arange(len(ranks)))
             extra = pa.concat_arrays([extra, *others.chunks]).take(pa.array(order))
-        repeated = encoded_if_repeated(extra)
+        repeated = parquet.encoded_if_repeated(extra)
         return (
             pa.concat_arrays([extra, extra[:0]]) if repeated is extra else repeated
         )  # a copy: its bytes are freed here
