@@ -473,7 +473,7 @@ _TEXT = [
     *((name, f"{name}-soft") for name in ("ok", "warning", "failed")),
     ("failed", "card"),
 ]
-_SHAPES = ["control", "step-1", "step-2", "step-3", "series-none", *(f"series-{number}" for number in range(1, 8))]
+_SHAPES = ["control", "step-1", "step-2", "series-none", *(f"series-{number}" for number in range(1, 8))]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -157,8 +157,8 @@ function showFunnel() {
   const more =
     select.value && wanted.length > rows.length ? `, the ${rows.length} most viewed of ${wanted.length}` : "";
   const steps = [
-    ["To cart", "carts", "step-2"],
-    ["To purchase", "bought", "step-3"],
+    ["To cart", "carts", "step-1"],
+    ["To purchase", "bought", "step-2"],
   ];
   const rate = (row, key) => share(row[key], row.views);
   draw("funnel", (width) => {
@@ -284,7 +284,7 @@ function showRevenue() {
           data: rows.map((row) => row && Number(row.revenue)),
           symbol: "none",
           barMaxWidth: 44,
-          color: colour("step-2"),
+          color: colour("step-1"),
           ...(bars
             ? { itemStyle: { borderRadius: [3, 3, 0, 0] } }
             : { lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.16 } }),
@@ -302,7 +302,7 @@ function showTop() {
     more: [["Category", row.category]],
   }));
   draw("top", (width) => ({
-    ...ranking(rows, width, "Page views", () => colour("step-2")),
+    ...ranking(rows, width, "Page views", () => colour("step-1")),
     label: `Most viewed: ${rows.map((row) => `${row.name} ${exact.format(row.value)}`).join(", ")}`,
   }));
   behind("top", "top_products");
@@ -432,7 +432,7 @@ function showSearches() {
     more: [["Users", exact.format(users)]],
   }));
   draw("searches", (width) => ({
-    ...ranking(rows, width, "Searches", () => colour("step-2")),
+    ...ranking(rows, width, "Searches", () => colour("step-1")),
     label: `Top searches: ${rows.map((row) => `${row.name} ${exact.format(row.value)}`).join(", ")}`,
   }));
   keepTable(figure, searches.columns, searches.rows);

@@ -232,7 +232,7 @@ function showRuns(batches) {
         name: "Seconds",
         type: "bar",
         barMaxWidth: 44,
-        color: colour("step-2"),
+        color: colour("step-1"),
         itemStyle: { borderRadius: [3, 3, 0, 0] },
         data: rows.map((row) => row.seconds),
       },
