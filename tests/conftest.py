@@ -172,10 +172,11 @@ def unsynced():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def pandas_stays():
+def process_stays():
     """What a command does for its process would stay in the process of the tests, which also ask for data frames."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "pass_over_pandas", lambda: None)
+        patch.setattr(process, "reuse_memory", lambda: False)
         yield
 
 

@@ -36,6 +36,19 @@ libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stderr"))
 """
 
 
+REUSE = """
+import resource
+import numpy as np
+from shoplake.cli import process
+assert process.reuse_memory()
+np.ones(1 << 23)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4):
+    np.ones(1 << 23)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
 def resident():
     """The bytes of this process that are in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -58,3 +71,10 @@ def test_threads_share_an_arena():
     """What one thread frees, another can use: in a process of its own, for what glibc was told stays so."""
     done = subprocess.run([sys.executable, "-c", ARENAS], capture_output=True, text=True, check=True)
     assert done.stderr.count("<heap nr=") == 1
+
+
+@ON_GLIBC
+def test_freed_memory_is_used_again():
+    """Four arrays of 64 MiB after one that is freed: fresh pages would be 16,384 faults each, or 32 where pages are huge."""
+    done = subprocess.run([sys.executable, "-c", REUSE], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 32

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoplake import api
-from shoplake.cli import options, output
+from shoplake.cli import options, output, process
 from shoplake.cli.experiment_plan import plan, shared
 from shoplake.errors import UsageError
 from shoplake.settings import CONFIDENCE, DAYS
@@ -152,6 +152,7 @@ def compare(  # noqa: PLR0917 - one parameter an option
     """
     from shoplake import experiments
 
+    process.reuse_memory()
     if out is not None and "cumulative" not in by:
         by = (*by, "cumulative")
     with api.open(lake) as opened:

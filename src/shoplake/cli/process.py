@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
-_ARENA_MAX = -8  # glibc's M_ARENA_MAX
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... of glibc's mallopt
 
 
 class _NoPandas:
@@ -34,5 +35,24 @@ def share_arena() -> bool:
     What one thread frees, another can then use. With arenas of their own the threads of four batches of 7.5 million events
     took 1,590 to 1,972 MiB and up to 1.3 million page faults, with one they took 1,483 MiB and 1.0 million.
     """
-    limit = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return bool(limit and limit(_ARENA_MAX, 1))
+    return _told((_ARENA_MAX, 1))
+
+
+def reuse_memory() -> bool:
+    """Let the process use again what it has freed, however large, instead of giving it back; returns whether that is so.
+
+    An experiment over 11.6 million users makes arrays of 90 MB by the dozen, and fetching fresh pages for each takes a tenth of
+    its time: 8.9 seconds, and 8.1 with this. It then holds 2.4 GB at most instead of 1.9.
+    """
+    if not _told((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, (1 << 31) - 1)):
+        return False
+    os.environ.setdefault(
+        "ARROW_DEFAULT_MEMORY_POOL", "system"
+    )  # Arrow, not imported yet, would give back by its own rules
+    return True
+
+
+def _told(*options: tuple[int, int]) -> bool:
+    """Whether there is a glibc, and it takes these options."""
+    tell = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    return bool(tell and all(tell(*option) for option in options))

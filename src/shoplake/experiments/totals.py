@@ -69,7 +69,6 @@ def add_up(opened: OpenLake, asked: Rows, salt: str) -> pa.Table | None:
             return None
         every, people = pa.concat_arrays(texts), sum(map(len, known.units))
         del texts, known.units, figures.units
-        pa.default_memory_pool().release_unused()
         ranks, firsts = ranked(every)
         units = every.take(pa.array(firsts))
         del every, firsts
