@@ -428,7 +428,7 @@ def test_narrow_and_dark(page, url, view, scheme):
     background = page.ask("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(18, 22, 27)") == (scheme == "dark")
     chart = "top" if view == "answers" else "runs"
-    fill = page.ask("colour('step-2')")
+    fill = page.ask("colour('step-1')")
     option = "echarts.getInstanceByDom(document.querySelector(`#${arguments[0]} .chart`)).getOption().series[0]"
     assert page.ask(f"({option}.data[0].itemStyle ?? {option}.itemStyle).color ?? {option}.color", chart) == fill
     page.emulate(1280, "dark" if scheme == "light" else "light")
