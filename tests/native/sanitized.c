@@ -30,7 +30,7 @@ typedef struct {
 /* A copy of some bytes at the very end of an area. The sanitizer watches over what lies before it. */
 JUDGE uint8_t *guarded(Area *area, Bytes data, int64_t size) {
     int64_t page = sysconf(_SC_PAGESIZE);
-    if (area->size < size) {
+    if (!area->start || area->size < size) { /* NULL has no place before it, not even at a distance of 0 */
         if (area->start) ASAN_UNPOISON_MEMORY_REGION(area->start, (size_t)area->size);
         if (area->start) munmap(area->start, (size_t)(area->size + page));
         area->size = (size / page + 16) * page;
