@@ -12,7 +12,9 @@ import pytest
 from shoplake.engines import memory
 
 MEBI = 1 << 20
-ON_GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this is about glibc")
+ON_GLIBC = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="glibc's allocator is told what to do; others keep their own rules"
+)
 
 
 ARENAS = """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
+
+from shoplake.engines import memory
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... of glibc's mallopt
 
@@ -46,13 +47,12 @@ def reuse_memory() -> bool:
     """
     if not _told((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, (1 << 31) - 1)):
         return False
-    os.environ.setdefault(
-        "ARROW_DEFAULT_MEMORY_POOL", "system"
-    )  # Arrow, not imported yet, would give back by its own rules
+    # Arrow, which is not imported yet, would give back by its own rules.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     return True
 
 
 def _told(*options: tuple[int, int]) -> bool:
     """Whether there is a glibc, and it takes these options."""
-    tell = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    tell = memory.glibc("mallopt")
     return bool(tell and all(tell(*option) for option in options))

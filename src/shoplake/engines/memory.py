@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 
-import pyarrow as pa
+
+def glibc(name: str) -> Callable[..., int] | None:
+    """A function of glibc's allocator; None where there is another."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def give_back() -> None:
@@ -14,7 +18,8 @@ def give_back() -> None:
     What comes next would not find room in it, since it lies in pieces. To fetch the memory again takes time (a quarter of a
     second for a gigabyte), so this is for where another kind of work begins.
     """
+    import pyarrow as pa
+
     pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim:
+    if trim := glibc("malloc_trim"):
         trim(0)

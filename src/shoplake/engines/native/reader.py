@@ -188,9 +188,9 @@ class PlainReader:
             order = np.insert(np.arange(self.taken), ranks, self.taken + np.arange(len(ranks)))
             extra = pa.concat_arrays([extra, *others.chunks]).take(pa.array(order))
         repeated = parquet.encoded_if_repeated(extra)
-        return (
-            pa.concat_arrays([extra, extra[:0]]) if repeated is extra else repeated
-        )  # a copy: its bytes are freed here
+        if repeated is not extra:
+            return repeated
+        return pa.concat_arrays([extra, extra[:0]])  # a copy, since the bytes themselves are freed
 
 
 class _Memory:
