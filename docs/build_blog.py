@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pypandoc
@@ -12,6 +13,7 @@ import resvg_py
 
 DOCS = Path(__file__).parent
 FIGURES = ("architecture", "aws")
+RESTYLE = runpy.run_path(str(DOCS / "word_document.py"))["restyle"]
 WIDTH = 1520  # twice the column, for sharp screens
 _BYLINE = re.compile(r"^\*By ([^,]+), (\d+ \w+ \d{4})\.\s*", re.MULTILINE)
 
@@ -54,6 +56,8 @@ def main(images: Path = DOCS / "images", out: Path = DOCS.parent / "build" / "bl
                 options += [f"--metadata={name}:{value}" for name, value in (("title", title), ("author", author))]
                 options += [f"--metadata=date:{date}", "--shift-heading-level-by=-1"]
             pypandoc.convert_text(text, kind, format="gfm", outputfile=str(target), extra_args=options)
+            if kind == "docx":
+                RESTYLE(target)
             print(f"wrote {target}")
 
 

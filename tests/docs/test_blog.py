@@ -6,7 +6,9 @@ import struct
 import zipfile
 from pathlib import Path
 
+import docx
 import pytest
+from docx.shared import Inches, Pt
 
 from shoplake import queries
 
@@ -80,3 +82,22 @@ def test_documents_hold_the_picture(built):
     page = (built / f"{POST.stem}.html").read_text("utf-8")
     assert page.count("data:image/png;base64,") == 3
     assert not re.search(r"""(?:src=|<link[^>]+href=)["']http""", page)  # a link to follow loads nothing
+
+
+def test_the_document_can_be_read_as_it_is(built):
+    """Columns hold their longest words and follow their texts, tables and pictures fit on the page, code has its font."""
+    document = docx.Document(str(built / f"{POST.stem}.docx"))
+    assert len(document.tables) == POST.read_text("utf-8").count("\n| ---")
+    for table in document.tables:
+        assert sum(column.width for column in table.columns) <= Inches(6.5)
+        for column in table.columns:
+            words = [word for cell in column.cells for word in cell.text.split()]
+            assert column.width >= max(map(len, words), default=0) * Pt(5)
+        longest = max(table.columns, key=lambda column: max(len(cell.text) for cell in column.cells))
+        assert all(longest.width > column.width for column in table.columns if column._gridCol is not longest._gridCol)
+    assert len(document.inline_shapes) == 3
+    for picture in document.inline_shapes:
+        assert picture.width <= Inches(6.5)
+        assert picture.height <= Inches(4.7)
+    assert document.styles["Verbatim Char"].font.name == "Courier New"
+    assert document.styles["Verbatim Char"].font.size == Pt(9)
