@@ -1,5 +1,6 @@
 """``build_pipeline.ipynb``: it runs from a clone, a second time changes nothing, and it is committed with its outputs."""
 
+import re
 from pathlib import Path
 
 import nbclient
@@ -24,6 +25,13 @@ def printed(notebook, number):
     return "".join(output.get("text", "") for output in notebook.cells[number].outputs)
 
 
+def shown(notebook):
+    """What each code cell shows as text, with the random ids of snapshots masked."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    texts = [[output.get("text") or output["data"]["text/plain"] for output in cell.outputs] for cell in cells]
+    return [re.sub(r" *\d{15,}", " id", "".join(text)) for text in texts]
+
+
 def where(notebook, text):
     return next(n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code" and text in cell.source)
 
@@ -43,8 +51,8 @@ def test_a_second_execution_changes_nothing(executed):
     first, second, before, after = executed
     run = where(first, "report = shoplake.ingest")
     arrived = where(first, "arrived = shoplake.ingest")
-    assert printed(first, run).startswith("29 files, 17,400 lines\n")
-    assert printed(first, arrived).startswith("3 files, 1,206 lines, and 1 file that cannot be read\n")
+    assert printed(first, run).startswith("71 files, 72,728 lines\n")
+    assert printed(first, arrived).startswith("3 files, 1,942 lines; unreadable: 1\n")
     assert all(printed(second, cell).startswith("0 files, 0 lines") for cell in (run, arrived))
     assert before == after
     assert "OK" in printed(second, where(second, "shoplake.verify"))
@@ -55,12 +63,12 @@ def test_the_files_that_arrive_meet_their_fates(executed):
     """Late: all lines count. Repeated: all are duplicates. Broken: the good ones count. Cut off: set aside."""
     first, *_, (rows, _) = executed
     arrived = printed(first, where(first, "arrived = shoplake.ingest"))
-    assert "= 603 accepted + 600 duplicates + 3 quarantined" in arrived
+    assert "= 1,132 accepted + 807 duplicates + 3 quarantined" in arrived
     fates = {row["source_file"][-24:]: row for row in rows["ledger"]}
-    assert fates["20251118-231000.jsonl.gz"]["accepted"] == 600
-    assert fates["19-002000_again.jsonl.gz"]["duplicates"] == 600
-    assert (fates["20251119-010000.jsonl.gz"]["accepted"], fates["20251119-010000.jsonl.gz"]["quarantined"]) == (3, 3)
-    assert fates["20251119-010500.jsonl.gz"]["status"] == "unreadable"
+    assert fates["20251118-231000.jsonl.gz"]["accepted"] == 1129
+    assert fates["19-002000_again.jsonl.gz"]["duplicates"] == 807
+    assert (fates["20251119-030000.jsonl.gz"]["accepted"], fates["20251119-030000.jsonl.gz"]["quarantined"]) == (3, 3)
+    assert fates["20251119-030500.jsonl.gz"]["status"] == "unreadable"
     assert [row["reasons"] for row in sorted(rows["quarantine"], key=lambda row: row["line_number"])] == [
         ["malformed_json"],
         ["bad_price"],
@@ -85,8 +93,9 @@ def test_it_is_committed_with_its_outputs(executed):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     run = where(committed, "report = shoplake.ingest")
     assert printed(committed, run) == printed(first, run)
+    assert shown(committed) == shown(first)
     plots = [output for cell in cells for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert len(plots) == 5
+    assert len(plots) == 6
 
 
 def test_it_names_no_place_of_a_machine():
