@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from shoplake import PUBLISHED
+
+
+def installing(extra: str) -> str:
+    """The remedy for a missing package: how to add an extra, by name only once the name is ours."""
+    return f"pip install 'shoplake[{extra}]'" if PUBLISHED else f"In the checkout: pip install -e '.[{extra}]'"
+
 
 class ShoplakeError(Exception):
     """An error that the user sees as one message with its remedy, without a traceback.

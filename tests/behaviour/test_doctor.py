@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shoplake import errors
 from shoplake.health import doctor
 from tests.support import command, events, ingest, put
 
@@ -79,7 +80,14 @@ def test_extras_that_are_missing(monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     found = {one.name: one for one in doctor.examine({})}
     for extra in doctor.EXTRAS:
-        assert found[extra].remedy == f"pip install 'shoplake[{extra}]'"
+        assert found[extra].remedy == f"In the checkout: pip install -e '.[{extra}]'"
+
+
+def test_a_name_that_is_not_ours_is_never_installed(monkeypatch):
+    """Before a release, somebody else may publish a package of our name: only a published version is asked for by it."""
+    assert "shoplake" not in errors.installing("web")
+    monkeypatch.setattr(errors, "PUBLISHED", True)
+    assert errors.installing("web") == "pip install 'shoplake[web]'"
 
 
 def test_completion_completes(tmp_path):

@@ -23,7 +23,7 @@ def test_message_of_a_missing_package(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ShoplakeError, match="needs PySpark") as failed:
         spark_session.start(None, 1)
-    assert "shoplake[spark]" in failed.value.remedy
+    assert "'.[spark]'" in failed.value.remedy
 
 
 @pytest.mark.parametrize(("master", "message"), [UNKNOWN, *proofs(NONSENSE, NOBODY)])

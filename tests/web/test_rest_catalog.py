@@ -273,7 +273,7 @@ def test_command(shop, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "shoplake.web.serve", None)
     monkeypatch.delattr(sys.modules["shoplake.web"], "serve")
     told = command("catalog", "--lake", shop, "--port", 0)
-    assert (told.code, "shoplake[web]" in told.err) == (2, True)
+    assert (told.code, "'.[web]'" in told.err) == (2, True)
 
 
 def test_the_command_refuses_a_damaged_lake(tmp_path):

@@ -560,4 +560,4 @@ def test_without_the_extra(shop, monkeypatch):
     monkeypatch.delattr(web, "serve", raising=False)
     monkeypatch.setitem(sys.modules, "shoplake.web.serve", None)
     told = command("dashboard", "--lake", shop[1], "--port", 0)
-    assert (told.code, "shoplake[web]" in told.err) == (2, True)
+    assert (told.code, "'.[web]'" in told.err) == (2, True)

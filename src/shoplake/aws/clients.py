@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageError
+from shoplake.errors import FatalError, ShoplakeError, TransientError, UsageError, installing
 from shoplake.storage.bucket_errors import BUSY, EXPIRED_CREDENTIALS, UNKNOWN_CREDENTIALS
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
@@ -22,9 +22,7 @@ def client(service: str, region: str | None = None) -> Any:
         import boto3
         from botocore.exceptions import NoRegionError, ProfileNotFound
     except ImportError as missing:
-        raise UsageError(
-            "the AWS commands need a package that is not installed", remedy="pip install 'shoplake[aws]'"
-        ) from missing
+        raise UsageError("the AWS commands need a package that is not installed", remedy=installing("aws")) from missing
     try:
         return boto3.client(service, region_name=region)
     except NoRegionError as error:

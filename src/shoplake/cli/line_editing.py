@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shoplake import queries
 from shoplake.cli import asking, output
 from shoplake.cli.signals import EndedError
-from shoplake.errors import UsageError
+from shoplake.errors import UsageError, installing
 from shoplake.tables import TABLES, VIEWS
 
 try:
@@ -25,7 +25,7 @@ try:
 except ModuleNotFoundError as missing:
     raise UsageError(
         "the shell needs a package that is not installed",
-        remedy="pip install 'shoplake[shell]', or give the statements on stdin.",
+        remedy=f"{installing('shell')}; or give the statements on stdin.",
     ) from missing
 
 if TYPE_CHECKING:

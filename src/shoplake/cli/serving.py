@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from shoplake.cli import output
-from shoplake.errors import UsageError
+from shoplake.errors import UsageError, installing
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def on(host: str, port: int, what: str) -> Iterator[tuple[ModuleType, socket.soc
         from shoplake.web import serve
     except ImportError as error:
         raise UsageError(
-            f"{what} needs a package that is not installed: {error.name}", remedy="pip install 'shoplake[web]'"
+            f"{what} needs a package that is not installed: {error.name}", remedy=installing("web")
         ) from error
     with serve.listen(host, port) as listening:
         yield serve, listening

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoplake.engines import java
-from shoplake.errors import UsageError
+from shoplake.errors import UsageError, installing
 from shoplake.lake.snapshots import View
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def start(master: str | None, threads: int, packages: str = "") -> SparkSession:
     """
     for module, name in {"pyspark": "PySpark", "pandas": "pandas"}.items():
         if util.find_spec(module) is None:
-            raise UsageError(f"the Spark engine needs {name}", remedy="pip install 'shoplake[spark]'")
+            raise UsageError(f"the Spark engine needs {name}", remedy=installing("spark"))
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession

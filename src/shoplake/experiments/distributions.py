@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoplake.errors import UsageError
+from shoplake.errors import UsageError, installing
 
 
 def normal_quantile(share: float) -> float:
@@ -37,6 +37,6 @@ def _special() -> Any:
         from scipy import special  # a tenth of what importing scipy.stats takes
     except ImportError as error:
         raise UsageError(
-            "experiments need a package that is not installed", remedy="pip install 'shoplake[experiments]'"
+            "experiments need a package that is not installed", remedy=installing("experiments")
         ) from error
     return special

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shoplake import settings
 from shoplake.engines.native import library as native
-from shoplake.errors import ShoplakeError
+from shoplake.errors import ShoplakeError, installing
 from shoplake.health.verdicts import Check, Verdict
 from shoplake.settings import SETTINGS, Settings
 from shoplake.text import count, size
@@ -61,7 +61,7 @@ def _installed() -> Iterator[Check]:
         if all(_installed_module(module) for module in modules):
             yield Check(extra, Verdict.OK, f"installed: {purpose}")
         else:
-            yield Check(extra, Verdict.ABSENT, f"not installed: {purpose}", f"pip install 'shoplake[{extra}]'")
+            yield Check(extra, Verdict.ABSENT, f"not installed: {purpose}", installing(extra))
 
 
 def _installed_module(module: str) -> bool:

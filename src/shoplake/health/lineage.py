@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoplake import __version__
 from shoplake.contract import FIELDS
-from shoplake.errors import UsageError
+from shoplake.errors import UsageError, installing
 from shoplake.ingestion.report import RunReport
 from shoplake.lake.snapshots import BATCH, View
 from shoplake.tables import ERASURES, TABLES, Table
@@ -52,9 +52,7 @@ class RunEvents:
             from openlineage.client.event_v2 import set_producer
             from openlineage.client.uuid import generate_new_uuid
         except ImportError as error:
-            raise UsageError(
-                "lineage needs the OpenLineage client", remedy="Install it: pip install 'shoplake[lineage]'"
-            ) from error
+            raise UsageError("lineage needs the OpenLineage client", remedy=installing("lineage")) from error
         set_producer(PRODUCER)
         try:
             self._client = OpenLineageClient()

@@ -108,7 +108,7 @@ def _other_format(what: str, found: int, understood: int) -> FatalError:
     if found > understood:
         return FatalError(
             f"{what} has format {found}: a newer shoplake wrote it. This version reads format {understood}",
-            remedy="Upgrade: pip install --upgrade shoplake",
+            remedy="Upgrade shoplake.",
         )
     return FatalError(
         f"{what} has format {found}: an older shoplake wrote it. This version reads format {understood}",

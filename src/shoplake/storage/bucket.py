@@ -19,7 +19,7 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError
+from shoplake.errors import ShoplakeError, TransientError, UnknownOutcomeError, UsageError, installing
 from shoplake.storage.bucket_errors import METADATA_HOST, Failure, OddNameError, explain, no_credentials
 from shoplake.storage.uris import SCHEME, lies_before
 
@@ -28,7 +28,7 @@ try:
     from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
     from obstore.store import S3Store
 except ImportError as missing:
-    raise UsageError("S3 needs an additional package", remedy="pip install 'shoplake[s3]'") from missing
+    raise UsageError("S3 needs an additional package", remedy=installing("s3")) from missing
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode
@@ -367,7 +367,7 @@ def _credentials(settings: Mapping[str, str]) -> S3CredentialProvider | None:
         except Exception as error:  # botocore's own, such as an unknown profile; its classes are not ours to know
             raise UsageError(f"no credentials for S3: {error}", remedy="Check AWS_PROFILE and ~/.aws.") from error
     elif settings.get("AWS_PROFILE"):
-        raise UsageError("AWS_PROFILE is set, but profiles need boto3", remedy="pip install 'shoplake[aws]'")
+        raise UsageError("AWS_PROFILE is set, but profiles need boto3", remedy=installing("aws"))
     others = (
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",

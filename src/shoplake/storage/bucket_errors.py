@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shoplake.errors import DeniedError, FatalError, ShoplakeError, TransientError, UsageError
+from shoplake.errors import DeniedError, FatalError, ShoplakeError, TransientError, UsageError, installing
 
 METADATA_HOST = "169.254.169.254"
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -99,8 +99,8 @@ def no_credentials(doing: str) -> UsageError:
     """The error to raise where there is nothing to sign a request with."""
     return UsageError(
         f"{doing}: there are no credentials for S3",
-        remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for profiles and single sign-on: pip install"
-        " 'shoplake[aws]'; for a public bucket: AWS_SKIP_SIGNATURE=true.",
+        remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or for a public bucket AWS_SKIP_SIGNATURE=true. For profiles"
+        f" and single sign-on: {installing('aws')}",
     )
 
 

@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shoplake.errors import MissingFileError, ShoplakeError, UsageError
+from shoplake.errors import MissingFileError, ShoplakeError, UsageError, installing
 from shoplake.storage.bucket import bucket
 from shoplake.storage.uris import split
 
 try:
     import fsspec
 except ImportError as missing:
-    raise UsageError("S3 needs an additional package", remedy="pip install 'shoplake[s3]'") from missing
+    raise UsageError("S3 needs an additional package", remedy=installing("s3")) from missing
 
 _NEVER_CHANGES = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -288,6 +288,6 @@ def test_without_the_extra(shop, call, monkeypatch):
     monkeypatch.delitem(sys.modules, "shoplake.cli.line_editing")
     monkeypatch.delattr("shoplake.cli.line_editing")
     monkeypatch.setattr(sys, "stdin", Terminal())
-    tells(call("sql", "--lake", shop / "lake"), 2, "shoplake[shell]")
+    tells(call("sql", "--lake", shop / "lake"), 2, "'.[shell]'")
     monkeypatch.setattr(sys, "stdin", piped("SELECT 1 AS one;"))
     assert call("sql", "--lake", shop / "lake", "--format", "csv").out == "one\n1\n"
