@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from docx.styles.style import ParagraphStyle
     from docx.table import Table
 
-PROSE, HEADINGS, CODE = "Georgia", "Arial", "Courier New"  # fonts that Word and Google Docs both have
+PROSE, CODE = "Arial", "Courier New"  # fonts that Word and Google Docs both have
 _INK, _GREY = RGBColor(0x1A, 0x20, 0x2C), RGBColor(0x4A, 0x55, 0x68)
 _SIZES = {"Title": 22, "Author": 11, "Date": 11, "Heading 1": 15, "Heading 2": 12}
 _PAPER, _MARGIN = (Inches(8.5), Inches(11)), Inches(1)
 _COLUMN = _PAPER[0] - 2 * _MARGIN
-_HEIGHT = Inches(4.7)  # a picture and its caption leave room for text on their page
+_HEIGHT = Inches(5.2)  # a picture and its caption leave room for text on their page
 _GAP = 4  # characters between two columns
 _CHARACTER = Pt(5)  # as wide as one is in a table, on average
 _RULES = "".join(f'<w:{side} w:val="single" w:sz="4" w:color="CBD5E0"/>' for side in ("bottom", "insideH"))
@@ -59,10 +59,10 @@ def _fonts(document: Document) -> None:
     for fonts in document.styles.element.iter(qn("w:rFonts")):
         for name in [name for name in fonts.attrib if name.endswith("Theme")]:
             del fonts.attrib[name]
-    _font(document.styles["Normal"], PROSE, 11)
+    _font(document.styles["Normal"], PROSE, 10.5)
     for name, size in _SIZES.items():
         style = document.styles[name]
-        _font(style, HEADINGS, size)
+        _font(style, PROSE, size)
         style.font.bold = size > _SIZES["Author"]
         style.font.color.rgb = _INK if style.font.bold else _GREY
         style.paragraph_format.alignment = WD_ALIGN_PARAGRAPH.LEFT

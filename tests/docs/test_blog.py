@@ -98,6 +98,6 @@ def test_the_document_can_be_read_as_it_is(built):
     assert len(document.inline_shapes) == 3
     for picture in document.inline_shapes:
         assert picture.width <= Inches(6.5)
-        assert picture.height <= Inches(4.7)
+        assert picture.height <= Inches(5.2)
     assert document.styles["Verbatim Char"].font.name == "Courier New"
     assert document.styles["Verbatim Char"].font.size == Pt(9)
