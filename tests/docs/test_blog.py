@@ -51,8 +51,8 @@ def test_every_picture_has_a_caption():
 
 
 def test_the_question_it_quotes_is_the_one_of_the_file():
-    """The SQL of the third question, word for word, comment included."""
-    assert f"{queries.find('top_products')[0].sql};\n```" in POST.read_text("utf-8")
+    """The SQL of the fifth question, word for word."""
+    assert f"{queries.find('user_activity')[0].sql};\n" in POST.read_text("utf-8")
 
 
 def test_its_timings_are_those_of_the_recorded_results():
