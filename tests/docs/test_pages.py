@@ -36,6 +36,7 @@ _SHOWN = re.compile(r"\n\n *```text\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+COLUMNS = 119  # of a block of code on the site
 # The page that starts with nothing; all others find raw files in raw/ and a lake in lake/.
 FROM_NOTHING = ("tutorial.md",)
 
@@ -223,6 +224,13 @@ def test_links_lead_somewhere(page):
 def anchors(page):
     text = _FENCED.sub("", page.read_text("utf-8"))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=name)
+def test_code_fits_beside_both_menus(page):
+    """At 1366 pixels the site has room for so many columns (``docs/site.css``); the reader need not scroll for the rest."""
+    code = "\n".join(text for *_, text in _BLOCK.findall(page.read_text("utf-8")))
+    assert [line for line in dedent(code).split("\n") if len(line) > COLUMNS] == []
 
 
 def leads_nowhere(page, links):
