@@ -170,7 +170,9 @@ class Settings:
         Range(1, 2**50, whole=True),
     )
     max_quarantine_rate: float = _setting(
-        0.5, "Share of quarantined lines above which a batch stops before it commits; 1 never stops.", Range(0, 1)
+        0.5,
+        "Share of quarantined lines, of all or of those that need one field, above which a batch stops uncommitted; 1 never.",
+        Range(0, 1),
     )
     max_future_hours: float = _setting(
         24.0, "How far ahead of the clock an event's time may be; later events are quarantined.", Range(0, 1e9)

@@ -60,10 +60,20 @@ def test_task_that_fails(session, tmp_path, table):
     assert ingest(tmp_path / "raw", tmp_path / "lake", engine="spark").accepted == 5
 
 
-def test_breaker(session, tmp_path):
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([*events(5), *[b"broken"] * 1000], "1,000 of 1,005 lines"),
+        (
+            [event(number, "purchase" if number < 1000 else "page_view", price=None) for number in range(3000)],
+            "that need price",
+        ),
+    ],
+)
+def test_breaker(session, tmp_path, lines, told):
     """A batch that the breaker stops leaves no data file behind."""
-    put(tmp_path / "raw", 0, [*events(5), *[b"broken"] * 1000])
-    with pytest.raises(ContractError, match="break the contract"):
+    put(tmp_path / "raw", 0, lines)
+    with pytest.raises(ContractError, match=told):
         ingest(tmp_path / "raw", tmp_path / "lake", engine="spark")
     assert on_disk(tmp_path / "lake", "events") == 0
 

@@ -116,6 +116,7 @@ class CheckedFile:
         unavailable: It could not be read now, for a reason that may pass: nothing is known about it.
         seconds: Time that reading and checking took.
         unknown_keys: In how many lines each key stands that the contract does not know.
+        present: How many accepted lines have a value in each column, duplicates included.
         duplicates: Lines known to be equal to an event that comes first; their rows are gone already.
         duplicates_of: The other source files that hold those events.
         rows: The engine's own handle on the rows that remain.
@@ -130,6 +131,7 @@ class CheckedFile:
     unavailable: bool = False
     seconds: float = 0.0
     unknown_keys: dict[str, int] = field(default_factory=dict)
+    present: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     duplicates_of: frozenset[str] = frozenset()
     rows: Any = None

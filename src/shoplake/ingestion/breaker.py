@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from shoplake.contract import FIELDS
 from shoplake.engines.base import CheckedFile
 from shoplake.errors import ContractError
 from shoplake.text import count
 
 BREAKER_LINES = 1000
 NAMED = 5
-"""How many of the files that trip the breaker its error names."""
+"""How many reasons, keys and files its error names."""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """How many of a file's lines break the contract, of all or of those that need one field.
+
+    Attributes:
+        file: The file.
+        broken: The lines that do.
+        lines: All that could.
+    """
+
+    file: CheckedFile
+    broken: int
+    lines: int
 
 
 def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> None:
     """Let a batch pass, or stop it before it changes anything.
+
+    A renamed ``price`` spoils every purchase, though purchases are few among all lines. So the share is also taken of the
+    lines that need a field: those in which it is missing or wrong, and the accepted ones that have it.
 
     Args:
         checked: Its files. Fewer than ``BREAKER_LINES`` lines in all always pass.
@@ -24,24 +44,40 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
     Raises:
         ContractError: More lines than that are quarantined.
     """
-    lines = sum(result.lines for result in checked)
-    quarantined = sum(result.broken for result in checked)
-    if lines < BREAKER_LINES or quarantined <= max_quarantine_rate * lines:
+    _stop_above(max_quarantine_rate, "", [_Share(file, file.broken, file.lines) for file in checked], checked)
+    counted = [(file, file.reasons) for file in checked]
+    for field in FIELDS:
+        codes = (f"missing_{field.name}", field.code)
+        shares = []
+        for file, by_code in counted:
+            broken = sum(by_code[code] for code in codes if code)
+            shares.append(_Share(file, broken, broken + file.present.get(field.column, 0)))
+        _stop_above(max_quarantine_rate, f" that need {field.name}", shares, checked)
+
+
+def _stop_above(rate: float, which: str, shares: Sequence[_Share], checked: Sequence[CheckedFile]) -> None:
+    lines, broken = sum(share.lines for share in shares), sum(share.broken for share in shares)
+    if lines < BREAKER_LINES or broken <= rate * lines:
         return
-    top = ", ".join(f"{code} {number:,}" for code, number in reasons(checked).most_common(5))
+    unknown: Counter[str] = sum((Counter(file.unknown_keys) for file in checked), Counter())
+    drift = f" Unknown keys: {_most(unknown)}." if unknown else ""
     raise ContractError(
-        f"{quarantined:,} of {count(lines, 'line')} ({quarantined / lines:.0%}) break the contract; the batch was stopped"
-        f" before it changed anything. Reasons: {top}. Files: {_worst(checked, max_quarantine_rate)}",
+        f"{broken:,} of {count(lines, 'line')}{which} ({broken / lines:.0%}) break the contract; the batch was stopped"
+        f" before it changed anything. Reasons: {_most(reasons(checked))}.{drift} Files: {_worst(shares, rate)}",
         remedy="A producer is broken or its format has changed. To set a file aside and ingest the others, give"
         " --set-aside FILE. To quarantine the lines and go on, give --max-quarantine-rate 1.",
     )
 
 
-def _worst(checked: Sequence[CheckedFile], max_quarantine_rate: float) -> str:
+def _most(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.most_common(NAMED))
+
+
+def _worst(shares: Sequence[_Share], rate: float) -> str:
     """The files that trip the breaker, those with the most quarantined lines first."""
-    tripping = [result for result in checked if result.broken > max_quarantine_rate * result.lines]
-    tripping.sort(key=lambda result: (-result.broken, result.file.path))
-    named = [f"{file.file.path} ({file.broken:,} of {file.lines:,} lines)" for file in tripping[:NAMED]]
+    tripping = [share for share in shares if share.broken > rate * share.lines]
+    tripping.sort(key=lambda share: (-share.broken, share.file.file.path))
+    named = [f"{share.file.file.path} ({share.broken:,} of {share.lines:,} lines)" for share in tripping[:NAMED]]
     more = f" and {len(tripping) - NAMED:,} more" if len(tripping) > NAMED else ""
     return ", ".join(named) + more
 

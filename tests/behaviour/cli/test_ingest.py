@@ -17,7 +17,7 @@ from shoplake.cli.log import LOG
 from shoplake.cli.watch import Watch
 from shoplake.engines.native import library
 from tests.behaviour.cli.support import tells
-from tests.support import accepted, dump, events, everywhere, five_answers, judge_files, key, put
+from tests.support import accepted, dump, event, events, everywhere, five_answers, judge_files, key, put
 
 
 def test_ingest_json(shop):
@@ -125,6 +125,39 @@ def test_breaker(call, tmp_path):
     put(tmp_path / "raw", 1, events(5, first=900))
     assert call(*words).code == 0
     assert len(dump(tmp_path / "lake")["events"]) == 25
+
+
+def priced(count, first, **renamed):
+    """Purchases; with ``renamed`` their price is under another name, and so it is, as null, in nine views for each."""
+    lines = [event(first + number, "purchase" if number % 10 == 0 else "page_view") for number in range(10 * count)]
+    return [line | {new: line.pop(old) for old, new in renamed.items()} for line in lines]
+
+
+def test_breaker_of_a_field(call, tmp_path):
+    """A renamed price spoils one line in ten, yet every purchase: the run stops, says which key is new, and changes nothing."""
+    put(tmp_path / "raw", 0, priced(20, 0))
+    words = ("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake")
+    assert call(*words).code == 0
+    before = dump(tmp_path / "lake")
+    put(tmp_path / "raw", 1, priced(1000, 1000, price="unit_price"))
+    tells(
+        call(*words),
+        1,
+        "1,000 of 1,000 lines that need price (100%)",
+        "missing_price 1,000",
+        "Unknown keys: unit_price 10,000",
+    )
+    assert dump(tmp_path / "lake") == before
+    assert call(*words, "--max-quarantine-rate", "1").code == 0
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+@pytest.mark.parametrize(("good", "bad", "code"), [(0, 999, 0), (1000, 1000, 0), (1000, 1001, 1)])
+def test_breaker_of_a_field_at_its_edges(call, tmp_path, monkeypatch, native, good, bad, code):
+    """It needs a thousand lines that need the field, and more than half of them, whoever reads them."""
+    monkeypatch.setenv("SHOPLAKE_NATIVE", native)
+    put(tmp_path / "raw", 0, [*priced(good, 0), *priced(bad, 10 * good, price="unit_price")])
+    assert call("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == code
 
 
 def test_breaker_can_be_told_to_go_on(call, tmp_path, monkeypatch):
