@@ -24,7 +24,7 @@ _INK, _GREY = RGBColor(0x1A, 0x20, 0x2C), RGBColor(0x4A, 0x55, 0x68)
 _SIZES = {"Title": 22, "Author": 11, "Date": 11, "Heading 1": 15, "Heading 2": 12}
 _PAPER, _MARGIN = (Inches(8.5), Inches(11)), Inches(1)
 _COLUMN = _PAPER[0] - 2 * _MARGIN
-_HEIGHT = Inches(5.2)  # a picture and its caption leave room for text on their page
+_WIDTH, _HEIGHT = Inches(4.6), Inches(4.7)  # of a picture: with its caption it leaves room for text on the page
 _GAP = 4  # characters between two columns
 _CHARACTER = Pt(5)  # as wide as one is in a table, on average
 _RULES = "".join(f'<w:{side} w:val="single" w:sz="4" w:color="CBD5E0"/>' for side in ("bottom", "insideH"))
@@ -40,7 +40,7 @@ def restyle(path: Path) -> None:
     for table in document.tables:
         _columns(table)
     for shape in document.inline_shapes:
-        scale = min(_COLUMN / shape.width, _HEIGHT / shape.height)
+        scale = min(_WIDTH / shape.width, _HEIGHT / shape.height)
         shape.width, shape.height = Emu(round(shape.width * scale)), Emu(round(shape.height * scale))
     for paragraph in document.paragraphs:
         if paragraph._p.findall(f".//{qn('w:drawing')}"):  # noqa: SLF001 - python-docx has no name for it
@@ -59,7 +59,7 @@ def _fonts(document: Document) -> None:
     for fonts in document.styles.element.iter(qn("w:rFonts")):
         for name in [name for name in fonts.attrib if name.endswith("Theme")]:
             del fonts.attrib[name]
-    _font(document.styles["Normal"], PROSE, 10.5)
+    _font(document.styles["Normal"], PROSE, 10)
     for name, size in _SIZES.items():
         style = document.styles[name]
         _font(style, PROSE, size)
