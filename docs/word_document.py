@@ -24,7 +24,7 @@ _INK, _GREY = RGBColor(0x1A, 0x20, 0x2C), RGBColor(0x4A, 0x55, 0x68)
 _SIZES = {"Title": 22, "Author": 11, "Date": 11, "Heading 1": 15, "Heading 2": 12}
 _PAPER, _MARGIN = (Inches(8.5), Inches(11)), Inches(1)
 _COLUMN = _PAPER[0] - 2 * _MARGIN
-_WIDTH, _HEIGHT = Inches(4.6), Inches(4.7)  # of a picture: with its caption it leaves room for text on the page
+_WIDTH, _HEIGHT = Inches(6.2), Inches(4.9)  # of a picture: with its caption it leaves room for text on the page
 _GAP = 4  # characters between two columns
 _CHARACTER = Pt(5)  # as wide as one is in a table, on average
 _RULES = "".join(f'<w:{side} w:val="single" w:sz="4" w:color="CBD5E0"/>' for side in ("bottom", "insideH"))

@@ -97,7 +97,7 @@ def test_the_document_can_be_read_as_it_is(built):
         assert all(longest.width > column.width for column in table.columns if column._gridCol is not longest._gridCol)
     assert len(document.inline_shapes) == 3
     for picture in document.inline_shapes:
-        assert picture.width <= Inches(4.6)
-        assert picture.height <= Inches(4.7)
+        assert picture.width <= Inches(6.2)
+        assert picture.height <= Inches(4.9)
     assert document.styles["Verbatim Char"].font.name == "Courier New"
     assert document.styles["Verbatim Char"].font.size == Pt(9)
