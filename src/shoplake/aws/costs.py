@@ -32,8 +32,9 @@ class Usage:
         lake_factor: Bytes stored per byte that the tables use, at most: files that were merged stay for a day.
         lambda_seconds: Seconds that the generator takes per file: 2.5 of CPU (measured), plus start and upload (assumed).
         lambda_gib: Memory of the generator.
-        arrival_seconds: Seconds that the function takes for an arrival, warm (measured), with a margin for cold starts.
-        sweep_seconds: Seconds of a sweep that finds nothing, by the same measure.
+        arrival_seconds: Seconds that the function takes for an arrival: 0.8 warm (measured, on a server without latency), the
+            rest for S3's latency and for cold starts (assumed).
+        sweep_seconds: Seconds of a sweep that finds nothing (assumed).
         arrival_gib: Memory of the function.
         dpus: DPUs of the Glue job (a G.1X worker is one).
         run_seconds: Billed seconds of a Glue run without files; assumed.
