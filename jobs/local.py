@@ -1,6 +1,6 @@
 """Runs a Glue job on this machine: Glue's own Python library, with a stand-in for what only the service has.
 
-    pip install 'shoplake[spark]' awsgluedataplanepython
+    pip install -e '.[spark]' awsgluedataplanepython
     python jobs/local.py jobs/glue_build_pipeline.py --JOB_NAME local --source raw --lake lake
 
 The arguments are read by the real `getResolvedOptions`. `Job` talks to Java classes that exist in Glue alone: here it says

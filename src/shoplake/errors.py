@@ -7,7 +7,7 @@ from shoplake import PUBLISHED
 
 def installing(extra: str) -> str:
     """The remedy for a missing package: how to add an extra, by name only once the name is ours."""
-    return f"pip install 'shoplake[{extra}]'" if PUBLISHED else f"In the checkout: pip install -e '.[{extra}]'"
+    return f"pip install 'shoplake[{extra}]'" if PUBLISHED else f"pip install -e '.[{extra}]' in the checkout"
 
 
 class ShoplakeError(Exception):

@@ -171,7 +171,7 @@ class Settings:
     )
     max_quarantine_rate: float = _setting(
         0.5,
-        "Share of quarantined lines, of all or of those that need one field, above which a batch stops uncommitted; 1 never.",
+        "Share of quarantined lines, of all or of those that need one field, above which a batch stops (1,000 or more).",
         Range(0, 1),
     )
     max_future_hours: float = _setting(

@@ -80,7 +80,7 @@ def test_extras_that_are_missing(monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     found = {one.name: one for one in doctor.examine({})}
     for extra in doctor.EXTRAS:
-        assert found[extra].remedy == f"In the checkout: pip install -e '.[{extra}]'"
+        assert found[extra].remedy == f"pip install -e '.[{extra}]' in the checkout"
 
 
 def test_a_name_that_is_not_ours_is_never_installed(monkeypatch):

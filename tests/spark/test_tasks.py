@@ -78,6 +78,17 @@ def test_breaker(session, tmp_path, lines, told):
     assert on_disk(tmp_path / "lake", "events") == 0
 
 
+def test_breaker_sees_what_is_right(session, tmp_path):
+    """As many purchases with a price as without one are no reason to stop."""
+    put(
+        tmp_path / "raw",
+        0,
+        [event(number, "purchase", **({"price": None} if number % 2 else {})) for number in range(2000)],
+    )
+    put(tmp_path / "raw", 1, [event(number) for number in range(3000, 5000)])
+    assert ingest(tmp_path / "raw", tmp_path / "lake", engine="spark").quarantined == 1000
+
+
 def test_quarantined_lines_travel_packed(tmp_path):
     """Spark bounds what comes back to the driver, and lines that break the same rule are alike."""
     lines = [as_line({**event(number), "event_type": "view"}) for number in range(2000)]

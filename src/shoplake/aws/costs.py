@@ -1,4 +1,4 @@
-"""What a day of the stack costs: measured sizes times list prices."""
+"""What a day of the stack costs: measured sizes and assumed times, multiplied by list prices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATHENA_LEAST_BYTES = 10 * 2**20  # Athena charges at least this much for a query
 
 @dataclass(frozen=True)
 class Usage:
-    """What a day uses. The defaults were measured (docs/aws.md has the commands), except those that only AWS can show.
+    """What a day uses. The defaults were measured (docs/aws.md has the commands), or say that they are assumed.
 
     Attributes:
         file_bytes: Compressed bytes of a source file.

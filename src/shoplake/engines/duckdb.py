@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoplake.contract import EVENT_COLUMNS
 from shoplake.engines import aggregates, duplicates, packing
 from shoplake.engines.base import CheckedFile, CheckRequest, Deduped, DedupedFile, Gold, GoldRequest, Output
 from shoplake.engines.codes import dictionary, encoded, microseconds
@@ -130,8 +131,9 @@ class DuckDBEngine:
 
             # They are begun in their order, so those that were read are the first ones.
             checked = [result for result in self._map(one, request.files) if result]
-        erased = request.erased
-        return _without_lines_of(erased, _without_rows_of(erased, checked)) if erased else checked
+        if request.erased:
+            checked = _without_lines_of(request.erased, _without_rows_of(request.erased, checked))
+        return [replace(result, present=_values_of(result.rows)) for result in checked]
 
     def judge(self, lines: Sequence[tuple[int, bytes]], latest: datetime) -> tuple[pa.Table, QuarantinedLines]:
         """Judge single lines of a file, given by number and bytes.
@@ -250,6 +252,11 @@ def _stored(events: TableSnapshot, file: DataFile, *, names: Sequence[str], path
     if file.may_hold("source_file", sorted(paths)):
         rows = rows.filter(pc.invert(parquet.among(rows.column("source_file"), paths)))
     return encoded(rows.select(names))
+
+
+def _values_of(rows: pa.Table | None) -> dict[str, int]:
+    """In how many of some rows each column of an event has a value."""
+    return {name: rows.num_rows - rows.column(name).null_count for name in EVENT_COLUMNS} if rows is not None else {}
 
 
 def _without_rows_of(erased: Erased, checked: Sequence[CheckedFile]) -> list[CheckedFile]:

@@ -72,11 +72,6 @@ def no_events() -> pa.Table:
     return parquet.arrow_schema(EVENTS).remove_metadata().empty_table().select(list(ROW_COLUMNS))
 
 
-def values_of(rows: pa.Table) -> dict[str, int]:
-    """In how many of some rows each column of an event has a value."""
-    return {name: rows.num_rows - rows.column(name).null_count for name in EVENT_COLUMNS}
-
-
 def as_table(parsed: Sequence[Parsed]) -> pa.Table:
     """Parsed lines as ``reasons.sql`` takes them."""
     columns: dict[str, Any] = {

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoplake.engines.base import UNAVAILABLE, CheckedFile
-from shoplake.engines.judging import chunks, judge, no_events, values_of
+from shoplake.engines.judging import chunks, judge, no_events
 from shoplake.engines.native import library
 from shoplake.engines.native.reader import Left, PlainReader
 from shoplake.engines.quarantined import QuarantinedLines
@@ -116,8 +116,7 @@ class Reading:
         self, lines: int, quarantined: list[QuarantinedLines], unknown: Counter[str], rows: pa.Table
     ) -> CheckedFile:
         together = QuarantinedLines.joined(quarantined)
-        unknown_keys = dict(sorted(unknown.items()))
-        return CheckedFile(self.file, lines, together, unknown_keys=unknown_keys, present=values_of(rows), rows=rows)
+        return CheckedFile(self.file, lines, together, unknown_keys=dict(sorted(unknown.items())), rows=rows)
 
     def _lines(self, left: Left) -> Iterator[tuple[int, bytes]]:
         """The left lines, as the exact judge takes them."""

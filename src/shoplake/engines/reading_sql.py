@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from shoplake.contract import FIELD_NAMES, FIELDS, MAX_DEPTH, certain_sql, check_sql
 from shoplake.engines.base import CheckedFile
-from shoplake.engines.judging import ROW_COLUMNS, Judged, chunks, judge, values_of
+from shoplake.engines.judging import ROW_COLUMNS, Judged, chunks, judge
 from shoplake.engines.layout import Layout, Lines, Values
 from shoplake.engines.quarantined import QuarantinedLines
 from shoplake.parsing import BOM
@@ -98,14 +98,8 @@ class SqlReading:
             rows = pa.concat_tables([rows, judged.rows]).take(pa.array(np.argsort(places)))
         counts = pc.value_counts(pc.list_flatten(looked.filter(pa.array(~odd)).column("keys"))).to_pylist()
         unknown = judged.unknown + Counter({one["values"]: one["counts"] for one in counts})
-        unknown_keys = dict(sorted(unknown.items()))
         return CheckedFile(
-            self.file,
-            len(lines),
-            judged.quarantined,
-            unknown_keys=unknown_keys,
-            present=values_of(rows),
-            rows=rows,
+            self.file, len(lines), judged.quarantined, unknown_keys=dict(sorted(unknown.items())), rows=rows
         )
 
     def _hides_something(self, lines: Lines) -> bool:

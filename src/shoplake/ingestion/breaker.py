@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shoplake.contract import FIELDS
 from shoplake.engines.base import CheckedFile
 from shoplake.errors import ContractError
+from shoplake.lake.ledger import bounded
 from shoplake.text import count
 
 BREAKER_LINES = 1000
@@ -35,14 +36,14 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
     """Let a batch pass, or stop it before it changes anything.
 
     A renamed ``price`` spoils every purchase, though purchases are few among all lines. So the share is also taken of the
-    lines that need a field: those in which it is missing or wrong, and the accepted ones that have it.
+    lines that need a field: the accepted ones that have it, and at most all that are broken.
 
     Args:
         checked: Its files. Fewer than ``BREAKER_LINES`` lines in all always pass.
         max_quarantine_rate: The share of quarantined lines, 0 to 1, above which it is stopped.
 
     Raises:
-        ContractError: More lines than that are quarantined.
+        ContractError: More lines than that are quarantined, of all or of those that need one field.
     """
     _stop_above(max_quarantine_rate, "", [_Share(file, file.broken, file.lines) for file in checked], checked)
     counted = [(file, file.reasons) for file in checked]
@@ -51,7 +52,7 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
         shares = []
         for file, by_code in counted:
             broken = sum(by_code[code] for code in codes if code)
-            shares.append(_Share(file, broken, broken + file.present.get(field.column, 0)))
+            shares.append(_Share(file, broken, file.broken + file.present.get(field.column, 0)))
         _stop_above(max_quarantine_rate, f" that need {field.name}", shares, checked)
 
 
@@ -60,17 +61,19 @@ def _stop_above(rate: float, which: str, shares: Sequence[_Share], checked: Sequ
     if lines < BREAKER_LINES or broken <= rate * lines:
         return
     unknown: Counter[str] = sum((Counter(file.unknown_keys) for file in checked), Counter())
-    drift = f" Unknown keys: {_most(unknown)}." if unknown else ""
+    drift = f" Unknown keys: {_most(Counter(bounded(unknown)))}." if unknown else ""
     raise ContractError(
         f"{broken:,} of {count(lines, 'line')}{which} ({broken / lines:.0%}) break the contract; the batch was stopped"
         f" before it changed anything. Reasons: {_most(reasons(checked))}.{drift} Files: {_worst(shares, rate)}",
         remedy="A producer is broken or its format has changed. To set a file aside and ingest the others, give"
-        " --set-aside FILE. To quarantine the lines and go on, give --max-quarantine-rate 1.",
+        " --set-aside FILE. To quarantine the lines and go on, give --max-quarantine-rate 1, or set"
+        " SHOPLAKE_MAX_QUARANTINE_RATE=1.",
     )
 
 
 def _most(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {number:,}" for name, number in counts.most_common(NAMED))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {number:,}" for name, number in ranked[:NAMED])
 
 
 def _worst(shares: Sequence[_Share], rate: float) -> str:

@@ -128,7 +128,7 @@ def test_breaker(call, tmp_path):
 
 
 def priced(count, first, **renamed):
-    """Purchases; with ``renamed`` their price is under another name, and so it is, as null, in nine views for each."""
+    """Of ten lines one purchase, the others views; ``renamed`` renames keys in all of them."""
     lines = [event(first + number, "purchase" if number % 10 == 0 else "page_view") for number in range(10 * count)]
     return [line | {new: line.pop(old) for old, new in renamed.items()} for line in lines]
 
@@ -158,6 +158,22 @@ def test_breaker_of_a_field_at_its_edges(call, tmp_path, monkeypatch, native, go
     monkeypatch.setenv("SHOPLAKE_NATIVE", native)
     put(tmp_path / "raw", 0, [*priced(good, 0), *priced(bad, 10 * good, price="unit_price")])
     assert call("ingest", "--source", tmp_path / "raw", "--lake", tmp_path / "lake").code == code
+
+
+def test_breaker_of_a_field_counts_what_is_kept(call, tmp_path):
+    """Good lines of erased people hide nothing, and lines that are broken otherwise may have needed the field as well."""
+    source, lake = tmp_path / "raw", tmp_path / "lake"
+    put(source, 0, [event(number) for number in range(10)])
+    words = ("ingest", "--source", source, "--lake", lake)
+    assert call(*words).code == 0
+    assert call("erase", "--user", "u_5", "--lake", lake, "--yes").code == 0
+    erased = [line | {"user_id": "u_5"} for line in priced(1200, 100)]
+    spoilt = [line | {"user_id": "u_6"} for line in priced(1200, 20_000, price="unit_price")]
+    put(source, 1, [*erased, *spoilt])
+    tells(call(*words), 1, "1,200 of 1,200 lines that need price")
+    elsewhere = [line | {"session_id": ""} for line in priced(1000, 40_000) if line["price"]]
+    put(source, 1, [*spoilt, *elsewhere, *priced(800, 60_000)])
+    assert call(*words).code == 0
 
 
 def test_breaker_can_be_told_to_go_on(call, tmp_path, monkeypatch):
