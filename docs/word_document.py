@@ -43,8 +43,9 @@ def restyle(path: Path) -> None:
         scale = min(_WIDTH / shape.width, _HEIGHT / shape.height)
         shape.width, shape.height = Emu(round(shape.width * scale)), Emu(round(shape.height * scale))
     for paragraph in document.paragraphs:
-        if paragraph._p.findall(f".//{qn('w:drawing')}"):  # noqa: SLF001 - python-docx has no name for it
-            paragraph.paragraph_format.keep_with_next = True  # its caption
+        following = paragraph._p.getnext()  # noqa: SLF001 - python-docx has no name for it, nor for a drawing
+        if paragraph._p.findall(f".//{qn('w:drawing')}") or following.tag == qn("w:tbl"):  # noqa: SLF001
+            paragraph.paragraph_format.keep_with_next = True  # with its caption, or its table
     document.save(str(path))
 
 
@@ -79,7 +80,7 @@ def _columns(table: Table) -> None:
     texts = list(zip(*([cell.text for cell in row.cells] for row in table.rows), strict=True))
     words = [max(len(word) for text in column for word in text.split() or [""]) + _GAP for column in texts]
     wishes = [max(map(len, column)) + _GAP - word for column, word in zip(texts, words, strict=True)]
-    share = min(1.0, (_COLUMN / _CHARACTER - sum(words)) / (sum(wishes) or 1))
+    share = min(1.0, max(0.0, _COLUMN / _CHARACTER - sum(words)) / (sum(wishes) or 1))
     widths = [Emu(round((word + wish * share) * _CHARACTER)) for word, wish in zip(words, wishes, strict=True)]
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
