@@ -13,7 +13,7 @@ from docx.shared import Inches, Pt
 from shoplake import queries
 
 ROOT = Path(__file__).parents[2]
-POST = ROOT / "docs" / "blog" / "exactly-once-on-a-laptop.md"
+POST = ROOT / "docs" / "blog" / "proving-its-numbers.md"
 IMAGES = ROOT / "docs" / "images"
 COLUMN = 624  # pixels: a page of A4 or Letter at 96 dpi, without its margins
 
