@@ -171,7 +171,8 @@ class Settings:
     )
     max_quarantine_rate: float = _setting(
         0.5,
-        "Share of quarantined lines, of all or of those that need one field, above which a batch stops (1,000 or more).",
+        "Share of quarantined lines, of all or of those that need one field, above which a batch stops before it commits; fewer"
+        " than 1,000 such lines always pass, and 1 never stops.",
         Range(0, 1),
     )
     max_future_hours: float = _setting(

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 @click.option(
     "--max-quarantine-rate",
     metavar="SHARE",
-    help="Stop a batch when more than this share of its lines, or of those that need one field, breaks the contract, of 1,000"
-    " lines or more; 1 never stops.  [default: 0.5]",
+    help="Stop a batch when more than this share of its lines, or of those that need one field, breaks the contract; fewer"
+    " than 1,000 such lines always pass, and 1 never stops.  [default: 0.5]",
 )
 @click.option("--no-maintain", is_flag=True, help="Leave maintenance to shoplake maintain.")
 @click.option(

@@ -36,10 +36,11 @@ def stop_if_absurd(checked: Sequence[CheckedFile], max_quarantine_rate: float) -
     """Let a batch pass, or stop it before it changes anything.
 
     A renamed ``price`` spoils every purchase, though purchases are few among all lines. So the share is also taken of the
-    lines that need a field: the accepted ones that have it, and at most all that are broken.
+    lines that need a field. Which of the broken ones needed it is not known, so all of them count, and the share is never
+    overstated.
 
     Args:
-        checked: Its files. Fewer than ``BREAKER_LINES`` lines in all always pass.
+        checked: Its files. Fewer than ``BREAKER_LINES`` lines, of all or of those that need the field, always pass.
         max_quarantine_rate: The share of quarantined lines, 0 to 1, above which it is stopped.
 
     Raises:
