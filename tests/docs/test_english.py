@@ -146,7 +146,10 @@ def test_notebook() -> None:
 def test_help(command: str) -> None:
     """What ``--help`` prints."""
     found = dict(commands(cli))[command]
-    refuse(offences(found.get_help(click.Context(found, info_name=command))))
+    context = click.Context(
+        found, info_name=command, help_option_names=["-h", "--help"]
+    )  # click remembers the first names
+    refuse(offences(found.get_help(context)))
 
 
 def test_contract_settings_tables_and_questions() -> None:
